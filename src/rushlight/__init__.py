@@ -1,0 +1,26 @@
+"""Rushlight: a deep-learning framework in Python all the way down.  `import rushlight as torch`.
+
+The house has floors; each imports only those below it:
+
+    7 cli   6 nn optim utils distributed drawing   5 autograd   4 operators   3 tensors   2 runtime   1 compiler   0 ir
+
+To read it, follow ARCHITECTURE.md.
+"""
+from .ir.dtypes import bfloat16, complex64, complex128, float16, float32, float64, int8, int16, int32, int64, uint8  # noqa: F401
+from .ir.dtypes import DType as dtype  # noqa: F401
+from .ir.dtypes import bool_ as bool  # noqa: F401
+from .tensors.creation import as_tensor, from_numpy, get_default_dtype, set_default_dtype, tensor  # noqa: F401
+from .tensors.size import Size  # noqa: F401
+from .tensors.tensor import Tensor  # noqa: F401
+from . import autograd, operators  # noqa: F401
+from .autograd.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled  # noqa: F401
+from .operators.definition import ALL as _operators
+
+__version__ = "0.1.0"
+
+float, double, half, int, long, short, cfloat, cdouble = (float32, float64, float16, int32, int64, int16, complex64, complex128)
+
+for _function in _operators.values():
+    if _function.namespace:
+        for _name in (_function.operator.name, *_function.names):
+            globals()[_name] = _function

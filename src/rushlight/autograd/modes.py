@@ -1,0 +1,98 @@
+"""Switching differentiation off and on: `no_grad`, `enable_grad`, `set_grad_enabled`, `inference_mode`.
+
+Each is a context manager and a decorator (https://docs.pytorch.org/docs/stable/notes/autograd.html#locally-disable-grad-doc).
+"""
+import functools
+import inspect
+
+from ..runtime.recorder import here
+
+
+class _Mode:
+    """Sets the recorder's `grad` inside a `with`, or around each call of a decorated function (each step of a generator)."""
+
+    enabled = True
+
+    def __enter__(self):
+        self.before = getattr(self, "before", []) + [here.recorder.grad]
+        here.recorder.grad = self.enabled
+        return None
+
+    def __exit__(self, *_):
+        here.recorder.grad = self.before.pop()
+
+    def clone(self):
+        return type(self)()
+
+    def __call__(self, function):
+        if inspect.isclass(function):
+            function.__init__ = self(function.__init__)
+            return function
+        if inspect.isgeneratorfunction(function):
+            @functools.wraps(function)
+            def generator(*args, **kwargs):
+                running, sent = function(*args, **kwargs), None
+                while True:
+                    try:
+                        with self.clone():
+                            value = running.send(sent)
+                    except StopIteration as end:
+                        return end.value
+                    sent = yield value
+            return generator
+
+        @functools.wraps(function)
+        def wrapped(*args, **kwargs):
+            with self.clone():
+                return function(*args, **kwargs)
+        return wrapped
+
+
+class no_grad(_Mode):
+    """Results of what runs inside require no gradient."""
+    enabled = False
+
+    def __new__(cls, function=None):
+        self = super().__new__(cls)
+        return self if function is None else self(function)
+
+
+class enable_grad(no_grad):
+    """Differentiation on again, inside `no_grad`."""
+    enabled = True
+
+
+class inference_mode(_Mode):
+    """As `no_grad`; results are marked as inference tensors in PyTorch, which Rushlight does not need."""
+
+    def __init__(self, mode=True):
+        self.mode = mode
+        self.enabled = not mode
+
+    def __new__(cls, mode=True):
+        if callable(mode):
+            return cls()(mode)
+        return super().__new__(cls)
+
+    def clone(self):
+        return inference_mode(self.mode)
+
+
+class set_grad_enabled(_Mode):
+    """On or off; takes effect at once, and until the end of a `with`."""
+
+    def __init__(self, mode):
+        self.enabled = bool(mode)
+        self.before = [here.recorder.grad]
+        here.recorder.grad = self.enabled
+
+    def __enter__(self):
+        return None
+
+    def clone(self):
+        return set_grad_enabled(self.enabled)
+
+
+def is_grad_enabled():
+    """Whether calls of this thread are being differentiated."""
+    return here.recorder.grad

@@ -1,0 +1,114 @@
+"""How each dtype lies in memory and in registers, and how values pass from one dtype to another.
+
+                memory   register
+    bool        i8       i1          0 or 1 in memory
+    uint8 ...   i8 ...   i8 ...
+    float16     half     float       after each operation rounded to what a float16 can hold, as if it had been stored
+    bfloat16    i16      float       the same
+    float32     float    float
+    float64     double   double
+
+A half-precision value in a register is a float that its own dtype can represent exactly, so a chain of operations has the
+same bits fused as it has through memory.  bfloat16 is rounded by integer arithmetic and not by the processor's instruction,
+which takes small numbers for zero.
+
+Start at `cast`.
+"""
+from ..ir.dtypes import bfloat16, bool_, float16
+from .lanes import Lanes, where
+
+_REGISTER = {"bool": "i1", "uint8": "i8", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64", "float16": "float",
+             "bfloat16": "float", "float32": "float", "float64": "double"}
+_MEMORY = {**_REGISTER, "bool": "i8", "float16": "half", "bfloat16": "i16"}
+HALVES = (float16, bfloat16)
+
+
+def register_type(dtype):
+    """The LLVM element type in which values of a dtype are computed; KeyError for complex dtypes."""
+    return _REGISTER[dtype.name]
+
+
+def memory_type(dtype):
+    """The LLVM element type of a dtype in memory."""
+    return _MEMORY[dtype.name]
+
+
+def load_convert(f, x, dtype):
+    """What was loaded as `memory_type(dtype)`, in register form."""
+    return _from_memory(Lanes(f, x), dtype).value
+
+
+def store_convert(f, x, dtype):
+    """A value in register form, ready to be stored as `memory_type(dtype)`."""
+    return _to_memory(Lanes(f, x), dtype).value
+
+
+def cast(f, x, source, target):
+    """Converted as PyTorch's `.to`: floats to integers towards zero (what does not fit becomes the least int32, or int64, and
+    its low bits), anything to bool by `!= 0`, integers by dropping or extending bits."""
+    return _cast(Lanes(f, x), source, target).value
+
+
+def bitcast(f, x, source, target):
+    """The same bits as another dtype of the same size."""
+    if source is target:
+        return x
+    bits = _to_memory(Lanes(f, x), source)
+    return _from_memory(bits.converted("bitcast", memory_type(target)), target).value
+
+
+def rounded(x, dtype):
+    """Lanes of float32 rounded to a half dtype; any other dtype as it is."""
+    if dtype is float16:
+        return x.converted("fptrunc", "half").converted("fpext", "float")
+    if dtype is bfloat16:
+        bits = x.bits()
+        odd = bits.shifted_right(16) & 1  # half to even
+        near = (bits + 0x7FFF + odd) & -0x10000
+        return where(x.is_nan(), x.like(float("nan")), near.real())
+    return x
+
+
+def _from_memory(x, dtype):
+    if dtype is bool_:
+        return x.differs(0)
+    if dtype is float16:
+        return x.converted("fpext", "float")
+    if dtype is bfloat16:
+        return (x.converted("zext", "i32") << 16).real()
+    return x
+
+
+def _to_memory(x, dtype):
+    if dtype is bool_:
+        return x.converted("zext", "i8")
+    if dtype is float16:
+        return x.converted("fptrunc", "half")
+    if dtype is bfloat16:
+        return x.bits().shifted_right(16).converted("trunc", "i16")
+    return x
+
+
+def _cast(x, source, target):
+    if source is target:
+        return x
+    if target is bool_:
+        return x.differs(0)
+    element = register_type(target)
+    if source.kind == "f":
+        if target.kind == "f":
+            if element != x.element:
+                x = x.converted("fptrunc" if element == "float" else "fpext", element)
+            return rounded(x, target) if target in HALVES else x
+        return _truncated(x, 64 if element == "i64" else 32).converted("trunc", element)
+    if target.kind == "f":
+        return rounded(x.converted("sitofp" if source.kind == "i" else "uitofp", element), target)
+    if int(element[1:]) < int(x.element[1:]):
+        return x.converted("trunc", element)
+    return x.converted("sext" if source.kind == "i" else "zext", element)
+
+
+def _truncated(x, size):
+    """Floats towards zero as i32 or i64; NaN and what does not fit give the least of these integers, as on x86."""
+    limit = 2.0 ** (size - 1)
+    return where(x.absolute() < limit, x, -limit).converted("fptosi", f"i{size}")

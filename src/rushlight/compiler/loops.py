@@ -1,0 +1,319 @@
+"""The loop nest of one kernel, and what is decided about it: which loops merge, what a task is.
+
+    for i < 4096, a task each 16:             units: one index of all `outer` axes
+        m = -inf                              Open
+        for j < 1024 by 16:                   Loop over the vector axis
+            m = maximum(m, a[1024 i + j])     Accumulate
+        fold m                                Close
+        for j < 1024 by 16:
+            y[1024 i + j] = exp(a[1024 i + j] - m)          Store
+
+A nest says nothing of registers or processors.  Extents and strides are numbered run-time arguments, so two nests of the same
+`canonical` text are the same machine code.
+
+**The order of summation** follows from the operator and the logical shape.  Elements of the trailing reduced dimensions count as
+one run; lane l of LANES adds up the elements l, l + LANES, ... of it (and of each further run, if outer dimensions are reduced as
+well); the lanes are folded in halves.  Where the last dimension is kept, each of its columns is added up row after row.  Long
+reductions are cut into blocks first (schedule.py), and their sums are reduced by the same rule.
+
+Read `Nest`, then `merge_axes`, `divide_into_tasks`, `canonical`.
+"""
+from ..ir.extents import maximum, product
+from .expressions import Axis, is_int, key, same
+
+LANES = 16              # of every vector loop, whatever the dtype and the target
+TASK_ELEMENTS = 16384   # about what one task should touch
+COLUMNS = 2048          # the widest row of accumulators that is kept in scratch
+
+
+class Accumulator:
+    """A reduction under way: one register of LANES partial results.  `axes` are those for which its result is known."""
+
+    __slots__ = ("axes", "dtype", "level", "name")
+
+    def __init__(self, name, dtype, axes, level):
+        self.name, self.dtype, self.axes, self.level = name, dtype, frozenset(axes), level
+
+
+class Open:
+    """An accumulator gets the neutral element."""
+
+    def __init__(self, accumulator):
+        self.accumulator = accumulator
+
+
+class Close:
+    """The lanes of an accumulator are folded into one number."""
+
+    def __init__(self, accumulator):
+        self.accumulator = accumulator
+
+
+class Accumulate:
+    """An expression is combined into an accumulator; `position` is given where the place of an element matters (argmax)."""
+
+    def __init__(self, accumulator, expression, position=None):
+        self.accumulator, self.expression, self.position = accumulator, expression, position
+
+    @property
+    def expressions(self):
+        return (self.expression,) if self.position is None else (self.expression, self.position)
+
+
+class Store:
+    """An element of a buffer gets its value."""
+
+    def __init__(self, buffer, place, expression):
+        self.buffer, self.place, self.expression = buffer, place, expression
+
+    @property
+    def expressions(self):
+        return (self.expression,)
+
+
+class Loop:
+    """A loop over one axis.  The vector axis goes by LANES."""
+
+    def __init__(self, axis, body):
+        self.axis, self.body = axis, body
+
+
+class Nest:
+    """What one kernel does.  `outer` axes are split among tasks; `vector` is the axis that goes by LANES; `merged` are axes that
+    run inside another one now: whatever has a stride along them needs no attention any more."""
+
+    def __init__(self, outer, body, vector=None):
+        self.outer, self.body, self.vector = list(outer), body, vector
+        self.merged = set()
+        self.group = 1   # units in a task
+        self.notes = []
+        self.scratch = []  # scratch buffers
+
+    def statements(self):
+        """Every statement that has expressions, with the loops around it."""
+        def walk(body, around):
+            for s in body:
+                if isinstance(s, Loop):
+                    yield from walk(s.body, (*around, s.axis))
+                elif isinstance(s, (Store, Accumulate)):
+                    yield s, around
+        return walk(self.body, ())
+
+    def expressions(self):
+        """Every expression once, arguments first."""
+        done, order = set(), []
+        for s, _ in self.statements():
+            stack = list(s.expressions)
+            if isinstance(s, Store):
+                stack += [e for e, _ in s.place.dynamic]
+            while stack:
+                e = stack[-1]
+                if e in done:
+                    stack.pop()
+                    continue
+                waiting = [a for a in inputs_of(e) if a not in done]
+                if waiting:
+                    stack.extend(waiting)
+                else:
+                    stack.pop()
+                    done.add(e)
+                    order.append(e)
+        return order
+
+    def places(self):
+        """The places of all loads, stores and indices."""
+        for e in self.expressions():
+            if e.op == "load":
+                yield e.data[1]
+            elif e.op == "index":
+                yield e.data
+        for s, _ in self.statements():
+            if isinstance(s, Store):
+                yield s.place
+
+    @property
+    def units(self):
+        return product(a.extent for a in self.outer)
+
+    @property
+    def tasks(self):
+        return (self.units + (self.group - 1)) // self.group
+
+    def terms(self, place):
+        """The terms of a place along axes that are still there."""
+        return [(a, c) for a, c in place.terms if a not in self.merged]
+
+
+def inputs_of(e):
+    """The expressions that one is made of, computed places included."""
+    if e.op == "load":
+        return (*e.args, *(d for d, _ in e.data[1].dynamic))
+    if e.op == "index":
+        return tuple(d for d, _ in e.data.dynamic)
+    return e.args
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Passes
+
+def merge_axes(nest, axes, places):
+    """Make two neighbouring axes one where no operand has a gap between its rows.
+
+        before   for i < 4: for j < 8: y[8 i + j] = exp(a[8 i + j])
+        after    for k < 32: y[k] = exp(a[k])
+
+    The inner axis stays, with the extent of both.  Ends: each step leaves one axis fewer.  Returns the axes that are left.
+    """
+    axes = list(axes)
+    i = len(axes) - 2
+    while i >= 0:
+        outer, inner = axes[i], axes[i + 1]
+        gap = next((p for p in places if not same(p.coefficient(outer), inner.extent * p.coefficient(inner))), None)
+        if gap is None:
+            inner.extent = outer.extent * inner.extent
+            nest.merged.add(outer)
+            del axes[i]
+        else:
+            nest.notes.append("two loops stay two: an operand has a gap between its rows")
+        i -= 1
+    return axes
+
+
+def divide_into_tasks(nest):
+    """Decide how many units make a task, by the shape alone."""
+    inner = 1
+    seen = set()
+    for _, around in nest.statements():
+        for axis in around:
+            if axis not in seen:
+                seen.add(axis)
+                inner = inner * (axis.window[1] if axis.window else axis.extent)
+    if isinstance(inner, int):
+        nest.group = max(1, TASK_ELEMENTS // max(1, inner))
+    else:
+        nest.group = maximum(1, TASK_ELEMENTS // inner)
+    return nest
+
+
+def window(nest, axis, size, blocks=None):
+    """Cut an axis into blocks that become units.
+
+        before   for j < 1000000: ...
+        after    for b < 62: for 16384 b <= j < min(16384 b + 16384, 1000000): ...
+    """
+    blocks = blocks or Axis(1)
+    blocks.extent = (axis.extent + (size - 1)) // size
+    axis.window = (blocks, size)
+    nest.outer.append(blocks)
+    return blocks
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The canonical form
+
+class Slots:
+    """The run-time arguments of a kernel, in order: ('pointer', buffer, offset), ('integer', extent), ('scalar', number, kind)."""
+
+    def __init__(self):
+        self.entries, self._places, self._axes, self._known = [], {}, {}, {}
+
+    def add(self, *entry):
+        self.entries.append(entry)
+        return len(self.entries) - 1
+
+    def once(self, name, *entry):
+        if name not in self._known:
+            self._known[name] = self.add(*entry)
+        return self._known[name]
+
+    def pointer(self, buffer, place):
+        return self.once((buffer, key(place.constant)), "pointer", buffer, place.constant)
+
+    def coefficient(self, place, what, c):
+        """The slot of a stride: each operand has its own, whether or not two happen to be equal."""
+        return self.once((id(place), id(what)), "integer", c)
+
+    def constant(self, place):
+        return self.once((id(place), "constant"), "integer", place.constant)
+
+    def extent(self, axis):
+        return self.once((axis, "extent"), "integer", axis.extent)
+
+    def size(self, axis):
+        return self.once((axis, "size"), "integer", axis.window[1])
+
+    def scalar(self, number, dtype):
+        return self.once(("scalar", number), "scalar", number, dtype.kind)
+
+    def number(self, name, value):
+        return self.once(name, "integer", value)
+
+
+def canonical(nest):
+    """(text, slots): two nests of the same text differ in their arguments only."""
+    slots, names, lines = Slots(), {}, []
+    axes = {}
+
+    def axis_name(axis):
+        if axis not in axes:
+            axes[axis] = f"x{len(axes)}"
+        return axes[axis]
+
+    def place_text(place):
+        parts = [axis_name(a) + ("" if is_int(c, 1) else f"*s{slots.coefficient(place, a, c)}") for a, c in nest.terms(place)]
+        parts += [names[e] + ("" if is_int(c, 1) else f"*s{slots.coefficient(place, e, c)}") for e, c in place.dynamic]
+        return "+".join(parts)
+
+    def expression_text(e):
+        if e.op == "load":
+            buffer, place = e.data
+            return f"load p{slots.pointer(buffer, place)}[{place_text(place)}] {','.join(names[a] for a in e.args)}"
+        if e.op == "index":
+            return f"index {place_text(e.data)}+s{slots.constant(e.data)}"
+        if e.op == "constant":
+            return f"constant {e.data!r}"
+        if e.op == "extent":
+            return f"s{slots.number(('extent', key(e.data)), e.data)}"
+        if e.op == "scalar":
+            return f"scalar s{slots.scalar(e.data, e.dtype)}"
+        if e.op == "result":
+            return f"result {names[e.data]}"
+        return f"{e.op}({','.join(names[a] for a in e.args)})"
+
+    def body_text(body, indent):
+        for s in body:
+            if isinstance(s, Loop):
+                line = f"{indent}for {axis_name(s.axis)}{' vector' if s.axis is nest.vector else ''} s{slots.extent(s.axis)}"
+                if s.axis.window:
+                    line += f" window {axis_name(s.axis.window[0])} s{slots.size(s.axis)}"
+                lines.append(line)
+                body_text(s.body, indent + " ")
+            elif isinstance(s, Open):
+                names[s.accumulator] = f"a{len(names)}"
+                lines.append(f"{indent}open {names[s.accumulator]} {s.accumulator.name} {s.accumulator.dtype.name}")
+            elif isinstance(s, Close):
+                lines.append(f"{indent}close {names[s.accumulator]}")
+            elif isinstance(s, Accumulate):
+                lines.append(f"{indent}{names[s.accumulator]} <- {','.join(names[e] for e in s.expressions)}")
+            else:
+                place = place_text(s.place)
+                lines.append(f"{indent}p{slots.pointer(s.buffer, s.place)} {s.buffer.dtype.name} [{place}] = {names[s.expression]}")
+
+    def open_names(body):
+        for s in body:
+            if isinstance(s, Open):
+                names[s.accumulator] = f"a{len(names)}"
+            elif isinstance(s, Loop):
+                open_names(s.body)
+
+    slots.number("group", nest.group)
+    slots.number("units", nest.units)
+    for a in nest.outer:
+        lines.append(f"unit {axis_name(a)} s{slots.extent(a)}")
+    open_names(nest.body)
+    for e in nest.expressions():
+        text = expression_text(e)
+        names[e] = f"e{len(names)}"
+        lines.append(f"{names[e]} {e.dtype.name} {text}")
+    body_text(nest.body, "")
+    return "\n".join(lines), slots

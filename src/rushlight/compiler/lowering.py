@@ -1,0 +1,203 @@
+"""From what a kernel shall compute to its loop nest: three shapes of nests cover maps and reductions.
+
+    map      y = exp(a) + b                      one loop over all elements, cut into tasks
+    rows     m = max(a, 1); y = exp(a - m)       for each row: one loop for each stage, results of reductions in registers
+    columns  s = sum(a, 0)                       for each block of columns: rows added up into a row of accumulators
+
+A `Space` gives every dimension an axis, and splits axes where a reshape wants finer ones.  Start with `map_nest`.
+"""
+from ..ir.extents import extent_value
+from ..ir.graph import row_major
+from .emit import neutral
+from .expressions import Affine, Axis, Buffer, MustStore, Reader, SplitAxis, affine, is_int, key, place_in
+from .loops import (COLUMNS, LANES, TASK_ELEMENTS, Accumulate, Accumulator, Close, Loop, Nest, Open, Store, divide_into_tasks, merge_axes,
+                    window)
+
+
+class Space:
+    """The axes of an iteration over `shape`, and the index of each dimension in terms of them."""
+
+    def __init__(self, shape, reduced=()):
+        self.axes, self.index = [], []
+        for d, n in enumerate(shape):
+            if is_int(n, 1):
+                self.index.append(Affine())
+            else:
+                self.axes.append(Axis(n, d in reduced))
+                self.index.append(affine(self.axes[-1]))
+
+    def split(self, axis, extents):
+        """One axis becomes several, the last one running fastest."""
+        parts = [Axis(n, axis.reduced) for n in extents if not is_int(n, 1)]
+        at = self.axes.index(axis)
+        self.axes[at:at + 1] = parts
+        whole = Affine()
+        for part, stride in zip(parts, row_major([p.extent for p in parts])):
+            whole += affine(part) * stride
+        self.index = [i.replace(axis, whole) for i in self.index]
+
+
+def _attempt(space, build):
+    """build() again and again, each time with an axis less coarse.  Ends: extents have finitely many factors."""
+    while True:
+        try:
+            return build()
+        except SplitAxis as finer:
+            space.split(finer.axis, finer.extents)
+
+
+def map_nest(stores, buffer_of):
+    """`stores` are (node, buffer, offset), all nodes of one shape."""
+    space = Space(stores[0][0].shape)
+
+    def build():
+        reader = Reader(buffer_of)
+        return [Store(buffer, place_in(buffer.strides, space.index) + offset, reader.read(node, space.index))
+                for node, buffer, offset in stores]
+    statements = _attempt(space, build)
+    nest = Nest([], statements)
+    places = list(nest.places())
+    axes = sorted(space.axes, key=lambda a: -extent_value(statements[0].place.coefficient(a)))  # memory order of what is written
+    axes = merge_axes(nest, axes, places)
+    nest.outer = axes[:-1]
+    if axes:
+        nest.vector = axes[-1]
+        nest.body = [Loop(axes[-1], statements)]
+        if not (isinstance(axes[-1].extent, int) and axes[-1].extent <= TASK_ELEMENTS):
+            window(nest, axes[-1], TASK_ELEMENTS)
+    return divide_into_tasks(nest)
+
+
+def row_nest(reductions, stores, buffer_of):
+    """Reductions of one shape over the same dimensions, the last one among them, and maps over the whole or over the kept shape.
+
+    `stores` are (node, buffer, offset)."""
+    shape, reduced = reductions[0].inputs[0].shape, reductions[0].attributes[0]
+    space = Space(shape, reduced)
+
+    def build():
+        kept = tuple(i for d, i in enumerate(space.index) if d not in reduced)
+        outer = [a for a in space.axes if not a.reduced]
+        reader, levels = Reader(buffer_of), {}
+
+        def stage(expression):
+            return 1 + max((a.level for a in expression.results), default=-1)
+
+        for r in reductions:
+            expression = reader.read(r.inputs[0], space.index)
+            accumulator = Accumulator(r.primitive.split(".")[1], r.inputs[0].dtype, outer, stage(expression))
+            position = None
+            if accumulator.name.startswith("arg"):
+                flat = Affine()
+                for d, stride in zip(reduced, row_major([shape[d] for d in reduced])):
+                    flat += space.index[d] * stride
+                position = reader.index(flat)
+            levels.setdefault(accumulator.level, ([], [], []))[0].append(Accumulate(accumulator, expression, position))
+            reader.results[r] = reader.make("result", (), r.dtype, accumulator), kept
+        for node, buffer, offset in stores:
+            whole = node not in reductions and len(node.shape) == len(shape) and all(key(a) == key(b) for a, b in zip(node.shape, shape))
+            index = space.index if whole else kept
+            expression = reader.read(node, index)
+            levels.setdefault(stage(expression), ([], [], []))[1 if whole else 2].append(
+                Store(buffer, place_in(buffer.strides, index) + offset, expression))
+        return levels
+    levels = _attempt(space, build)
+    nest = Nest([], [])
+    inner = [a for a in space.axes if a.reduced] or [Axis(1, True)]
+    for level in sorted(levels):
+        accumulates, maps, rows = levels[level]
+        nest.body += rows
+        if accumulates or maps:
+            nest.body += [Open(s.accumulator) for s in accumulates]
+            body = [*accumulates, *maps]
+            for axis in reversed(inner):
+                body = [Loop(axis, body)]
+            nest.body += body
+            nest.body += [Close(s.accumulator) for s in accumulates]
+    places = list(nest.places())
+    outer = merge_axes(nest, [a for a in space.axes if not a.reduced], places)
+    _merge_run(nest, space, inner, places, reductions if len(stores) + len(reductions) > 2 else reductions[0].inputs)
+    nest.outer = outer
+    return divide_into_tasks(nest)
+
+
+def _merge_run(nest, space, inner, places, blame):
+    """The trailing reduced dimensions have to become one loop, or lanes would not follow from the shape alone."""
+    run = []
+    for axis in reversed(space.axes):
+        if not axis.reduced:
+            break
+        run.insert(0, axis)
+    left = merge_axes(nest, run, places)
+    if len(left) > 1 and not all(isinstance(a.extent, int) and a.extent % LANES == 0 for a in left[-1:]):
+        raise MustStore(blame[0], "its rows cannot be walked in one run")
+    nest.vector = left[-1] if left else inner[-1]
+    nest.body = _without_merged(nest.body, nest.merged)
+
+
+def _without_merged(body, merged):
+    result = []
+    for s in body:
+        if isinstance(s, Loop):
+            inner = _without_merged(s.body, merged)
+            result += inner if s.axis in merged else [Loop(s.axis, inner)]
+        else:
+            result.append(s)
+    return result
+
+
+def column_nest(reductions, stores, buffer_of):
+    """Reductions of one shape over the same dimensions, the last one not among them, and maps of what comes out."""
+    shape, reduced = reductions[0].inputs[0].shape, reductions[0].attributes[0]
+    space, blocks = Space(shape, reduced), Axis(1)
+
+    def build():
+        kept = tuple(i for d, i in enumerate(space.index) if d not in reduced)
+        reader, sums, clear = Reader(buffer_of), [], []
+        columns, rows = space.axes[-1], []
+        place = Affine([(columns, 1), (blocks, -COLUMNS)])  # scratch is numbered from the first column of the block
+        for n, r in enumerate(reductions):
+            row = Buffer("scratch", n, r.dtype, (COLUMNS,))
+            rows.append(row)
+            name = r.primitive.split(".")[1]
+            expression = reader.read(r.inputs[0], space.index)
+            partial = reader.make("load", (), r.dtype, (row, place))
+            sums.append(Store(row, place, reader.make(_COMBINE[name], (partial, expression), r.dtype)))
+            clear.append(Store(row, place, reader.constant(neutral(name, r.dtype), r.dtype)))
+            reader.results[r] = partial, kept
+        results = [Store(buffer, place_in(buffer.strides, kept) + offset, reader.read(node, kept))
+                   for node, buffer, offset in stores]
+        return clear, sums, results, rows
+    clear, sums, results, rows = _attempt(space, build)
+    nest = Nest([], [*clear, *sums, *results])
+    memory = [p for p in nest.places() if is_int(p.coefficient(blocks), 0)]
+    last = max((i for i, a in enumerate(space.axes) if a.reduced), default=-1)
+    trailing = merge_axes(nest, space.axes[last + 1:], memory)
+    outer = merge_axes(nest, [a for a in space.axes[:last + 1] if not a.reduced], memory)
+    columns = nest.vector = trailing[-1]
+    loop = sums
+    for axis in [columns, *([a for a in reversed(space.axes) if a.reduced] or [Axis(1, True)])]:
+        loop = [Loop(axis, loop)]
+    nest.body = [Loop(columns, clear), *loop, Loop(columns, results)]
+    nest.outer = [*outer, *trailing[:-1]]
+    window(nest, columns, COLUMNS, blocks)
+    nest.scratch = rows
+    return divide_into_tasks(nest)
+
+
+_COMBINE = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
+
+
+def is_row_reduction(node):
+    """Whether the last dimension that is more than 1 is reduced."""
+    shape, reduced = node.inputs[0].shape, node.attributes[0]
+    last = max((d for d, n in enumerate(shape) if not is_int(n, 1)), default=None)
+    return last is None or last in reduced
+
+
+def assign_stores(node, buffer):
+    """The two maps that make an assign: the old content, then the region."""
+    flat, value = node.inputs
+    strides, offset = node.attributes
+    region = Buffer(buffer.kind, buffer.number, buffer.dtype, value.shape, strides)
+    return [(flat, buffer, 0)], [(value, region, offset)]

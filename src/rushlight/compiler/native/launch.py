@@ -1,0 +1,277 @@
+"""A whole step as one native call: a list of kernels over one frame of arguments.
+
+    run(values)   bases [leaf, out, arena, lr]            `@call`: from Python's numbers
+    patches         frame[slot] = bases[i] + offset       `@run`: once for each slot that moves
+    steps           kernel(&frame[first], 0 .. tasks)     `@run`: one after the other, on the pool where tasks > 1
+
+The frame holds the arguments of all kernels one behind the other: addresses, extents, strides, scalars as bits.  Those that
+change with every run come from the bases; the others stay until `set_frame` brings, say, a new batch size.
+
+A call through ctypes costs a microsecond, more than a small kernel.  So `run` is a builtin function of Python like those written
+in C, made of our own machine code: it takes the tuple apart itself, which costs a tenth of that.
+
+A Launcher is used by one thread at a time; different ones run side by side.  Start with `Launcher`, then `@call` and `@run`.
+"""
+import ctypes
+import functools
+import re
+
+import numpy as np
+
+from . import jit, threads
+
+_TEXT = """
+; What a launcher tells: see Launcher._program.
+%program = type { ptr, ptr, i64, ptr, i64, ptr, i64, ptr, ptr, i64, ptr }
+%patch = type { i64, i64, i64 }  ; slot of the frame, number of the base, bytes to add
+%step = type { ptr, i64, i64 }   ; kernel, its first slot of the frame, tasks
+
+define void @run(ptr %program) nounwind {
+entry:
+  %bases = load ptr, ptr %program
+  %frame.at = getelementptr %program, ptr %program, i64 0, i32 1
+  %frame = load ptr, ptr %frame.at
+  %patches.at = getelementptr %program, ptr %program, i64 0, i32 2
+  %patches = load i64, ptr %patches.at
+  %patch.at = getelementptr %program, ptr %program, i64 0, i32 3
+  %first.patch = load ptr, ptr %patch.at
+  %end.patch = getelementptr %patch, ptr %first.patch, i64 %patches
+  %steps.at = getelementptr %program, ptr %program, i64 0, i32 4
+  %steps = load i64, ptr %steps.at
+  %step.at = getelementptr %program, ptr %program, i64 0, i32 5
+  %first.step = load ptr, ptr %step.at
+  %end.step = getelementptr %step, ptr %first.step, i64 %steps
+  %bytes.at = getelementptr %program, ptr %program, i64 0, i32 6
+  %bytes = load i64, ptr %bytes.at
+  %parallel_for.at = getelementptr %program, ptr %program, i64 0, i32 7
+  %parallel_for = load ptr, ptr %parallel_for.at
+  %scratch_of.at = getelementptr %program, ptr %program, i64 0, i32 8
+  %scratch_of = load ptr, ptr %scratch_of.at
+  %scratch = call ptr %scratch_of(i64 %bytes)
+  br label %patching
+
+patching:
+  %patch = phi ptr [ %first.patch, %entry ], [ %next.patch, %move ]
+  %patched = icmp eq ptr %patch, %end.patch
+  br i1 %patched, label %stepping, label %move
+move:
+  %slot = load i64, ptr %patch
+  %base.at = getelementptr %patch, ptr %patch, i64 0, i32 1
+  %base = load i64, ptr %base.at
+  %offset.at = getelementptr %patch, ptr %patch, i64 0, i32 2
+  %offset = load i64, ptr %offset.at
+  %from = getelementptr i64, ptr %bases, i64 %base
+  %value = load i64, ptr %from
+  %sum = add i64 %value, %offset
+  %to = getelementptr i64, ptr %frame, i64 %slot
+  store i64 %sum, ptr %to
+  %next.patch = getelementptr %patch, ptr %patch, i64 1
+  br label %patching
+
+stepping:
+  %step = phi ptr [ %first.step, %patching ], [ %next.step, %do ]
+  %done = icmp eq ptr %step, %end.step
+  br i1 %done, label %return, label %do
+do:
+  %kernel = load ptr, ptr %step
+  %args.at = getelementptr %step, ptr %step, i64 0, i32 1
+  %args.slot = load i64, ptr %args.at
+  %args = getelementptr i64, ptr %frame, i64 %args.slot
+  %tasks.at = getelementptr %step, ptr %step, i64 0, i32 2
+  %tasks = load i64, ptr %tasks.at
+  call void %parallel_for(ptr %kernel, ptr %args, i64 %tasks, i64 %bytes, ptr %scratch)
+  %next.step = getelementptr %step, ptr %step, i64 1
+  br label %stepping
+
+return:
+  ret void
+}
+
+declare ptr @PyLong_AsVoidPtr(ptr)
+declare ptr @PySequence_Tuple(ptr)
+declare i64 @PyTuple_Size(ptr)
+declare ptr @PyTuple_GetItem(ptr, i64)
+declare i64 @PyLong_AsLongLong(ptr)
+declare double @PyFloat_AsDouble(ptr)
+declare i32 @PyObject_IsTrue(ptr)
+declare ptr @PyErr_Occurred()
+declare void @PyErr_SetString(ptr, ptr)
+declare ptr @PyEval_SaveThread()
+declare void @PyEval_RestoreThread(ptr)
+declare void @Py_IncRef(ptr)
+declare void @Py_DecRef(ptr)
+@_Py_NoneStruct = external global i8
+@PyExc_TypeError = external global ptr
+@no.values = internal constant [46 x i8] c"run: takes the values of the bases in a tuple\\00"
+@bad.count = internal constant [51 x i8] c"run: the program has another number of base values\\00"
+
+; run(values, release=False) as Python calls it: `self` is the address of the program, keyword arguments follow the others.
+define ptr @call(ptr %self, ptr %arguments, i64 %count, ptr %keywords) nounwind {
+entry:
+  %program = call ptr @PyLong_AsVoidPtr(ptr %self)
+  %some = icmp sgt i64 %count, 0
+  br i1 %some, label %take, label %missing
+missing:
+  %type.error = load ptr, ptr @PyExc_TypeError
+  call void @PyErr_SetString(ptr %type.error, ptr @no.values)
+  ret ptr null
+take:
+  %given = load ptr, ptr %arguments
+  %values = call ptr @PySequence_Tuple(ptr %given)  ; a tuple stays as it is
+  %is.none = icmp eq ptr %values, null
+  br i1 %is.none, label %failed, label %measure
+failed:
+  ret ptr null
+measure:
+  %bases = load ptr, ptr %program
+  %length.at = getelementptr %program, ptr %program, i64 0, i32 9
+  %length = load i64, ptr %length.at
+  %letters.at = getelementptr %program, ptr %program, i64 0, i32 10
+  %letters = load ptr, ptr %letters.at
+  %size = call i64 @PyTuple_Size(ptr %values)
+  %agree = icmp eq i64 %size, %length
+  br i1 %agree, label %next, label %differ
+differ:
+  %type.error.1 = load ptr, ptr @PyExc_TypeError
+  call void @PyErr_SetString(ptr %type.error.1, ptr @bad.count)
+  br label %drop
+drop:
+  call void @Py_DecRef(ptr %values)
+  ret ptr null
+
+next:
+  %i = phi i64 [ 0, %measure ], [ %i.next, %put ]
+  %all = icmp eq i64 %i, %length
+  br i1 %all, label %ready, label %convert
+convert:
+  %item = call ptr @PyTuple_GetItem(ptr %values, i64 %i)
+  %letter.at = getelementptr i8, ptr %letters, i64 %i
+  %letter = load i8, ptr %letter.at
+  %is.integer = icmp eq i8 %letter, 113  ; q
+  br i1 %is.integer, label %integer, label %real
+integer:
+  %number = call i64 @PyLong_AsLongLong(ptr %item)
+  %minus.one = icmp eq i64 %number, -1
+  br i1 %minus.one, label %doubt, label %put
+real:
+  %double = call double @PyFloat_AsDouble(ptr %item)
+  %float = fptrunc double %double to float
+  %float.bits = bitcast float %float to i32
+  %low = zext i32 %float.bits to i64
+  %double.bits = bitcast double %double to i64
+  %is.double = icmp eq i8 %letter, 100  ; d
+  %bits = select i1 %is.double, i64 %double.bits, i64 %low
+  %minus.one.real = fcmp oeq double %double, -1.0
+  br i1 %minus.one.real, label %doubt, label %put
+doubt:  ; minus one is how Python tells of an error, and a number too
+  %doubtful = phi i64 [ %number, %integer ], [ %bits, %real ]
+  %error = call ptr @PyErr_Occurred()
+  %fine = icmp eq ptr %error, null
+  br i1 %fine, label %put, label %drop
+put:
+  %slot = phi i64 [ %number, %integer ], [ %bits, %real ], [ %doubtful, %doubt ]
+  %base.at = getelementptr i64, ptr %bases, i64 %i
+  store i64 %slot, ptr %base.at
+  %i.next = add i64 %i, 1
+  br label %next
+
+ready:
+  call void @Py_DecRef(ptr %values)
+  %alone = icmp eq i64 %count, 1
+  %plain = icmp eq ptr %keywords, null
+  %no.flag = and i1 %alone, %plain
+  br i1 %no.flag, label %hold, label %ask
+ask:
+  %flag.at = getelementptr ptr, ptr %arguments, i64 1
+  %flag = load ptr, ptr %flag.at
+  %truth = call i32 @PyObject_IsTrue(ptr %flag)
+  %true = icmp eq i32 %truth, 1
+  br i1 %true, label %release, label %hold
+release:
+  %thread = call ptr @PyEval_SaveThread()
+  call void @run(ptr %program)
+  call void @PyEval_RestoreThread(ptr %thread)
+  br label %return
+hold:
+  call void @run(ptr %program)
+  br label %return
+return:
+  call void @Py_IncRef(ptr @_Py_NoneStruct)
+  ret ptr @_Py_NoneStruct
+}
+"""
+
+
+class _MethodDef(ctypes.Structure):
+    """Python's PyMethodDef: how it learns of a function in machine code."""
+
+    _fields_ = [("name", ctypes.c_char_p), ("code", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p)]
+
+
+_FASTCALL_WITH_KEYWORDS = 0x0080 | 0x0002
+
+
+@functools.cache
+def _runner():
+    """The machine code of `run`, and how Python is told of it."""
+    names = re.findall(r"^declare .*@(Py\w+)\(|^@(_?Py\w+) = external", _TEXT, re.MULTILINE)
+    symbols = {a or b: ctypes.addressof(ctypes.c_char.in_dll(ctypes.pythonapi, a or b)) for a, b in names}
+    code = jit.compile(_TEXT, symbols=symbols)
+    return code, _MethodDef(b"run", code.address("call"), _FASTCALL_WITH_KEYWORDS, b"run(values, release=False)")
+
+
+class Launcher:
+    """Kernels in running order over one frame.
+
+        steps    (address of the kernel, its first slot of the frame, number of tasks), ...
+        frame    its slots, as 64-bit integers
+        bases    one letter for each value of a run: q an integer or address, d a double, f a float (the low four bytes)
+        patches  (slot of the frame, number of the base, bytes to add), ...
+        keep     whatever must live as long as this: the Code of the kernels, the arena
+
+    `run(values, release=False)` runs all steps once; `values` has one number for each base.  With `release`, other Python
+    threads go on meanwhile: right for programs that take longer than some microseconds.
+    """
+
+    __slots__ = ("_memory", "_program", "_steps", "bases", "frame", "run")
+
+    def __init__(self, steps, frame, bases, patches, scratch_bytes=0, keep=()):
+        if set(bases) - set("qdf"):
+            raise ValueError(f"Launcher: a base is q, d or f, not {(set(bases) - set('qdf')).pop()!r}")
+        pool, (code, definition) = threads.pool(), _runner()
+        letters = np.frombuffer(bases.encode() or b" ", np.uint8)
+        self.bases = np.zeros(len(bases) + 1, np.int64)
+        self.frame = np.array(frame, np.int64)
+        self._steps = np.array(steps, np.int64).reshape(-1, 3)
+        self._program = np.zeros(11, np.int64)  # as %program in _TEXT
+        if any(not 0 <= first <= len(self.frame) for first in self._steps[:, 1].tolist()):
+            raise ValueError(f"Launcher: a step begins outside the frame of {len(self.frame)} slots")
+        self._program[:2] = self.bases.ctypes.data, self.frame.ctypes.data
+        self._program[4:] = (len(self._steps), self._steps.ctypes.data, scratch_bytes, pool.address("parallel_for"),
+                             pool.address("scratch"), len(bases), letters.ctypes.data)
+        # What `run` reads hangs on `run` itself, which may outlive this object.
+        self._memory = [None, self.bases, self.frame, self._steps, self._program, letters, code, definition, pool, keep]
+        self.set_patches(patches)
+        self.run = _new_function(ctypes.byref(definition), self._program.ctypes.data, self._memory)
+
+    def set_frame(self, frame):
+        """Give every slot of the frame a new value; patched ones are overwritten at the next run."""
+        self.frame[:] = frame
+
+    def set_tasks(self, tasks):
+        """Give every step its number of tasks."""
+        self._steps[:, 2] = tasks
+
+    def set_patches(self, patches):
+        """Replace the list of patches."""
+        table = np.array(patches, np.int64).reshape(-1, 3)
+        slots, numbers = table[:, 0].tolist(), table[:, 1].tolist()
+        if any(not 0 <= s < len(self.frame) for s in slots) or any(not 0 <= n < len(self.bases) - 1 for n in numbers):
+            raise ValueError(f"Launcher: a patch is outside the frame of {len(self.frame)} slots or the {len(self.bases) - 1} bases")
+        self._memory[0] = table
+        self._program[2:4] = len(table), table.ctypes.data
+
+
+_new_function = ctypes.pythonapi.PyCFunction_NewEx
+_new_function.argtypes = [ctypes.c_void_p, ctypes.py_object, ctypes.py_object]
+_new_function.restype = ctypes.py_object

@@ -1,0 +1,321 @@
+"""Decide which graph nodes run together as one kernel.
+
+    relu(x @ w + b)           ->   k0: contraction x @ w         k1: map max(0, . + b)
+    softmax(x)                ->   k0: rows, three stages
+
+In: the wanted values (Output) as a graph of primitives.  Out: a `Plan`, steps in running order over buffers.
+
+Nodes that are cheap and regular (element-wise, movement, gather) are computed wherever they are read.  All others, and what is
+wanted, are *stored*; each stored node has a home, a `Group`, which becomes one kernel.  A node joins an earlier group of the
+same iteration space when nothing it needs waits for that group.  Read `schedule`, then `_Scheduler`.
+"""
+from dataclasses import dataclass, field
+
+from ..ir.graph import Node, topological
+from .expressions import Buffer, MustStore, is_inline, is_int, is_movement, key
+from .lowering import assign_stores, column_nest, is_row_reduction, map_nest, row_nest
+
+
+@dataclass(frozen=True)
+class Output:
+    """A value wanted: `strides` are those of the memory it is written to, in elements (None: row-major).  With `storage` it becomes
+    the content of the memory that leaves of this storage number are read from; else it has memory of its own."""
+    node: Node
+    strides: tuple | None = None
+    storage: int | None = None
+
+
+@dataclass
+class NestStep:
+    """One kernel made from a loop nest."""
+    nest: object
+    reads: list
+    writes: list
+    name: str
+
+
+@dataclass
+class ContractionStep:
+    """One matrix product."""
+    node: Node
+    a: Buffer
+    b: Buffer
+    result: Buffer
+    reads: list
+    writes: list
+
+
+@dataclass
+class HostStep:
+    """Nodes that the reference interpreter runs; `inputs` and `results` are (node, buffer)."""
+    nodes: list
+    inputs: list
+    results: list
+    reads: list
+    writes: list
+
+
+@dataclass
+class Plan:
+    """Steps in running order; `buffers` are those of the arena; `leaves` the numbers of the leaves that are read."""
+    steps: list
+    arena: list
+    leaves: list = field(default_factory=list)
+
+
+def schedule(outputs, fuse=True):
+    """The Plan that computes the outputs.  Ends: each further attempt stores one node more."""
+    forced = {}
+    while True:
+        try:
+            return _Scheduler(outputs, fuse, forced).plan()
+        except MustStore as problem:
+            if problem.node in forced:
+                raise AssertionError(f"{problem.node} is stored and still cannot be read: {problem.why}") from problem
+            forced[problem.node] = problem.why
+
+
+class _Group:
+    """What becomes one kernel.  `kind` is map, rows, columns, contraction, assign or host; `shape` and `reduced` its iteration space."""
+
+    def __init__(self, kind, shape, reduced=()):
+        self.kind, self.shape, self.reduced = kind, shape, reduced
+        self.nodes = []
+        self.needs = set()  # groups that have to run before
+
+    def space(self):
+        return self.kind, tuple(key(n) for n in self.shape), self.reduced
+
+
+class _Scheduler:
+    def __init__(self, outputs, fuse, forced):
+        self.outputs, self.fuse, self.forced = outputs, fuse, forced
+        self.order = topological([o.node for o in outputs])
+        self.buffers = {}   # node -> Buffer
+        self.arena = []
+        self.reads = {}     # node -> the stored nodes that computing it reads
+        self.home = {}      # stored node -> Group
+        self.groups = []
+        self.final = []     # (node, Buffer) copies at the very end
+
+    def plan(self):
+        self._choose_stored()
+        self._give_buffers()
+        self._form_groups()
+        steps = [s for g in self._in_order() for s in self._steps(g)]
+        for source, target in self.final:
+            steps.append(self._nest_step(map_nest([(source, target, 0)], self._buffer_of), "copy"))
+        steps = [s for s in steps if not _empty(s)]
+        leaves = sorted({b.number for s in steps for b in s.reads if b.kind == "leaf"})
+        return Plan(steps, self.arena, leaves)
+
+    # Which nodes lie in memory
+
+    def _choose_stored(self):
+        self.stored = {o.node for o in self.outputs} | set(self.forced)
+        for node in self.order:
+            if node.primitive == "leaf":
+                continue
+            if node.primitive == "library":
+                self.stored.update(node.inputs)
+            elif not is_inline(node):
+                self.stored.add(node)
+                if node.primitive == "contraction":
+                    self.stored.update(i for i in node.inputs if _base_of_view(i) is None)
+                elif not node.primitive.startswith("reduce.") and node.primitive not in ("assign", "part"):
+                    self.stored.update(i for i in node.inputs)
+            elif not self.fuse and not is_movement(node) and node.primitive not in ("constant", "scalar", "extent", "iota"):
+                self.stored.add(node)
+
+    def _give_buffers(self):
+        leaf_of = {}
+        for node in self.order:
+            if node.primitive == "leaf":
+                number, strides, storage = node.attributes
+                leaf_of[node] = Buffer("leaf", number, node.dtype, node.shape, strides, storage)
+        self.leaf_buffers = leaf_of
+        for number, o in enumerate(self.outputs):
+            target = Buffer("target", number, o.node.dtype, o.node.shape, o.strides, o.storage)
+            if o.node in self.buffers or o.node.primitive == "leaf" or o.storage is not None:
+                self.final.append((o.node, target))
+            else:
+                self.buffers[o.node] = target
+        for node in self.order:
+            if node in self.stored and node not in self.buffers:
+                if node.primitive == "leaf" and node not in self.forced:
+                    self.buffers[node] = leaf_of[node]
+                else:
+                    self.buffers[node] = self._arena_buffer(node)
+            elif node.primitive == "leaf":
+                self.buffers[node] = leaf_of[node]
+
+    def _arena_buffer(self, node):
+        buffer = Buffer("arena", len(self.arena), node.dtype, node.shape)
+        self.arena.append(buffer)
+        return buffer
+
+    def _buffer_of(self, node):
+        return self.buffers.get(node)
+
+    # Which kernel they are made by
+
+    def _form_groups(self):
+        for node in self.order:
+            is_leaf = node.primitive == "leaf"
+            self.reads[node] = frozenset() if is_leaf else frozenset().union(
+                *(frozenset([i]) if i in self.buffers else self.reads[i] for i in node.inputs))
+            if node in self.buffers and self.buffers[node].kind != "leaf":
+                self._find_home(node)
+
+    def _find_home(self, node):
+        kind, shape, reduced = self._kind(node)
+        needs = {self.home[n] for n in self.reads[node] if n in self.home}
+        if node.primitive == "part":
+            for group in self.groups:
+                if group.nodes[0].primitive == "part" and group.nodes[0].inputs == node.inputs:
+                    group.nodes.append(node)
+                    self.home[node] = group
+                    return
+        if self.fuse and node not in self.forced:
+            for group in reversed(self.groups[-8:]):
+                if self._may_join(node, kind, shape, reduced, group, needs):
+                    group.nodes.append(node)
+                    group.needs |= needs - {group}
+                    if kind == "rows" and group.kind == "map":
+                        group.kind, group.reduced = "rows", reduced
+                    self.home[node] = group
+                    return
+        group = _Group(kind, shape, reduced)
+        group.nodes.append(node)
+        group.needs = needs
+        self.groups.append(group)
+        self.home[node] = group
+
+    def _kind(self, node):
+        if node.primitive.startswith("reduce.") and node.dtype.kind != "c":
+            rows = is_row_reduction(node)
+            if not rows and node.primitive in ("reduce.argmax", "reduce.argmin"):
+                return "host", node.shape, ()
+            return "rows" if rows else "columns", node.inputs[0].shape, node.attributes[0]
+        if node.primitive == "contraction":
+            return "contraction", node.shape, ()
+        if node.primitive == "assign":
+            return "assign", node.shape, ()
+        if is_inline(node) or node.primitive == "leaf":
+            return "map", node.shape, ()
+        return "host", node.shape, ()
+
+    def _may_join(self, node, kind, shape, reduced, group, needs):
+        if kind not in ("map", "rows", "columns") or group.kind not in ("map", "rows", "columns"):
+            return False
+        if len(group.nodes) >= 12 or group.nodes[0] in self.forced or not self._fits(kind, shape, reduced, group):
+            return False
+        if not (self.reads[node] & set().union(*(self.reads[n] for n in group.nodes)) or group in needs):
+            return False
+        return not any(self._depends(other, group) for other in needs if other is not group)
+
+    @staticmethod
+    def _fits(kind, shape, reduced, group):
+        shape, other = tuple(map(key, shape)), tuple(map(key, group.shape))
+        kept = tuple(n for d, n in enumerate(other) if d not in group.reduced)
+        if kind == "map":
+            return shape == kept if group.kind == "columns" else shape == other or (group.kind == "rows" and shape == kept)
+        if kind == "rows":
+            return shape == other and (group.kind == "map" or (group.kind == "rows" and reduced == group.reduced))
+        return group.kind == "columns" and shape == other and reduced == group.reduced
+
+    def _depends(self, group, on):
+        seen, stack = set(), [group]
+        while stack:
+            g = stack.pop()
+            if g is on:
+                return True
+            if g not in seen:
+                seen.add(g)
+                stack.extend(g.needs)
+        return False
+
+    def _in_order(self):
+        done, order = set(), []
+        stack = list(reversed(self.groups))
+        while stack:
+            g = stack[-1]
+            if g in done:
+                stack.pop()
+                continue
+            waiting = [n for n in g.needs if n not in done and n is not g]
+            if waiting:
+                stack.extend(waiting)
+            else:
+                stack.pop()
+                done.add(g)
+                order.append(g)
+        return order
+
+    # Groups become steps
+
+    def _steps(self, group):
+        node = group.nodes[0]
+        if group.kind == "contraction":
+            a, b, result = self._view(node.inputs[0]), self._view(node.inputs[1]), self.buffers[node]
+            return [ContractionStep(node, a, b, result, [a, b], [result])]
+        if group.kind == "host":
+            return [self._host_step(group)]
+        if group.kind == "assign":
+            first, then = assign_stores(node, self.buffers[node])
+            return [self._nest_step(map_nest(stores, self._buffer_of), "assign") for stores in (first, then)]
+        inside = set(group.nodes)
+        stores = [(n, self.buffers[n], 0) for n in group.nodes if self._is_wanted_outside(n, group)]
+
+        def buffer_of(n):
+            return self.leaf_buffers.get(n) if n in inside else self.buffers.get(n)
+        reductions = [n for n in group.nodes if n.primitive.startswith("reduce.")]
+        if group.kind == "map":
+            nest = map_nest(stores, buffer_of)
+        else:
+            nest = (row_nest if group.kind == "rows" else column_nest)(reductions, stores, buffer_of)
+        return [self._nest_step(nest, "+".join(dict.fromkeys(n.primitive for n in group.nodes)))]
+
+    def _host_step(self, group):
+        call = group.nodes[0].inputs[0] if group.nodes[0].primitive == "part" else None
+        inputs = {i: self.buffers[i] for n in ([call] if call else group.nodes) for i in n.inputs}
+        results = [(n, self.buffers[n]) for n in group.nodes]
+        return HostStep([*([call] if call else []), *group.nodes], list(inputs.items()), results,
+                        list(inputs.values()), [b for _, b in results])
+
+    def _is_wanted_outside(self, node, group):
+        if not node.primitive.startswith("reduce.") or self.buffers[node].kind == "target":
+            return True
+        if any(source is node for source, _ in self.final):
+            return True
+        return any(node in self.reads[n] and self.home.get(n) is not group for n in self.home)
+
+    def _nest_step(self, nest, name):
+        reads = list({e.data[0]: None for e in nest.expressions() if e.op == "load" and e.data[0].kind != "scratch"})
+        writes = [self._whole(s.buffer) for s, _ in nest.statements() if type(s).__name__ == "Store" and s.buffer.kind != "scratch"]
+        return NestStep(nest, reads, writes, name)
+
+    def _whole(self, buffer):
+        return self.arena[buffer.number] if buffer.kind == "arena" else buffer
+
+    def _view(self, node):
+        """The memory of a node, or a strided view of the memory of the node it is a view of."""
+        buffer = self.buffers.get(node)
+        return buffer if buffer is not None else self._permuted(node)
+
+    def _permuted(self, node):
+        inner = self._view(node.inputs[0])
+        view = Buffer(inner.kind, inner.number, inner.dtype, node.shape, [inner.strides[d] for d in node.attributes[0]], inner.storage)
+        return view
+
+
+def _base_of_view(node):
+    """The node in memory that a matrix product can read this one from, by its strides; None where it has to be stored."""
+    while node.primitive == "permute":
+        node = node.inputs[0]
+    return node if node.primitive == "leaf" or not is_inline(node) else None
+
+
+def _empty(step):
+    """Whether nothing would be written."""
+    return all(any(is_int(n, 0) for n in b.shape) for b in step.writes)

@@ -1,0 +1,414 @@
+"""Integers known by name, so that one trace serves every batch size.
+
+    B = symbol(0, 64)          run-time integer number 0; it is 64 at the moment
+    B * 3 + B     ->  4*v[0]   arithmetic stays symbolic, in one normal form
+    B == 64       ->  True     and the guard `v[0] - 64 == 0` is written down
+
+An Extent computes like the int it stands for.  Whenever a *decision* hangs on it (a comparison, a truth value, a conversion
+to a real int) the answer of the moment is given, and what was decided is added to the guards of the `Assumptions` in
+force.  Whoever infers something under assumptions may reuse it for other integers as long as the guards hold.  So code
+written for plain ints is right for Extents without a change; careful code only asks less, and is reused more.
+
+Extents of 0 and of 1 are never symbols (they broadcast and vanish: another structure), so a dimension symbol is at least 2.
+Start with `Extent`, then `Assumptions`.
+"""
+import threading
+
+_here = threading.local()
+
+
+class Assumptions:
+    """What was decided about run-time integers: `guards`, and the equalities among them, used to simplify what comes later.
+
+    Use as a context manager; the innermost one in force in this thread collects.
+    """
+
+    def __init__(self, known=()):
+        self.guards = []
+        self.equal = {}  # atom -> what it is equal to
+        for guard in known:
+            self._learn(*guard)
+
+    def __enter__(self):
+        self.outer = getattr(_here, "assumptions", None)
+        _here.assumptions = self
+        return self
+
+    def __exit__(self, *_):
+        _here.assumptions = self.outer
+
+    def add(self, relation, extent):
+        """Note that `extent relation 0` was relied on; relation is '==', '!=', '<' or '>='."""
+        if (relation, extent.terms) not in {(r, e.terms) for r, e in self.guards}:
+            self.guards.append((relation, extent))
+            self._learn(relation, extent)
+
+    def _learn(self, relation, extent):
+        if relation != "==":
+            return
+        for monomial, factor in sorted(extent.terms, key=lambda t: repr(t), reverse=True):
+            alone = len(monomial) == 1 and factor in (1, -1) and monomial[0][0] in "di"
+            if alone and not any(monomial[0] in _atoms(m) for m, _ in extent.terms if m != monomial):
+                rest = _make({m: -f * factor for m, f in extent.terms if m != monomial}, 0)
+                self.equal[monomial[0]] = _with_value(rest, monomial[0].value)
+                return
+
+    def simplify(self, extent):
+        """The same integer, with every symbol replaced that is known to equal something else."""
+        for _ in range(64):
+            if not isinstance(extent, Extent) or not self.equal:
+                return extent
+            hit = next((a for m, _ in extent.terms for a in _atoms(m) if a in self.equal), None)
+            if hit is None:
+                return extent
+            extent = extent.substitute(self.equal)
+        return extent
+
+
+def current():
+    """The Assumptions in force in this thread, or None."""
+    return getattr(_here, "assumptions", None)
+
+
+def _atoms(monomial):
+    for atom in monomial:
+        yield atom
+        if atom[0] not in "di":
+            for part in atom[1:]:
+                if isinstance(part, Extent):
+                    for m, _ in part.terms:
+                        yield from _atoms(m)
+
+
+def extent_value(x):
+    return x.value if isinstance(x, Extent) else x
+
+
+def _with_value(x, value):
+    return Extent(x.terms, value) if isinstance(x, Extent) else x
+
+
+def _make(terms, value):
+    """An Extent from {monomial: factor}, or an int when nothing symbolic is left."""
+    terms = {m: f for m, f in terms.items() if f}
+    if not terms:
+        return 0
+    if len(terms) == 1 and () in terms:
+        return terms[()]
+    return Extent(tuple(sorted(terms.items(), key=repr)), value)
+
+
+class Symbol(tuple):
+    """The atom ('d', number) or ('i', number).  It carries its value of the moment, which is no part of what it is."""
+
+
+def symbol(number, value, dimension=True):
+    """Run-time integer `number`, at the moment `value`.  A dimension is known to be at least 2; another integer may be anything."""
+    atom = Symbol(("d" if dimension else "i", number))
+    atom.value = value
+    return Extent((((atom,), 1),), value)
+
+
+class Extent:
+    """A polynomial over run-time integers, in normal form: ((monomial, factor), ...), a monomial being a sorted tuple of atoms.
+
+    An atom is a symbol ('d', number) or ('i', number), or ('//', a, b), ('%', a, b), ('min', a, b), ('max', a, b).
+    """
+
+    __slots__ = ("terms", "value", "_hash")
+
+    def __init__(self, terms, value):
+        self.terms, self.value = terms, value
+
+    # Arithmetic: stays symbolic, decides nothing.
+    def __add__(self, other):
+        if isinstance(other, int):
+            other = int(other)
+            terms = dict(self.terms)
+            terms[()] = terms.get((), 0) + other
+            return _make(terms, self.value + other)
+        if isinstance(other, Extent):
+            terms = dict(self.terms)
+            for m, f in other.terms:
+                terms[m] = terms.get(m, 0) + f
+            return _make(terms, self.value + other.value)
+        return NotImplemented
+
+    __radd__ = __add__
+
+    def __neg__(self):
+        return Extent(tuple((m, -f) for m, f in self.terms), -self.value)
+
+    def __sub__(self, other):
+        return self + (-other) if isinstance(other, (int, Extent)) else NotImplemented
+
+    def __rsub__(self, other):
+        return (-self) + other
+
+    def __mul__(self, other):
+        if isinstance(other, int):
+            other = int(other)
+            return _make({m: f * other for m, f in self.terms}, self.value * other)
+        if isinstance(other, Extent):
+            terms = {}
+            for m, f in self.terms:
+                for n, g in other.terms:
+                    product = tuple(sorted(m + n, key=repr))
+                    terms[product] = terms.get(product, 0) + f * g
+            return _make(terms, self.value * other.value)
+        return NotImplemented
+
+    __rmul__ = __mul__
+
+    def _divided(self, other):
+        """The exact quotient as a polynomial, or None."""
+        if isinstance(other, int):
+            other = ((), int(other)),
+        else:
+            other = other.terms
+        if _same(self.terms, other):
+            return 1
+        if len(other) != 1 or other[0][1] == 0:
+            return None
+        monomial, factor = other[0]
+        terms = {}
+        for m, f in self.terms:
+            left = list(m)
+            for atom in monomial:
+                place = next((i for i, x in enumerate(left) if _same(x, atom)), None)
+                if place is None:
+                    return None
+                del left[place]
+            if f % factor:
+                return None
+            terms[tuple(left)] = f // factor
+        return _make(terms, 0)
+
+    def __floordiv__(self, other):
+        return _divide(self, other)
+
+    def __rfloordiv__(self, other):
+        return _divide(other, self)
+
+    def __mod__(self, other):
+        return _modulo(self, other)
+
+    def __rmod__(self, other):
+        return _modulo(other, self)
+
+    def __divmod__(self, other):
+        return self // other, self % other
+
+    def __pow__(self, n):
+        result = 1
+        for _ in range(n):
+            result = self * result
+        return result
+
+    def __truediv__(self, other):
+        return int(self) / int(other)
+
+    def __rtruediv__(self, other):
+        return other / int(self)
+
+    def __float__(self):
+        return float(int(self))
+
+    def __abs__(self):
+        return self if self >= 0 else -self
+
+    # Decisions: each leaves a guard, unless it holds for every value.
+    def __eq__(self, other):
+        return _decide("==", self, other) if isinstance(other, (int, Extent)) else NotImplemented
+
+    def __ne__(self, other):
+        return not _decide("==", self, other) if isinstance(other, (int, Extent)) else NotImplemented
+
+    def __lt__(self, other):
+        return _decide("<", self, other) if isinstance(other, (int, Extent)) else int(self) < other
+
+    def __ge__(self, other):
+        return not _decide("<", self, other) if isinstance(other, (int, Extent)) else int(self) >= other
+
+    def __gt__(self, other):
+        return _decide("<", other, self) if isinstance(other, (int, Extent)) else int(self) > other
+
+    def __le__(self, other):
+        return not _decide("<", other, self) if isinstance(other, (int, Extent)) else int(self) <= other
+
+    def __bool__(self):
+        return not _decide("==", self, 0)
+
+    def __index__(self):
+        """The plain int: from here on, whatever is inferred holds for this value only."""
+        _decide("==", self, self.value)
+        return self.value
+
+    __int__ = __index__
+
+    def __hash__(self):
+        try:
+            return self._hash
+        except AttributeError:
+            self._hash = hash(self.terms)
+            return self._hash
+
+    def substitute(self, values):
+        """The polynomial with atoms replaced: `values` maps symbols to ints or Extents."""
+        total = 0
+        for monomial, factor in self.terms:
+            product = factor
+            for atom in monomial:
+                if atom in values:
+                    product = values[atom] * product
+                elif atom[0] in "di":
+                    product = Extent((((atom,), 1),), atom.value) * product
+                else:
+                    a, b = (p.substitute(values) if isinstance(p, Extent) else p for p in atom[1:3])
+                    product = _APPLY[atom[0]](a, b) * product
+            total = product + total
+        return _with_value(total, self.value)
+
+    def source(self, name="v"):
+        """Python text that computes it from a sequence of the run-time integers called `name`."""
+        def of(x):
+            return x.source(name) if isinstance(x, Extent) else str(x)
+
+        def atom_source(a):
+            if a[0] in "di":
+                return f"{name}[{a[1]}]"
+            if a[0] in ("min", "max"):
+                return f"{a[0]}({of(a[1])}, {of(a[2])})"
+            return f"(({of(a[1])}) {a[0]} ({of(a[2])}))"
+
+        parts = []
+        for monomial, factor in self.terms:
+            factors = [atom_source(a) for a in monomial]
+            if factor != 1 or not factors:
+                factors.insert(0, str(factor))
+            parts.append("*".join(factors))
+        return " + ".join(parts)
+
+    def evaluate(self, integers):
+        return eval(self.source("v"), {"v": integers})  # noqa: S307  (text made above, from numbers)
+
+    def __repr__(self):
+        return self.source("v")
+
+
+def _same(a, b):
+    """Whether two atoms or terms are the same text; comparing the extents inside them by == would decide something."""
+    return a is b or hash(a) == hash(b)
+
+
+def _atom(kind, a, b, value):
+    return Extent(((((kind, a, b),), 1),), value)
+
+
+def _divide(a, b):
+    if isinstance(a, int) and isinstance(b, int):
+        return a // b
+    if isinstance(b, int) and b == 1:
+        return a
+    exact = a._divided(b) if isinstance(a, Extent) else (0 if a == 0 else None)
+    value = extent_value(a) // extent_value(b)
+    if exact is not None:
+        return _with_value(exact, value)
+    return _atom("//", a, b, value)
+
+
+def _modulo(a, b):
+    if isinstance(a, int) and isinstance(b, int):
+        return a % b
+    if isinstance(b, int) and b == 1:
+        return 0
+    if (a._divided(b) if isinstance(a, Extent) else (0 if a == 0 else None)) is not None:
+        return 0
+    return _atom("%", a, b, extent_value(a) % extent_value(b))
+
+
+def minimum(a, b):
+    """min(a, b) without a guard."""
+    if isinstance(a, int) and isinstance(b, int):
+        return min(a, b)
+    difference = a - b
+    low, high = bounds(difference)
+    if low is not None and low >= 0:
+        return b
+    if high is not None and high <= 0:
+        return a
+    return _atom("min", a, b, min(extent_value(a), extent_value(b)))
+
+
+def maximum(a, b):
+    """max(a, b) without a guard."""
+    return -minimum(-a, -b)
+
+
+_APPLY = {"//": _divide, "%": _modulo, "min": minimum, "max": maximum}
+
+
+def bounds(x):
+    """(least, greatest) value that an extent can have, as far as can be told from dimensions being at least 2; None: unknown."""
+    if isinstance(x, int):
+        return x, x
+    low, high = 0, 0
+    for monomial, factor in x.terms:
+        least = 1
+        for atom in monomial:
+            if atom[0] == "d":
+                least *= 2
+            elif atom[0] in ("//", "%") and _nonnegative(atom[1]) and _nonnegative(atom[2]):
+                least = 0
+            else:
+                return None, None
+        if not monomial:
+            low, high = (None if low is None else low + factor), (None if high is None else high + factor)
+        elif factor > 0:
+            low, high = low + least * factor if low is not None else None, None
+        else:
+            low, high = None, high + least * factor if high is not None else None
+    return low, high
+
+
+def _nonnegative(x):
+    low, _ = bounds(x)
+    return low is not None and low >= 0
+
+
+def _decide(relation, a, b):
+    """Whether a relation b, for == and <, writing down a guard when it does not hold for every value."""
+    assumptions = current()
+    difference = a - b
+    if assumptions is not None:
+        difference = assumptions.simplify(difference)
+    if isinstance(difference, int):
+        return difference == 0 if relation == "==" else difference < 0
+    low, high = bounds(difference)
+    if relation == "==" and ((low is not None and low > 0) or (high is not None and high < 0)):
+        return False
+    if relation == "<" and low is not None and low >= 0:
+        return False
+    if relation == "<" and high is not None and high < 0:
+        return True
+    value = extent_value(a) - extent_value(b)
+    answer = value == 0 if relation == "==" else value < 0
+    if assumptions is not None:
+        held = relation if answer else {"==": "!=", "<": ">="}[relation]
+        assumptions.add(held, _with_value(difference, value))
+    return answer
+
+
+def product(extents):
+    """Their product: an int or an Extent."""
+    result = 1
+    for n in extents:
+        result = n * result
+    return result
+
+
+def check(guards):
+    """A function of the run-time integers that says whether every guard holds, or None when there are none."""
+    if not guards:
+        return None
+    return eval("lambda v: " + " and ".join(f"{e.source()} {relation} 0" for relation, e in guards))  # noqa: S307

@@ -1,0 +1,54 @@
+"""Parameter and Buffer: tensors that a Module registers by itself when they are assigned to it.
+
+    self.weight = Parameter(torch.empty(10, 32))   ->  in module.parameters(), gets a gradient
+    self.mean = Buffer(torch.zeros(10))            ->  in module.buffers(), saved, no gradient
+
+Both are ordinary tensors over the memory they were given; only their class tells a Module what to do with them.  Results
+of operations on them are plain tensors.
+"""
+import rushlight as torch
+
+
+class Parameter(torch.Tensor):
+    """A tensor that is part of what a model learns.  It requires a gradient, also when it is made under `no_grad`."""
+
+    def __new__(cls, data=None, requires_grad=True):
+        data = torch.empty(0) if data is None else data
+        return data.detach().as_subclass(cls).requires_grad_(requires_grad)
+
+    def __deepcopy__(self, memo):
+        if id(self) not in memo:
+            memo[id(self)] = type(self)(self.data.clone(), self.requires_grad)
+        return memo[id(self)]
+
+    def __reduce_ex__(self, protocol):
+        return rebuild_parameter, (type(self), self.data, self.requires_grad)
+
+    def __repr__(self):
+        return "Parameter containing:\n" + super().__repr__()
+
+
+class Buffer(torch.Tensor):
+    """A tensor that is part of a model's state and is not learned; `persistent` ones are saved with it."""
+
+    def __new__(cls, data=None, *, persistent=True):
+        data = torch.empty(0) if data is None else data
+        buffer = data.detach().requires_grad_(data.requires_grad).as_subclass(cls)
+        buffer.persistent = persistent
+        return buffer
+
+    def __deepcopy__(self, memo):
+        if id(self) not in memo:
+            memo[id(self)] = type(self)(self.data.clone(), persistent=self.persistent)
+        return memo[id(self)]
+
+    def __reduce_ex__(self, protocol):
+        return rebuild_buffer, (type(self), self.data, self.persistent)
+
+
+def rebuild_parameter(cls, data, requires_grad):
+    return cls(data, requires_grad)
+
+
+def rebuild_buffer(cls, data, persistent):
+    return cls(data, persistent=persistent)

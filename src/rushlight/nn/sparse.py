@@ -1,0 +1,61 @@
+"""Embedding: a table whose rows are looked up by number.
+
+    Embedding(50257, 768):  (N, T) integers -> (N, T, 768)
+"""
+import rushlight as torch
+
+from . import functional as F
+from . import init
+from .module import Module
+from .parameter import Parameter
+
+
+class Embedding(Module):
+    """Row i of `weight` for every i in the input.
+
+    Shapes: input (*), weight (num_embeddings, embedding_dim), output (*, embedding_dim).  The rows start standard normal, the
+    one at `padding_idx` zero, and that one gets no gradient.
+    """
+
+    def __init__(self, num_embeddings, embedding_dim, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False,
+                 sparse=False, _weight=None, _freeze=False, device=None, dtype=None):
+        super().__init__()
+        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
+        if padding_idx is not None:
+            if not -num_embeddings <= padding_idx < num_embeddings:
+                raise AssertionError("Padding_idx must be within num_embeddings")
+            padding_idx %= num_embeddings
+        self.padding_idx, self.max_norm, self.norm_type = padding_idx, max_norm, norm_type
+        self.scale_grad_by_freq, self.sparse = scale_grad_by_freq, sparse
+        if _weight is None:
+            self.weight = Parameter(torch.empty((num_embeddings, embedding_dim), device=device, dtype=dtype), not _freeze)
+            self.reset_parameters()
+        else:
+            if tuple(_weight.shape) != (num_embeddings, embedding_dim):
+                raise AssertionError("Shape of weight does not match num_embeddings and embedding_dim")
+            self.weight = Parameter(_weight, not _freeze)
+
+    @classmethod
+    def from_pretrained(cls, embeddings, freeze=True, **settings):
+        """An Embedding over a given table, which is not learned any further unless `freeze` is False."""
+        if embeddings.dim() != 2:
+            raise AssertionError("Embeddings parameter is expected to be 2-dimensional")
+        return cls(*embeddings.shape, _weight=embeddings, _freeze=freeze, **settings)
+
+    def reset_parameters(self):
+        init.normal_(self.weight)
+        if self.padding_idx is not None:
+            with torch.no_grad():
+                self.weight[self.padding_idx].fill_(0)
+
+    def forward(self, input):
+        return F.embedding(input, self.weight, self.padding_idx, self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse)
+
+    def extra_repr(self):
+        settings = [f"{self.num_embeddings}, {self.embedding_dim}"]
+        settings += [f"padding_idx={self.padding_idx}"] if self.padding_idx is not None else []
+        settings += [f"max_norm={self.max_norm}"] if self.max_norm is not None else []
+        settings += [f"norm_type={self.norm_type}"] if self.norm_type != 2 else []
+        settings += [f"scale_grad_by_freq={self.scale_grad_by_freq}"] if self.scale_grad_by_freq else []
+        settings += ["sparse=True"] if self.sparse else []
+        return ", ".join(settings)

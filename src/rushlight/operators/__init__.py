@@ -1,0 +1,19 @@
+"""Floor 4: every operator, one definition each, by family.
+
+    definition.py   what a definition is: `@operator`; how a call is recorded, and how it runs inside another operator's body
+    building.py     what bodies are written with: primitives on tensors, promotion, broadcasting
+    rules.py        the gradient of every primitive, from which operators' gradients follow
+    python_operators.py   +, *, @ and methods such as x.view(2, 3)
+
+Then the families, in alphabetical order.  Read definition.py first, then any family; each operator is read on its own.
+"""
+import importlib
+
+FAMILIES = ("arithmetic", "factories", "products", "reductions", "shaping")
+
+for _family in FAMILIES:
+    importlib.import_module("." + _family, __name__)
+
+from . import python_operators  # noqa: E402  (it looks at what the families defined)
+
+python_operators.install()

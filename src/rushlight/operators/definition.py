@@ -1,0 +1,496 @@
+"""One operator, one definition: `@operator` makes all that users see from a function.
+
+    @operator(methods="exp")                           torch.exp, Tensor.exp, Tensor.exp_, out=
+    def exp(input: Tensor) -> Tensor:
+        "docstring"
+        return building.unary("exp", input)            its meaning in primitives (or in other operators)
+
+    @exp.gradient                                      only where the derived gradient is not good enough
+    def exp_gradient(grad, result, input): return grad * result.conj()
+
+The annotations of the parameters say how an argument is taken:
+
+    Tensor               an operand                     Tensor | None      the same, or absent
+    Tensor | Number      an operand, or a Python number that becomes a run-time scalar
+    Number               a run-time scalar              Number | None      the same, or absent
+    Tensors              a sequence of operands
+    Extent, Extents      a run-time integer, or a sequence of them: never part of what is compiled
+    anything else        static: hashable, and part of the structure
+
+A call from outside is recorded (`call`); its body runs only when it was never recorded before, on tensors whose extents are
+symbolic.  A call inside a body runs the body at once (`inline`).  Bodies are functional: they write to nothing.
+"""
+import functools
+import inspect
+import typing
+from numbers import Number
+
+import numpy as np
+
+from ..ir import dtypes, graph
+from ..ir.extents import Extent as SymbolicExtent
+from ..runtime import writing
+from ..runtime.recorder import here
+from ..runtime.storage import dense_order, strides_in_order
+from ..runtime.trace import History, Value
+from ..tensors.tensor import Tensor
+
+
+class Extent(int):
+    """Annotation: a run-time integer."""
+
+
+class Extents(tuple):
+    """Annotation: a sequence of run-time integers."""
+
+
+class Tensors(tuple):
+    """Annotation: a sequence of tensors."""
+
+
+TENSOR, NUMBER, TENSOR_OR_NUMBER, TENSORS, EXTENT, EXTENTS, STATIC = "tensor number tensor|number tensors extent extents static".split()
+ALL = {}  # every operator by name, in the order of definition
+
+_PYTHON_NUMBER = {bool: bool, int: int, float: float, complex: complex}
+
+
+class Operator:
+    """A definition.  `body` is the function as written; `kinds` says how each parameter is taken; `view` that its result is a
+    view of its first operand; `pointwise` that its result is laid out as its operands are."""
+
+    def __init__(self, body, view, pointwise, differentiable):
+        self.body, self.view, self.pointwise, self.differentiable = body, view, pointwise, differentiable
+        self.name = body.__name__
+        self.signature = inspect.signature(body)
+        self.kinds = [_kind(p.annotation) for p in self.signature.parameters.values()]
+        self.optional = [type(None) in typing.get_args(p.annotation) for p in self.signature.parameters.values()]
+        self.keywords = [p.name for p in self.signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
+        self.positional = len(self.kinds) - len(self.keywords)
+        self.gradient = None
+
+    def __repr__(self):
+        return f"<operator {self.name}>"
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # A call from outside: recorded
+
+    def call(self, *args, into=None):
+        """Record the call (or run the body, inside another body).  All parameters are given, in order."""
+        recorder = here.recorder
+        if recorder.inline:
+            return self.inline(args)
+        tensors, numbers, integers, recipe = [], [], [], []
+        for kind, a, optional, name in zip(self.kinds, args, self.optional, self.signature.parameters):
+            if kind is STATIC:
+                recipe.append(_static(a))
+            elif a is None and optional:
+                recipe.append(None)
+            elif kind is TENSOR or kind is TENSOR_OR_NUMBER or kind is NUMBER:
+                if isinstance(a, Tensor):
+                    if kind is NUMBER:
+                        a = self._number_of(a, name)
+                        recipe.append(NUMBER)
+                        numbers.append(a)
+                        continue
+                    recipe.append(TENSOR)
+                    tensors.append(a)
+                elif kind is TENSOR:
+                    raise self._wrong_type(name, a, "Tensor")
+                else:
+                    numbers.append(self._python_number(a, name))
+                    recipe.append(NUMBER)
+            elif kind is TENSORS:
+                if isinstance(a, Tensor) or not isinstance(a, (tuple, list)):
+                    raise self._wrong_type(name, a, "tuple of Tensors")
+                if not all(isinstance(t, Tensor) or t is None for t in a):
+                    bad = next(i for i, t in enumerate(a) if not isinstance(t, Tensor))
+                    raise TypeError(f"{self.name}(): expected Tensor as element {bad} in argument 0, but got {type(a[bad]).__name__}")
+                recipe.append((TENSORS, tuple(t is not None for t in a)))
+                tensors += [t for t in a if t is not None]
+            elif kind is EXTENT:
+                integers.append(self._integer(a, name))
+                recipe.append(EXTENT)
+            else:
+                if not isinstance(a, (tuple, list)):
+                    raise self._wrong_type(name, a, "tuple of ints")
+                recipe.append((EXTENTS, len(a)))
+                integers += [self._integer(n, name) for n in a]
+        recipe = tuple(recipe)
+        return recorder.record(self, tensors, recipe, numbers, integers, recipe, into)
+
+    def _number_of(self, t, name):
+        if t.ndim:
+            raise TypeError(f"{self.name}(): argument '{name}' must be Number, not Tensor of shape {tuple(t.shape)}")
+        return t.item()
+
+    def _python_number(self, a, name):
+        kind = type(a)
+        if kind in _PYTHON_NUMBER:
+            return a
+        if isinstance(a, np.generic):
+            return a.item()
+        for number in (bool, int, float, complex):
+            if isinstance(a, number):
+                return number(a)
+        if hasattr(a, "__index__"):
+            return a.__index__()
+        raise self._wrong_type(name, a, "Tensor or Number")
+
+    def _integer(self, a, name):
+        if type(a) is int:
+            return a
+        if isinstance(a, bool) or isinstance(a, (float, complex, str)) or a is None:
+            raise self._wrong_type(name, a, "int")
+        try:
+            return a.__index__()
+        except AttributeError:
+            raise self._wrong_type(name, a, "int") from None
+
+    def _wrong_type(self, name, a, wanted):
+        return TypeError(f"{self.name}(): argument '{name}' must be {wanted}, not {type(a).__name__}")
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # What the recorder asks when a call is new
+
+    def infer(self, operands, scalars, extents, recipe):
+        """The Values of the results, and how the handles of several are put together.  `recipe` says what each argument is."""
+        recorder = here.recorder
+        t, n, x = iter(operands), iter(scalars), iter(extents)
+        args = []
+        for part in recipe:
+            if part is TENSOR:
+                args.append(recorder.handle_of(next(t)))
+            elif part is NUMBER:
+                args.append(recorder.handle_of(next(n)))
+            elif part is EXTENT:
+                args.append(next(x))
+            elif type(part) is tuple and part and part[0] is TENSORS:
+                args.append(tuple(recorder.handle_of(next(t)) if there else None for there in part[1]))
+            elif type(part) is tuple and part and part[0] is EXTENTS:
+                args.append(tuple(next(x) for _ in range(part[1])))
+            else:
+                args.append(part.value if type(part) is Static else part)
+        result = self.inline(args)
+        single = isinstance(result, Tensor)
+        values = [t._state for t in ((result,) if single else result)]
+        values = [self._own(v, operands) for v in values]
+        if self.pointwise:
+            for v in values:
+                v.strides = pointwise_strides(v.node.shape, operands)
+        if single:
+            return values, None
+        kind = type(result)
+        return values, (lambda handles: kind(*handles)) if hasattr(kind, "_fields") else kind
+
+    @staticmethod
+    def _own(value, operands):
+        """A result that is an operand's own value, or memory that an operand views, as a value of its own."""
+        if value.owner is None and (value.root is None or any(o is value.root for o in operands)):
+            return value
+        copy = Value(value.node, graph.row_major(value.node.shape), value.needs_grad)
+        if value.needs_grad:
+            copy.history = History("clone", (value,), (copy,))
+        return copy
+
+    def inline(self, args):
+        """Run the body now, on tensors inside a body.  With a gradient of its own, what the body does is not differentiated."""
+        recorder = here.recorder
+        args = [self._constant(a) if kind in (NUMBER, TENSOR_OR_NUMBER) else a for kind, a in zip(self.kinds, args)]
+        operands = [a._state for a in _tensors_in(args)]
+        needs_grad = recorder.grad and self.differentiable and any(v.needs_grad for v in operands)
+        if self.gradient is None and self.differentiable:
+            return self._run(args)
+        grad, recorder.grad = recorder.grad, False
+        try:
+            result = self._run(args)
+        finally:
+            recorder.grad = grad
+        if not needs_grad:
+            return result
+        single = isinstance(result, Tensor)
+        results = [result] if single else list(result)
+        values = []
+        for t in results:
+            v = t._state
+            new = Value(v.node, v.strides, root=v.root, offset=v.offset)
+            new.needs_grad = v.node.dtype.kind in "fc"
+            values.append(new)
+        history = History(self, tuple(operands), tuple(values), tuple(args))
+        for v in values:
+            v.history = history if v.needs_grad else None
+        handles = [recorder.handle_of(v) for v in values]
+        if single:
+            return handles[0]
+        return type(result)(*handles) if hasattr(result, "_fields") else type(result)(handles)
+
+
+    def _run(self, args):
+        return self.body(*args[:self.positional], **dict(zip(self.keywords, args[self.positional:])))
+
+    @staticmethod
+    def _constant(a):
+        """A Python number inside a body: a constant of the structure."""
+        if a is None or isinstance(a, Tensor):
+            return a
+        from .building import constant
+        return constant(a)
+
+
+class Static(typing.NamedTuple):
+    """A static argument in a key, with its type: 1, 1.0 and True are different arguments."""
+    value: object
+    type: type
+
+
+def _static(a):
+    if isinstance(a, list):
+        a = tuple(a)
+    if isinstance(a, SymbolicExtent):
+        a = int(a)
+    if isinstance(a, np.integer):
+        a = int(a)
+    return a if a is None or type(a) is str else Static(a, type(a))
+
+
+def _tensors_in(args):
+    for a in args:
+        if isinstance(a, Tensor):
+            yield a
+        elif type(a) in (tuple, list):
+            yield from _tensors_in(a)
+
+
+def _kind(annotation):
+    if annotation in (Extent, typing.Optional[Extent]):
+        return EXTENT
+    if annotation in (Extents, typing.Optional[Extents]):
+        return EXTENTS
+    if annotation is Tensors:
+        return TENSORS
+    parts = set(typing.get_args(annotation)) or {annotation}
+    parts -= {type(None)}
+    if parts == {Tensor}:
+        return TENSOR
+    if parts == {Tensor, Number}:
+        return TENSOR_OR_NUMBER
+    if parts == {Number}:
+        return NUMBER
+    return STATIC
+
+
+def pointwise_strides(shape, operands):
+    """The layout of an element-wise result, as PyTorch's TensorIterator lays it out: row-major when any operand of the full shape is, else
+    the order of the first operand whose dimensions are permuted."""
+    n = len(shape)
+    ambiguous = None
+    for v in operands:
+        if len(v.node.shape) != n or n < 2:
+            continue
+        full = all(a is b or a == b for a, b in zip(v.node.shape, shape))
+        if not full:
+            continue
+        if v.strides == graph.row_major(v.node.shape):
+            return graph.row_major(shape)
+        if ambiguous is None:
+            ambiguous = v
+    if ambiguous is None:
+        return graph.row_major(shape)
+    values = tuple(s.value if isinstance(s, SymbolicExtent) else s for s in ambiguous.strides)
+    extents = tuple(s.value if isinstance(s, SymbolicExtent) else s for s in ambiguous.node.shape)
+    if 0 in values and any(s == 0 and m != 1 for s, m in zip(values, extents)):
+        return graph.row_major(shape)
+    order = dense_order(extents, values)
+    if order is None:
+        order = tuple(sorted(range(n), key=lambda i: (-values[i], i)))
+    return strides_in_order(shape, order)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The functions users call
+
+def operator(body=None, *, methods=None, inplace=None, out=True, view=False, pointwise=False, differentiable=True, namespace=True, names=()):
+    """Make an operator of a function.
+
+    methods     the name of the Tensor method (None: the operator's own; False: none)
+    inplace     whether there is an in-place form `name_` (default: where the operator is pointwise)
+    out         whether it takes `out=`
+    view        the result is a view of the first operand
+    names       further names for the same operator
+    """
+    if body is None:
+        return functools.partial(operator, methods=methods, inplace=inplace, out=out, view=view, pointwise=pointwise,
+                                 differentiable=differentiable, namespace=namespace, names=names)
+    op = Operator(body, view, pointwise, differentiable)
+    function = _function(op, out and not view)
+    function.operator = op
+    function.namespace, function.names = namespace, names
+    ALL[op.name] = function
+
+    def gradient(rule):
+        op.gradient = rule
+        return rule
+
+    function.gradient = gradient
+    if methods is not False:
+        method = methods or op.name
+        for name in (method, *names):
+            attach(name, function)
+        if inplace or (inplace is None and pointwise):
+            for name in (method, *names):
+                attach(name + "_", _in_place(op, name))
+    return function
+
+
+def attach(name, function):
+    """Make `function` the Tensor method `name`."""
+    setattr(Tensor, name, function)
+
+
+def _function(op, out):
+    """The function users call: PyTorch's signature, then straight to `call`."""
+    parameters = list(op.signature.parameters.values())
+    names = [p.name for p in parameters]
+    keyword = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+    if out:
+        keyword.append(inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None))
+    text, defaults = [], {}
+    for p in [p for p in parameters if p.kind is not p.KEYWORD_ONLY] + (["*"] if keyword else []) + keyword:
+        if p == "*":
+            text.append("*")
+        elif p.default is p.empty:
+            text.append(p.name)
+        else:
+            defaults["_default_" + p.name] = p.default
+            text.append(f"{p.name}=_default_{p.name}")
+    arguments = ", ".join(names)
+    lines = [f"def {op.name}({', '.join(text)}):"]
+    if out:
+        lines += ["    if out is not None:", f"        return _write_out(_op, out, _call({arguments}))"]
+    lines += [f"    return _call({arguments})"]
+    scope = {"_op": op, "_call": op.call, "_write_out": write_out, **defaults}
+    exec("\n".join(lines), scope)  # noqa: S102  (text made from a signature)
+    function = scope[op.name]
+    function.__doc__, function.__module__, function.__wrapped__ = op.body.__doc__, op.body.__module__, op.body
+    function.__signature__ = op.signature.replace(parameters=[p.replace(kind=p.kind) for p in parameters] + (
+        [keyword[-1]] if out else []))
+    return function
+
+
+def _in_place(op, name):
+    first = next(iter(op.signature.parameters))
+
+    def in_place(self, *args, **kwargs):
+        if first in kwargs:
+            raise TypeError(f"{name}_() got multiple values for argument '{first}'")
+        bound = op.signature.bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        return write_in_place(op, self, bound.args + tuple(bound.kwargs.values()))
+
+    in_place.__name__ = in_place.__qualname__ = name + "_"
+    in_place.__doc__ = f"The in-place form of `{op.name}`."
+    return in_place
+
+
+def write_in_place(op, target, arguments):
+    """Compute `op` and make the result the new value of `target`, with PyTorch's rules for in-place operations."""
+    recorder = here.recorder
+    check_writable(target)
+    if not isinstance(target, Tensor):
+        raise TypeError(f"{op.name}_(): argument 'self' must be Tensor, not {type(target).__name__}")
+    pinned = target._place is not None and target._place.storage.is_pinned()
+    if writing.aliases(recorder, target) or pinned or target._base is not None:
+        result = op.call(*arguments)
+        return replace(target, result, op.name + "_")
+    InPlace.of(op).call(*arguments, into=target)
+    storage = target._place.storage if target._place is not None else None
+    if storage is not None:
+        storage.version += 1
+    return target
+
+
+class InPlace(Operator):
+    """An operator whose result takes the place of its first operand: it must have that operand's shape, and is cast to its dtype."""
+
+    made = {}
+
+    @classmethod
+    def of(cls, op):
+        if op not in cls.made:
+            cls.made[op] = cls(op)
+        return cls.made[op]
+
+    def __init__(self, op):
+        self.__dict__.update(op.__dict__)
+        self.op = op
+
+    def infer(self, operands, scalars, extents, recipe):
+        values, _ = self.op.infer(operands, scalars, extents, recipe)
+        old = operands[0]
+        recorder = here.recorder
+        target, result = recorder.handle_of(old), recorder.handle_of(values[0])
+        fitting = Operator._own(fit(target, result, self.name + "_")._state, ())
+        return [fitting], None
+
+
+def fit(target, result, name):
+    """`result` in the dtype of `target`; RuntimeError when shape or dtype do not fit.  Inside a body."""
+    if len(result.shape) != len(target.shape) or not all(a == b for a, b in zip(result.shape, target.shape)):
+        raise RuntimeError(f"{name}: output with shape {list(map(int, target.shape))} doesn't match the broadcast shape {list(map(int, result.shape))}")
+    if result.dtype is target.dtype:
+        return result
+    if not dtypes.can_cast(result.dtype, target.dtype):
+        raise RuntimeError(f"{name}: result type {result.dtype.name.capitalize()} can't be cast to the desired output type {target.dtype.name.capitalize()}")
+    from .building import cast
+    return cast(result, target.dtype)
+
+
+def check_writable(target):
+    """PyTorch's refusals of in-place operations."""
+    if here.recorder.grad and isinstance(target, Tensor) and target.requires_grad:
+        root = target if target._base is None else target._base
+        if target.is_leaf:
+            raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+        if root is not target and root.is_leaf and root.requires_grad:
+            raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+    if isinstance(target, Tensor) and 0 in target.stride() and any(s == 0 and n > 1 for s, n in zip(target.stride(), target.shape)):
+        raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+                           "Please clone() the tensor before performing the operation.")
+
+
+def replace(target, result, name):
+    """Write an already computed `result` into `target`."""
+    from .building import fitted
+    recorder = here.recorder
+    result = fitted(target, result, name)
+    pinned = target._place is not None and target._place.storage.is_pinned()
+    if writing.aliases(recorder, target) or target._base is not None:
+        writing.write_through(recorder, target, result)
+    else:
+        from .building import take_value
+        InPlace.of(take_value.operator).call(target, result, into=target)
+        if target._place is not None:
+            target._place.storage.version += 1
+    if pinned:
+        recorder.flush()
+    return target
+
+
+def write_out(op, out, result):
+    """`out=`: resize it where it must be, write the result, return it."""
+    if not isinstance(result, Tensor):
+        if not isinstance(out, (tuple, list)) or len(out) != len(result):
+            raise TypeError(f"{op.name}(): argument 'out' must be a tuple of {len(result)} Tensors")
+        parts = [write_out(op, o, r) for o, r in zip(out, result)]
+        return type(result)(*parts) if hasattr(result, "_fields") else type(result)(parts)
+    if not isinstance(out, Tensor):
+        raise TypeError(f"{op.name}(): argument 'out' must be Tensor, not {type(out).__name__}")
+    if here.recorder.grad and (out.requires_grad or result.requires_grad):
+        raise RuntimeError(f"{op.name}(): functions with out=... arguments don't support automatic differentiation, but one of the "
+                           "arguments requires grad.")
+    if not dtypes.can_cast(result.dtype, out.dtype):
+        raise RuntimeError(f"{op.name}: result type {result.dtype.name.capitalize()} can't be cast to the desired output type {out.dtype.name.capitalize()}")
+    if out.shape != result.shape:
+        out.resize_(result.shape)
+    return replace(out, result, op.name)
+
+

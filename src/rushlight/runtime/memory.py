@@ -1,0 +1,43 @@
+"""Blocks of memory: a NumPy byte array, its address, and nothing more.
+
+A block that Rushlight makes is aligned to 64 bytes, and is private memory (huge pages are asked of the system, not by us).  A
+block made around somebody else's array keeps that array alive and is written through to it.
+"""
+import ctypes
+
+import numpy as np
+
+
+class Block:
+    """`nbytes` bytes at `address`; `bytes` is a uint8 array over them.  `owner` is what keeps foreign memory alive, or None."""
+
+    __slots__ = ("bytes", "address", "nbytes", "owner", "__weakref__")
+
+    def __init__(self, nbytes):
+        raw = np.empty(nbytes + 64, np.uint8)
+        address = raw.__array_interface__["data"][0]
+        shift = -address % 64
+        self.bytes = raw[shift:shift + nbytes]
+        self.address, self.nbytes, self.owner = address + shift, nbytes, None
+
+    @classmethod
+    def around(cls, array, owner=None):
+        """A block over the memory of a NumPy array (any dtype, writable or not), from its first element on."""
+        self = cls.__new__(cls)
+        span = 0 if array.size == 0 else array.itemsize + sum((n - 1) * s for n, s in zip(array.shape, array.strides))
+        self.address, self.nbytes = array.__array_interface__["data"][0], span
+        self.bytes = _bytes_at(self.address, span)
+        self.owner = array if owner is None else owner
+        return self
+
+    def array(self, dtype, shape, strides, offset):
+        """A NumPy array over a part of the block: `strides` and `offset` in elements of `dtype` (a numpy.dtype)."""
+        start = offset * dtype.itemsize
+        if 0 in shape:
+            return np.empty(shape, dtype)
+        return np.ndarray(shape, dtype, self.bytes.data, start, [s * dtype.itemsize for s in strides])
+
+
+def _bytes_at(address, nbytes):
+    """A uint8 array over raw memory, which the asker keeps alive."""
+    return np.frombuffer((ctypes.c_uint8 * nbytes).from_address(address), np.uint8) if nbytes else np.empty(0, np.uint8)

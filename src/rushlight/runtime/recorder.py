@@ -1,0 +1,318 @@
+"""The recorder: a trie of traces.  A call that was recorded before is one look-up that brings back all that was inferred the first time.
+
+    y = x + b; z = y.relu()                           root
+                                                       | leaf float32 (n, n)
+    Step: an edge of the trie and where it leads       | leaf float32 (n,)
+    Value: what a step made (runtime/trace.py)         | add(v0, v1)      -> v2   guards: v[1] == v[2]
+                                                       | relu(v2)         -> v3
+
+Programs repeat.  The recorder stands at a step; the next call, described by a key (callee, operands as Values, static
+arguments, kinds of run-time numbers), is looked for among the steps that came next before.  Found, and its guards on the run-time integers
+hold: stand there, hand out a handle.  Not found: the callee infers its results, once, and a step is added.
+
+Shapes are run-time integers: they are no part of a key, so a new batch size walks the same path (ir/extents.py).
+When a value is looked at, `flush` runs what was recorded (runtime/plan.py) and goes back to the root.
+
+One recorder and one trie a thread.  Nothing that can run other Python code stands between reading `at` and advancing it, so signal handlers,
+`__del__` and other threads may record or flush in the middle of a call; `record` notices and starts over.
+"""
+import threading
+from sys import getrefcount
+
+from ..ir import dtypes, graph
+from ..ir.extents import Assumptions, check
+from . import plan, writing
+from .trace import Trace, Value, classify, symbols
+
+LONGEST_TRACE = 2_000  # calls; more are flushed, so that pending work is bounded
+LARGEST_TRIE = 50_000  # steps; a trie that has grown larger is dropped and grows again
+
+
+class Step:
+    """A place in the trie: the call that leads here from `previous`, what it made, what came next before."""
+
+    __slots__ = ("key", "previous", "next", "guess", "values", "structure", "guards", "holds", "plans", "depth")
+
+    def __init__(self, key, previous, values=(), structure=None, guards=()):
+        self.key, self.previous, self.values, self.structure = key, previous, values, structure
+        self.guards, self.holds = guards, check(guards)
+        self.next, self.guess, self.plans = {}, None, {}
+        self.depth = 0 if previous is None else previous.depth + 1
+
+    def path(self):
+        """The steps from the root to here."""
+        steps, step = [], self
+        while step is not None:
+            steps.append(step)
+            step = step.previous
+        return steps[::-1]
+
+
+class Recorder:
+    """The calling thread's recorder (see `here`).
+
+    `handle` is the class of the tensors given out; floor 3 sets it.  `inline` counts nested operator bodies: inside one,
+    calls are not recorded but build nodes at once.
+    """
+
+    handle = None        # set by floor 3: the class of the tensors given out
+    read_by_backward = staticmethod(lambda values: [])  # set by floor 5: the values that backward from these will read
+
+    def __init__(self):
+        self.root = self.at = Step(None, None)
+        self.trace = Trace()
+        self.lock = threading.RLock()
+        self.inline = 0
+        self.grad = True  # whether calls are being differentiated
+        self.steps = 0
+        self.thread = threading.get_ident()
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Calls
+
+    def record(self, callee, tensors, key, numbers=(), integers=(), arguments=(), into=None):
+        """Record a call and return the handles of its results: one tensor, or what the callee's structure makes of several.
+
+        `tensors`: operands.  `key`: hashable, the callee's static arguments.  `numbers`: run-time Python scalars; `integers`:
+        run-time ints; their kinds belong to the key.  `arguments` is handed to `callee.infer` when the call is new.
+        `into`: the first operand, when the result becomes its new value in place.
+        """
+        while True:
+            trace = self.trace
+            operands = tuple([t._state or self.enter(t) for t in tensors])
+            if self.trace is not trace or not all(v.owner is self for v in operands):
+                for t in tensors:
+                    hand_over(t)
+                continue
+            full = (callee, key, operands, tuple(map(type, numbers)), tuple(map(classify, integers)), self.grad, into is not None)
+            used = [n for n in integers if not -1 <= n <= 1] if integers else []
+            at = self.at
+            step = self._find(at, full, trace.integers + used if used else trace.integers)
+            if step is None:
+                step = self._infer(at, full, callee, operands, numbers, integers, arguments, into is not None)
+            if into is not None:
+                if self._advance(at, step, trace, (), numbers, used):
+                    into._state = value = step.values[0]
+                    trace.writes[value.family] = value.writes
+                    return into
+                continue
+            handles = [self.handle_of(v) for v in step.values]
+            for h, v in zip(handles, step.values):
+                if v.view_of is not None:
+                    t = tensors[v.view_of]
+                    h._base = t if t._base is None else t._base
+            if self._advance(at, step, trace, handles, numbers, used):
+                break
+        for h in handles:
+            if h._base is not None:
+                trace.views.setdefault(id(h._base), []).append(h)
+        if self.at.depth > LONGEST_TRACE:
+            self.flush()
+        return handles[0] if step.structure is None else step.structure(handles)
+
+    def handle_of(self, value):
+        """A new tensor that stands for a value of this trie."""
+        t = self.handle.__new__(self.handle)
+        t._state, t._base, t._place, t._tape = value, None, None, None
+        return t
+
+    def handle_at(self, place):
+        """A new tensor over memory."""
+        t = self.handle_of(None)
+        t._place = place
+        return t
+
+    def _find(self, at, key, integers):
+        """The step after `at` with this key whose guards hold, or None."""
+        for step in at.next.get(key, ()):
+            if step.holds is None or step.holds(integers):
+                return step
+        return None
+
+    def _advance(self, at, step, trace, handles, numbers, used):
+        """Stand at `step`, unless something was recorded or flushed meanwhile.  Nothing here can be interrupted half-way."""
+        if self.at is not at or self.trace is not trace:
+            return False
+        self.at = step
+        trace.integers += used
+        trace.scalars += numbers
+        trace.handles += handles
+        return True
+
+    def _infer(self, at, key, callee, operands, numbers, integers, arguments, in_place):
+        """Let the callee say what it makes, and add a step.  Raises what the callee raises; then nothing has changed."""
+        trace = self.trace
+        assumptions = self.assume(at)
+        first = len(trace.integers)
+        extents, _ = symbols(integers, first, dimension=False)
+        scalars = [self.scalar_value(len(trace.scalars) + i, n) for i, n in enumerate(numbers)]
+        before = len(assumptions.guards)
+        with assumptions:
+            self.inline += 1
+            try:
+                values, structure = callee.infer(operands, scalars, extents, arguments)
+            finally:
+                self.inline -= 1
+        if in_place:
+            old, new = operands[0], values[0]
+            new.strides, new.root, new.family, new.writes = old.strides, old.root, old.family, trace.writes.get(old.family, 0) + 1
+            new.needs_grad, new.leaf = new.needs_grad or old.needs_grad, old.leaf
+        for v in values:
+            if v.root is not None:
+                v.view_of = next(i for i, o in enumerate(operands) if o is v.root)
+                v.family, v.writes = v.root.family, v.root.writes
+        return self._add(at, key, values, structure, assumptions.guards[before:])
+
+    def _add(self, at, key, values, structure, guards):
+        waiting = list(values)
+        while waiting:  # the values inside an operator's body may become operands too, when its gradient is recorded
+            v = waiting.pop()
+            if v is not None and v.owner is None:
+                v.owner = self
+                if v.history is not None:
+                    waiting += v.history.operands
+                    waiting += v.history.results
+        step = Step(key, at, values, structure, guards)
+        at.next.setdefault(key, []).append(step)
+        self.steps += 1
+        return step
+
+    def assume(self, at):
+        """What is known about the run-time integers at a step: every guard on the way to it."""
+        return Assumptions(guard for step in at.path() for guard in step.guards)
+
+    @staticmethod
+    def scalar_value(number, python_number):
+        """The Value of run-time scalar `number`."""
+        node = graph.scalar(number, dtype_of_number(python_number))
+        return Value(node, (), weak=True)
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Leaves
+
+    def enter(self, tensor):
+        """The Value of a tensor that has none: its memory becomes a leaf of the trace (or a view of a storage that is being written)."""
+        place = tensor._place
+        if place is None:
+            raise RuntimeError("this tensor has no value: the call that would have made it failed")
+        storage = place.storage
+        if storage.value is not None:
+            return self._enter_view(tensor, place, storage)
+        pinned = storage.is_pinned()
+        gradient = gradient_of(tensor)
+        memory = storage.snapshot(place) if pinned else None
+        while True:
+            trace, at = self.trace, self.at
+            first = None if pinned else trace.storages.get(id(storage))
+            key = ("leaf", place.description(), first, gradient)
+            used = place.integers()
+            step = self._find(at, key, trace.integers)
+            if step is None:
+                shape, strides, _ = place.symbolic(len(trace.integers))
+                number = len(trace.leaves)
+                value = Value(graph.leaf(number, shape, place.dtype, strides, first), strides, needs_grad=gradient is not None, leaf=number)
+                if first is not None:
+                    value.family, value.writes = trace.entered[first].family, trace.writes.get(trace.entered[first].family, 0)
+                step = self._add(at, key, (value,), None, ())
+            value, address = step.values[0], memory.address if pinned else place.address if storage.block is not None else 0
+            if self._advance_leaf(at, step, trace, tensor, value, address, used):
+                break
+        if pinned:
+            trace.kept.append(memory)
+            return value
+        if first is None:
+            trace.storages[id(storage)] = value.leaf
+        tensor._state = value
+        return value
+
+    def _advance_leaf(self, at, step, trace, tensor, value, address, used):
+        if self.at is not at or self.trace is not trace:
+            return False
+        self.at = step
+        trace.integers += used
+        trace.leaves += (tensor,)
+        trace.entered += (value,)
+        trace.roots += (tensor._tape and tensor._tape.history,)
+        trace.addresses += (address,)
+        return True
+
+    def _enter_view(self, tensor, place, storage):
+        """The tensor's part of a storage whose content is pending."""
+        gradient = gradient_of(tensor)
+        while True:
+            trace, at, flat = self.trace, self.at, storage.value
+            if flat is None or flat.owner is not self:
+                if flat is not None:
+                    flat.owner.flush()
+                return self.enter(tensor)
+            key = ("view", place.description(), place.offset if place.offset <= 1 else None, flat, gradient == "leaf", place.cut)
+            used = place.integers(with_offset=True)
+            step = self._find(at, key, trace.integers + used)
+            if step is None:
+                assumptions = self.assume(at)
+                before = len(assumptions.guards)
+                with assumptions:
+                    value = writing.view_of_flat(flat, *place.symbolic(len(trace.integers), with_offset=True))
+                    if place.cut:
+                        value.needs_grad, value.history = False, None
+                    if gradient == "leaf":  # it was written to behind the back of its gradient: still a leaf
+                        value.needs_grad, value.history, value.leaf = True, None, len(trace.leaves)
+                step = self._add(at, key, (value,), None, assumptions.guards[before:])
+            value = step.values[0]
+            if gradient == "leaf":
+                if self._advance_leaf(at, step, trace, tensor, value, 0, used):
+                    break
+            elif self._advance(at, step, trace, (), (), used):
+                break
+        trace.kept.append(tensor)
+        tensor._state = value
+        return value
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Flush
+
+    def flush(self):
+        """Run what was recorded: afterwards every tensor that somebody holds has its memory."""
+        with self.lock:
+            for storage in self.trace.flats:
+                if storage.value.needs_grad:  # its tensors take their share of its history along
+                    for t in storage.tensors():
+                        if t._state is None:
+                            self.enter(t)
+            fresh = Trace()
+            trace, at = self.trace, self.at
+            if at is self.root:
+                return
+            self.trace, self.at = fresh, self.root
+            plan.flush(self, trace, at, tuple(map(getrefcount, trace.handles)))
+            if self.steps > LARGEST_TRIE:
+                self.root = self.at = Step(None, None)
+                self.steps = 0
+
+
+def gradient_of(tensor):
+    """How a gradient reaches a tensor that has memory: "leaf", by a "history", or not at all (None)."""
+    tape = tensor._tape
+    if tape is None or not tape.requires_grad:
+        return None
+    return "leaf" if tape.history is None else "history"
+
+
+def dtype_of_number(n):
+    """The dtype in which a Python number counts."""
+    return {bool: dtypes.bool_, int: dtypes.int64, float: dtypes.float64, complex: dtypes.complex128}[type(n)]
+
+
+class _Here(threading.local):
+    def __init__(self):
+        self.recorder = Recorder()
+
+
+here = _Here()
+
+
+def hand_over(tensor):
+    """Run what another thread recorded, when one of its pending tensors is used in this one."""
+    value = tensor._state
+    if value is not None and value.owner is not None and value.owner is not here.recorder:
+        value.owner.flush()

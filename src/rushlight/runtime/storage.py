@@ -1,0 +1,183 @@
+"""Storages and the places of tensors in them.
+
+    Storage   memory that tensors share: a block, a version, and, while it is being written through one of several tensors, its
+              whole pending content
+    Place     where one tensor lies in a storage: shape, strides, offset (in elements), dtype
+
+What the trie knows of a place is its description (which dimensions are 0 or 1, how the strides run); the numbers themselves are
+run-time integers.
+"""
+import weakref
+from sys import getrefcount
+
+
+from ..ir import extents
+from ..ir.extents import Extent
+from ..ir.graph import row_major
+from .memory import Block
+
+
+class Storage:
+    """Memory that tensors share.
+
+    block     where it lies; None while everything of it is pending
+    size      bytes
+    version   how often it was written to in place (autograd's version counter)
+    value     the Value of its whole content, one-dimensional, while that is pending (`flat` mode), else None
+    members   weak references to the tensors that lie in it, kept once there is more than one
+    exports   how many live NumPy arrays (or other outside holders) show this memory
+    imported  the NumPy array whose memory this is, or None
+    """
+
+    __slots__ = ("block", "size", "dtype", "version", "value", "members", "exports", "imported", "__weakref__")
+
+    def __init__(self, block, size, dtype):
+        self.block, self.size, self.dtype = block, size, dtype
+        self.version, self.value, self.members, self.exports, self.imported = 0, None, [], 0, None
+
+    def is_pinned(self):
+        """Whether somebody outside can see this memory, so that reads are taken and writes are made at the call."""
+        if self.exports > 0:
+            return True
+        array = self.imported
+        if array is None:
+            return False
+        return getrefcount(array) > 4 or (array.base is not None and getrefcount(array.base) > 2)  # ours: block, storage, here, argument
+
+    def join(self, tensor):
+        """Note a tensor that lies here."""
+        self.members = [m for m in self.members if m() is not None]
+        self.members.append(weakref.ref(tensor))
+
+    def tensors(self):
+        """The live tensors noted."""
+        return [t for t in (m() for m in self.members) if t is not None]
+
+    def snapshot(self, place):
+        """A private copy of the bytes that a place covers, laid out alike."""
+        span = place.span() * place.dtype.itemsize
+        copy = Block(span)
+        start = place.offset * place.dtype.itemsize
+        copy.bytes[:] = self.block.bytes[start:start + span]
+        return copy
+
+
+class Place:
+    """Where a tensor lies: `shape`, `strides` and `offset` are ints, counted in elements of `dtype`.
+
+    `cut`: no gradient passes from the storage to this tensor (it was made by `detach` or `.data`).
+    """
+
+    __slots__ = ("storage", "shape", "strides", "offset", "dtype", "cut", "_description", "_integers")
+
+    def __init__(self, storage, shape, strides, offset, dtype):
+        self.storage, self.shape, self.strides, self.offset, self.dtype = storage, shape, strides, offset, dtype
+        self._description, self.cut = None, False
+
+    @property
+    def address(self):
+        return self.storage.block.address + self.offset * self.dtype.itemsize
+
+    def array(self):
+        """A NumPy array over the memory."""
+        return self.storage.block.array(self.dtype.numpy, self.shape, self.strides, self.offset)
+
+    def span(self):
+        """Elements from the first to the last, inclusive."""
+        return 0 if 0 in self.shape else 1 + sum((n - 1) * s for n, s in zip(self.shape, self.strides))
+
+    def numel(self):
+        count = 1
+        for n in self.shape:
+            count *= n
+        return count
+
+    def description(self):
+        """What of the place belongs to the structure; hashable."""
+        if self._description is None:
+            order = dense_order(self.shape, self.strides)
+            general = () if order is not None else tuple(0 if n == 1 else s if 0 <= s <= 1 else None for n, s in zip(self.shape, self.strides))
+            self._description = (self.dtype, tuple(n if n <= 1 else None for n in self.shape), order, general)
+            self._integers = [n for n in self.shape if n > 1]
+            if order is None:
+                self._integers += [s for n, s in zip(self.shape, self.strides) if n != 1 and not 0 <= s <= 1]
+        return self._description
+
+    def integers(self, with_offset=False):
+        """The run-time integers, in the order in which `symbolic` numbers them."""
+        self.description()
+        return self._integers + [self.offset] if with_offset and self.offset > 1 else self._integers
+
+    def symbolic(self, first, with_offset=False):
+        """(shape, strides, offset) with symbols, numbered from `first`, for the run-time integers."""
+        _, _, order, _ = self.description()
+        number = first
+        shape, strides = [], []
+        for n in self.shape:
+            shape.append(n if n <= 1 else extents.symbol(number, n))
+            number += n > 1
+        if order is not None:
+            strides = strides_in_order(shape, order)
+        else:
+            for n, s in zip(self.shape, self.strides):
+                if n == 1 or 0 <= s <= 1:
+                    strides.append(0 if n == 1 else s)
+                else:
+                    strides.append(extents.symbol(number, s))
+                    number += 1
+        offset = 0
+        if with_offset:
+            offset = self.offset if self.offset <= 1 else extents.symbol(number, self.offset, dimension=False)
+        return tuple(shape), tuple(strides), offset
+
+
+def dense_order(shape, strides):
+    """The dimensions from the outermost to the innermost when the elements fill memory without gap or overlap, else None."""
+    if tuple(strides) == row_major(shape) or 0 in shape:
+        return tuple(range(len(shape)))
+    order = sorted(range(len(shape)), key=lambda i: (-strides[i] if shape[i] != 1 else 0, i)) if 1 not in shape else None
+    if order is None:  # dimensions of extent 1 may stand anywhere: leave them where they are among the others
+        rest = sorted((i for i in range(len(shape)) if shape[i] != 1), key=lambda i: (-strides[i], i))
+        moving = iter(rest)
+        order = [i if n == 1 else next(moving) for i, n in enumerate(shape)]
+    expected = 1
+    for i in reversed(order):
+        if shape[i] != 1:
+            if strides[i] != expected:
+                return None
+            expected *= shape[i]
+    return tuple(order)
+
+
+def strides_in_order(shape, order):
+    """Strides without gaps when `order` names the dimensions from the outermost to the innermost."""
+    strides, step = [0] * len(shape), 1
+    for i in reversed(order):
+        strides[i] = step
+        if isinstance(shape[i], Extent) or shape[i] != 0:
+            step = shape[i] * step
+    return tuple(strides)
+
+
+def fresh(shape, dtype, strides=None):
+    """A place in a new storage of its own."""
+    strides = row_major(shape) if strides is None else tuple(strides)
+    place = Place(None, tuple(shape), strides, 0, dtype)
+    size = place.span() * dtype.itemsize
+    place.storage = Storage(Block(size), size, dtype)
+    return place
+
+
+def of_array(array, dtype, share):
+    """The place of a NumPy array: over its own memory when `share`, else over a row-major copy."""
+    if not share:
+        place = fresh(array.shape, dtype)
+        place.array()[...] = array
+        return place
+    block = Block.around(array)
+    storage = Storage(block, block.nbytes, dtype)
+    storage.imported = array
+    strides = tuple(s // array.itemsize for s in array.strides)
+    return Place(storage, array.shape, strides, 0, dtype)
+
+

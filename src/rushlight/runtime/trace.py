@@ -1,0 +1,120 @@
+"""One run along the trie: what the trie itself does not know, since it differs from run to run.
+
+    Value    a value of the trie: the node that makes it, its place in memory terms, its gradient rule.  Shared by all runs.
+    Trace    this run: the handles given out, the tensors entered as leaves, the run-time integers and scalars
+
+A trace that was flushed stays as the record that backward goes back along: it holds the tensors that were entered and the
+values that gradient rules will read.
+"""
+from ..ir import extents
+from ..ir.extents import Extent
+
+
+class Value:
+    """An SSA value of a trace.
+
+    node        the ir.Node that computes it
+    strides     element strides, relative to its root's memory; ints and Extents
+    offset      first element, relative to its root's first element
+    root        the Value whose memory it is a view of, an operand of its call; None when it has memory of its own
+    view_of     which operand (0, 1, ...) of its recorded call that is
+    needs_grad  whether a gradient flows to it
+    history     the call that made it, for backward (autograd's `History`), or None
+    leaf        the number of the leaf tensor that it is the present value of, or None
+    family      the first value of the storage it lies in; `writes`: how often that storage had been written to
+    weak        a Python number: it yields to tensors in type promotion
+    owner       the recorder whose trie it belongs to; None for values inside an operator's body
+    """
+
+    __slots__ = ("node", "strides", "offset", "root", "view_of", "needs_grad", "history", "leaf", "family", "writes", "weak", "owner", "number", "_layout",
+                 "__weakref__")
+    count = 0
+
+    def __init__(self, node, strides, needs_grad=False, history=None, leaf=None, weak=False, root=None, offset=0):
+        self.node, self.strides, self.offset, self.root, self.view_of = node, strides, offset, root, None
+        self.needs_grad, self.history, self.leaf, self.weak = needs_grad, history, leaf, weak
+        self.family, self.writes, self.owner, self._layout = self, 0, None, None
+        Value.count += 1
+        self.number = Value.count
+
+    def layout(self, integers):
+        """(shape, strides, offset) as plain ints, for these run-time integers."""
+        if self._layout is None:
+            self._layout = evaluator((tuple(self.node.shape), tuple(self.strides), self.offset))
+        return self._layout(integers)
+
+    def __repr__(self):
+        return f"Value {self.number} of {self.node!r}"
+
+
+def evaluator(tree):
+    """A function of the run-time integers that gives a nested tuple with its Extents turned into ints."""
+    if not _symbolic(tree):
+        return lambda integers: tree
+    return eval("lambda v: " + _source(tree))  # noqa: S307  (text made from numbers)
+
+
+def _symbolic(tree):
+    return isinstance(tree, Extent) or isinstance(tree, tuple) and any(map(_symbolic, tree))
+
+
+def _source(tree):
+    if isinstance(tree, Extent):
+        return tree.source("v")
+    if isinstance(tree, tuple):
+        return "(" + "".join(_source(t) + "," for t in tree) + ")"
+    return repr(tree)
+
+
+class History:
+    """How a value came to be, for backward: `callee` (an operator, or a primitive's name), its operands and results as Values
+    (None where an argument is no tensor), and `arguments`, whatever the callee's gradient rule wants to be called with.
+    `reads` are the operands and results that the rule reads, once autograd has asked."""
+
+    __slots__ = ("callee", "operands", "results", "arguments", "reads")
+
+    def __init__(self, callee, operands, results, arguments=()):
+        self.callee, self.operands, self.results, self.arguments = callee, operands, results, arguments
+        self.reads = None
+
+
+class Trace:
+    """A run along the trie, from the first call after a flush to the next flush.
+
+    handles     tensors given out, in order
+    leaves      tensors entered, in order, with the Value each `entered` as, its `addresses`, and in `roots` the history it had then
+    integers    run-time integers (extents of leaves, integer arguments); scalars: run-time Python numbers
+    storages    number of the first leaf in each storage, by id(storage)
+    flats       storages that are written to through one of several tensors: their whole content is a pending value
+    views       tensors that are views, by id of their base
+    writes      how often each family of values was written to
+    kept        what has to live until the flush (snapshots, tensors entered as views)
+    hooks       functions of the gradient of a value, by Value
+    saved       after the flush: {Value: tensor} that gradient rules read; `versions` of the leaves' storages at the flush
+    """
+
+    __slots__ = ("handles", "leaves", "entered", "roots", "addresses", "storages", "integers", "scalars", "flats", "views", "writes", "kept",
+                 "saved", "versions", "flushed", "hooks", "__weakref__")
+
+    def __init__(self):
+        self.handles, self.leaves, self.entered, self.roots, self.addresses = [], [], [], [], []
+        self.integers, self.scalars, self.flats, self.kept = [], [], [], []
+        self.storages, self.views, self.writes, self.saved, self.versions = {}, {}, {}, {}, {}
+        self.flushed, self.hooks = False, {}
+
+
+def classify(n):
+    """The part of a run-time integer that belongs to the structure: itself when it is -1, 0 or 1, else None."""
+    return n if -1 <= n <= 1 else None
+
+
+def symbols(numbers, first, dimension):
+    """Extents for run-time integers, numbered from `first`; -1, 0 and 1 stay what they are.  Returns (extents, integers used)."""
+    out, used = [], []
+    for n in numbers:
+        if -1 <= n <= 1:
+            out.append(n)
+        else:
+            out.append(extents.symbol(first + len(used), n, dimension))
+            used.append(n)
+    return out, used

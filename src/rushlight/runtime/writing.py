@@ -1,0 +1,152 @@
+"""Writing to a storage that several tensors lie in.
+
+    y = x[:, 0]; y.add_(1); x.sum()
+
+While the storage is being written, its whole content is one pending, one-dimensional value; each tensor in it is a strided view of
+that value, taken anew when it is used next.
+
+    flat0 = x flattened
+    flat1 = assign(flat0, y + 1, strides and offset of y)      storage.value
+    x     = as_strided(flat1, ...)                             on its next use
+
+A tensor that has its storage to itself needs none of this: its next value simply takes the place of the old
+(`Recorder.record(..., into=)`).
+"""
+from ..ir import graph
+from .storage import Place, Storage, dense_order, strides_in_order
+from .trace import History, Value
+
+
+def aliases(recorder, tensor):
+    """The other live tensors that lie in the tensor's storage, as far as a write to it can be seen through them."""
+    root = tensor if tensor._base is None else tensor._base
+    found = {id(root): root}
+    if root._place is not None:
+        for t in root._place.storage.tensors():
+            found[id(t)] = t
+    for t in list(found.values()):
+        for view in recorder.trace.views.get(id(t), ()):
+            found[id(view)] = view
+    found.pop(id(tensor), None)
+    return list(found.values())
+
+
+class _Flatten:
+    """The whole content of a storage, from the tensor that covers it."""
+
+    gradient = None
+
+    @staticmethod
+    def infer(operands, scalars, extents, arguments):
+        value, = operands
+        order = arguments
+        node = graph.permute(value.node, order)
+        permuted = Value(node, (), value.needs_grad, History("permute", (value,), ()))
+        flat = Value(graph.reshape(node, (graph.numel(node),)), (1,), value.needs_grad, History("reshape", (permuted,), ()))
+        permuted.history.results, flat.history.results = (permuted,), (flat,)
+        if not value.needs_grad:
+            flat.history = None
+        if node is value.node:
+            flat.history = flat.history and History("reshape", (value,), (flat,))
+        flat.family, flat.writes = value.family, value.writes
+        return (flat,), None
+
+
+class _Assign:
+    """The whole content of a storage after a part of it was overwritten."""
+
+    @staticmethod
+    def infer(operands, scalars, extents, arguments):
+        flat, value = operands
+        shape, strides, offset = arguments(extents)
+        needs_grad = flat.needs_grad or value.needs_grad
+        if covers(shape, strides, offset, flat):
+            new = Value(graph.reshape(value.node, flat.node.shape), (1,), value.needs_grad)
+            if value.needs_grad:
+                new.history = History("reshape", (value,), (new,))
+        else:
+            new = Value(graph.assign(flat.node, value.node, strides, offset), (1,), needs_grad)
+            if needs_grad:
+                new.history = History("assign", (flat, value), (new,))
+        new.family, new.writes = flat.family, flat.writes + 1
+        return (new,), None
+
+
+FLATTEN, ASSIGN = _Flatten(), _Assign()
+
+
+def covers(shape, strides, offset, flat):
+    """Whether a view is the whole of a flat value, in row-major order."""
+    if not (isinstance(offset, int) and offset == 0) or len(strides) != len(shape):
+        return False
+    return tuple(strides) == graph.row_major(shape) and graph.product(shape) == flat.node.shape[0]
+
+
+def view_of_flat(flat, shape, strides, offset):
+    """The Value of a tensor that lies in a storage whose content is `flat`."""
+    if covers(shape, strides, offset, flat):
+        value = Value(graph.reshape(flat.node, shape), strides, flat.needs_grad)
+        kind = "reshape"
+    else:
+        value = Value(graph.as_strided(flat.node, shape, strides, offset), strides, flat.needs_grad)
+        kind = "as_strided"
+    if flat.needs_grad:
+        value.history = History(kind, (flat,), (value,))
+    value.family, value.writes = flat.family, flat.writes
+    return value
+
+
+def write_through(recorder, target, result):
+    """Write `result` (a tensor of the same shape and dtype) into `target`, which shares its storage with other tensors."""
+    root = target if target._base is None else target._base
+    family = [*aliases(recorder, target), target]
+    trace = recorder.trace
+    if root._place is None:
+        shape, strides, offset = root._state.layout(trace.integers)
+        place = Place(None, shape, strides, offset, root._state.node.dtype)
+        place.storage = Storage(None, place.span() * place.dtype.itemsize, place.dtype)
+        root._place = place
+    storage = root._place.storage
+    for t in family:
+        if t._place is None:
+            shape, strides, offset = t._state.layout(trace.integers)
+            t._place = Place(storage, shape, strides, root._place.offset + offset, t._state.node.dtype)
+            t._place.cut = t is not root and not t._state.needs_grad and root._state is not None and root._state.needs_grad
+        if not any(m is t for m in storage.tensors()):
+            storage.join(t)
+    if storage.value is None:
+        storage.value = flat_content(recorder, root, storage)
+        trace.flats.append(storage)
+    holder = recorder.handle_of(storage.value)
+    place = target._place
+    used = [*place.integers(), place.offset]
+    new = recorder.record(ASSIGN, (holder, result), place.description(), integers=used, arguments=lambda extents: _symbolic_from(place, extents))
+    storage.value = new._state
+    storage.version += 1
+    trace.writes[storage.value.family] = storage.value.writes
+    for t in family:
+        t._state = None
+
+
+def flat_content(recorder, root, storage):
+    """The Value of everything in a storage."""
+    place = root._place
+    order = dense_order(place.shape, place.strides)
+    whole = order is not None and place.offset == 0 and place.numel() * place.dtype.itemsize == storage.size
+    if whole and (root._state is not None or place.dtype is storage.dtype):
+        return recorder.record(FLATTEN, (root,), order, arguments=order)._state
+    count = storage.size // place.dtype.itemsize
+    flat = recorder.handle_at(Place(storage, (count,), (1,), 0, place.dtype))
+    return recorder.enter(flat)
+
+
+def _symbolic_from(place, extents):
+    """The place's layout, its run-time integers replaced by the Extents that stand for them in a call."""
+    numbers = iter(extents)
+    shape = tuple(n if n <= 1 else next(numbers) for n in place.shape)
+    order = dense_order(place.shape, place.strides)
+    if order is not None:
+        strides = strides_in_order(shape, order)
+    else:
+        strides = tuple((0 if n == 1 else s) if n == 1 or 0 <= s <= 1 else next(numbers) for n, s in zip(place.shape, place.strides))
+    return shape, strides, next(numbers)

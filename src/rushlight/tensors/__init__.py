@@ -1,0 +1,10 @@
+"""Floor 3: the tensor that users hold: its memory, its views, its looks.
+
+    tensor.py     Tensor: what it is and where it lies; operators attach their methods to it from the floor above
+    size.py       Size, the shape that users see
+    tape.py       what a tensor carries for autograd: grad, hooks, history
+    creation.py   tensors from Python numbers, lists and NumPy arrays; exports to NumPy
+    printing.py   repr, to PyTorch's letter
+
+Start with tensor.py.
+"""

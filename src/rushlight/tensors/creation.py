@@ -1,0 +1,180 @@
+"""Tensors from Python numbers, nested lists and NumPy arrays, and back: the doors to the rest of the world.
+
+    from_numpy(a), t.numpy()     share memory both ways; while a NumPy array shows a storage, reads and writes of it run at the call
+    tensor(data)                 always a copy
+"""
+import numpy as np
+
+from ..ir import dtypes
+from ..runtime import storage as storages
+from .tensor import Tensor, plain
+
+_default = [dtypes.float32]
+
+
+def get_default_dtype():
+    """The dtype of Python floats that become tensors: float32, unless `set_default_dtype` says otherwise."""
+    return _default[0]
+
+
+def set_default_dtype(d):
+    """Set it: one of the floating dtypes."""
+    if not isinstance(d, dtypes.DType):
+        raise TypeError("invalid dtype object: only floating-point types are supported as the default type")
+    if not d.is_floating_point:
+        raise TypeError("only floating-point types are supported as the default type")
+    _default[0] = d
+
+
+def of_array(array, dtype=None, share=False):
+    """A tensor that holds (a copy of) a NumPy array."""
+    dtype = dtypes.of_numpy(array.dtype) if dtype is None else dtype
+    if array.dtype != dtype.numpy:
+        array = cast_array(array, dtype)
+    return plain(storages.of_array(array, dtype, share))
+
+
+def cast_array(array, dtype):
+    """A NumPy array converted as tensors are."""
+    from ..ir.reference import _cast
+    with np.errstate(all="ignore"):
+        return _cast(array, dtype)
+
+
+def infer(data):
+    """(NumPy array, dtype) for nested sequences of Python numbers, NumPy scalars and one-element tensors."""
+    kinds, shape = set(), []
+    flat = _flatten(data, shape, 0, kinds)
+    if not kinds:
+        return np.empty(shape, get_default_dtype().numpy), get_default_dtype()
+    dtype = None
+    for kind in kinds:
+        d = {bool: dtypes.bool_, int: dtypes.int64, float: get_default_dtype(), complex: get_default_dtype().to_complex()}.get(kind, kind)
+        dtype = d if dtype is None else dtypes.promote(dtype, d)
+    if dtype is dtypes.int64 and any(isinstance(x, int) and not -2**63 <= x < 2**63 for x in flat):
+        raise RuntimeError("Overflow when unpacking long long")
+    if dtype is dtypes.bfloat16 or dtype is dtypes.float16:
+        return np.array(flat, np.float64).astype(dtype.numpy).reshape(shape), dtype
+    return np.array(flat, dtype.numpy).reshape(shape), dtype
+
+
+def _flatten(data, shape, depth, kinds):
+    if isinstance(data, Tensor):
+        if data.ndim:
+            data = list(data.unbind(0))
+        else:
+            kinds.add(data.dtype)
+            return [data.item()]
+    if isinstance(data, np.ndarray):
+        if data.ndim:
+            data = list(data)
+        else:
+            data = data[()]
+    if isinstance(data, np.generic):
+        kinds.add(dtypes.of_numpy(data.dtype))
+        return [data.item()]
+    if isinstance(data, (bool, int, float, complex)):
+        kinds.add(next(k for k in (bool, int, float, complex) if isinstance(data, k)))
+        return [data]
+    if isinstance(data, str) or not hasattr(data, "__len__") or not hasattr(data, "__getitem__"):
+        if hasattr(data, "__index__"):
+            kinds.add(int)
+            return [data.__index__()]
+        raise TypeError(f"not a sequence") if depth else RuntimeError(f"Could not infer dtype of {type(data).__name__}")
+    if len(shape) == depth:
+        shape.append(len(data))
+    elif shape[depth] != len(data):
+        raise ValueError(f"expected sequence of length {shape[depth]} at dim {depth} (got {len(data)})")
+    flat = []
+    for i in range(len(data)):
+        item = data[i]
+        scalar = isinstance(item, (bool, int, float, complex, np.generic)) or (isinstance(item, (Tensor, np.ndarray)) and item.ndim == 0)
+        if scalar and len(shape) > depth + 1:
+            raise TypeError("not a sequence")
+        flat += _flatten(item, shape, depth + 1, kinds)
+    return flat
+
+
+def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False):
+    """A new leaf tensor with a copy of `data` (numbers, nested sequences, NumPy arrays, tensors).
+
+    Raises ValueError for ragged sequences, TypeError and RuntimeError for what is no number
+    (https://docs.pytorch.org/docs/stable/generated/torch.tensor.html).
+
+    >>> tensor([[1, 2], [3, 4]])
+    tensor([[1, 2],
+            [3, 4]])
+    """
+    if isinstance(data, Tensor):
+        array, inferred = data._array(), data.dtype
+    elif isinstance(data, (np.ndarray, np.generic)):
+        array, inferred = np.asarray(data), dtypes.of_numpy(np.asarray(data).dtype)
+    else:
+        array, inferred = infer(data)
+    made = of_array(cast_array(array, dtype or inferred), dtype or inferred)
+    return made.requires_grad_() if requires_grad else made
+
+
+def as_tensor(data, dtype=None, device=None):
+    """`data` as a tensor, without a copy where it is a tensor of that dtype or a NumPy array."""
+    if isinstance(data, Tensor):
+        return data if dtype is None or dtype is data.dtype else data.to(dtype)
+    if isinstance(data, np.ndarray):
+        made = from_numpy(data)
+        return made if dtype is None else made.to(dtype)
+    return tensor(data, dtype=dtype)
+
+
+def from_numpy(ndarray):
+    """A tensor over the memory of a NumPy array: each sees what the other writes.  TypeError for dtypes that tensors lack."""
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    dtype = dtypes.of_numpy(ndarray.dtype)
+    if ndarray.dtype.byteorder not in "=|" and ndarray.dtype.newbyteorder("=") != ndarray.dtype:
+        raise ValueError("given numpy array has byte order different from the native byte order. Conversion between byte orders is "
+                         "currently not supported.")
+    if any(s < 0 for s in ndarray.strides):
+        raise ValueError("At least one stride in the given numpy array is negative, and tensors with negative strides are not currently "
+                         "supported. (You can probably work around this by making a copy of your array  with array.copy().) ")
+    if any(s % ndarray.itemsize for s in ndarray.strides):
+        raise ValueError("given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the memory.")
+    return plain(storages.of_array(ndarray, dtype, share=True))
+
+
+class Export:
+    """Stands behind every NumPy array made from a tensor; when the last of them dies, the storage is ours alone again."""
+
+    def __init__(self, place):
+        self.storage = place.storage
+        self.storage.exports += 1
+        array = place.array()
+        self.__array_interface__ = {"version": 3, "shape": tuple(place.shape), "typestr": array.dtype.str,
+                                    "strides": tuple(s * place.dtype.itemsize for s in place.strides) if 0 not in place.shape else None,
+                                    "data": (place.address, False)}
+
+    def __del__(self):
+        self.storage.exports -= 1
+
+
+def to_numpy(t):
+    """A NumPy array over the tensor's memory."""
+    place = t._stored()
+    if place.dtype is dtypes.bfloat16:
+        raise TypeError("Got unsupported ScalarType BFloat16")
+    if 0 in place.shape:
+        return np.empty(place.shape, place.dtype.numpy)
+    return np.asarray(Export(place))
+
+
+def legacy(data):
+    """What `torch.Tensor(...)` makes: float32 numbers, or uninitialised memory where `data` is a size."""
+    if isinstance(data, int):
+        data = (data,)
+        return plain(storages.fresh(data, dtypes.float32))
+    if isinstance(data, Tensor):
+        return plain(data._stored())
+    if isinstance(data, tuple) and not data:
+        return plain(storages.fresh((0,), dtypes.float32))
+    return tensor(data, dtype=get_default_dtype())
+
+

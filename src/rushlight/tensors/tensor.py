@@ -1,0 +1,302 @@
+"""Tensor: the handle that users hold.
+
+    _state   the Value it stands for while that is pending, or as which it was entered into the current trace; else None
+    _place   where it lies in memory: storage, shape, strides, offset; None while it has never been stored
+    _base    the tensor that it is a view of (the last of a chain), or None
+    _tape    what it carries for autograd, or None
+
+A tensor is pending (only `_state`), or stored (`_place`), or stored and entered (both).  Looking at it (`item`, `numpy`, printing)
+flushes the recorder.  Methods that compute are attached by the floors above, from the operators' definitions.
+"""
+import numpy as np
+
+from ..ir import dtypes
+from ..ir.extents import extent_value
+from ..runtime.recorder import Recorder, hand_over, here
+from .size import Size
+from .tape import tape_of
+
+
+class Tensor:
+    """An n-dimensional array of one dtype, on which gradients can be taken (https://docs.pytorch.org/docs/stable/tensors.html)."""
+
+    __slots__ = ("_state", "_base", "_place", "_tape", "__dict__", "__weakref__")
+
+    def __new__(cls, *args, **kwargs):
+        self = object.__new__(cls)
+        self._state = self._base = self._place = self._tape = None
+        return self
+
+    def __init__(self, data=None, *, device=None):
+        """`Tensor(2, 3)` is uninitialised float32 of that shape; `Tensor([1., 2.])` holds those numbers."""
+        from . import creation
+        if self._place is None and self._state is None:
+            made = creation.legacy(data if data is not None else ())
+            self._place = made._place
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # What it is
+
+    @property
+    def shape(self):
+        """Its extents, a Size; inside an operator's body they are symbolic."""
+        value = self._state
+        if value is None:
+            return Size(self._known_place().shape)
+        if here.recorder.inline:
+            return Size(value.node.shape)
+        return Size(value.layout(value.owner.trace.integers)[0])
+
+    def size(self, dim=None):
+        """The shape, or the extent of one dimension."""
+        return self.shape if dim is None else self.shape[dim]
+
+    def stride(self, dim=None):
+        """Elements to step over for the next index of each dimension (or of one)."""
+        value = self._state
+        if value is None:
+            strides = self._known_place().strides
+        elif here.recorder.inline:
+            strides = value.strides
+        else:
+            strides = value.layout(value.owner.trace.integers)[1]
+        return tuple(strides) if dim is None else strides[dim]
+
+    def storage_offset(self):
+        """Elements from the start of the storage to the first element."""
+        if self._place is not None:
+            return self._place.offset
+        offset = self._state.layout(self._state.owner.trace.integers)[2]
+        return offset + (self._base.storage_offset() if self._base is not None else 0)
+
+    @property
+    def dtype(self):
+        value = self._state
+        return self._known_place().dtype if value is None else value.node.dtype
+
+    @property
+    def ndim(self):
+        value = self._state
+        return len(self._known_place().shape) if value is None else len(value.node.shape)
+
+    def dim(self):
+        """The number of dimensions."""
+        return self.ndim
+
+    ndimension = dim
+
+    def numel(self):
+        """The number of elements."""
+        return self.shape.numel()
+
+    nelement = numel
+
+    def element_size(self):
+        """Bytes of one element."""
+        return self.dtype.itemsize
+
+    @property
+    def itemsize(self):
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self):
+        return self.numel() * self.dtype.itemsize
+
+    def is_floating_point(self):
+        return self.dtype.kind == "f"
+
+    def is_complex(self):
+        return self.dtype.kind == "c"
+
+    def is_signed(self):
+        return self.dtype.is_signed
+
+    def is_contiguous(self, memory_format=None):
+        """Whether its elements lie in row-major order without gaps."""
+        if memory_format is not None and "channels_last" in str(memory_format):
+            order = (0, 2, 3, 1) if "3d" not in str(memory_format) else (0, 2, 3, 4, 1)
+            return self.ndim == len(order) and _dense(self.shape, self.stride(), order)
+        return _dense(self.shape, self.stride(), range(self.ndim))
+
+    def _known_place(self):
+        if self._place is None:
+            raise RuntimeError("this tensor has no value: the call that would have made it failed")
+        return self._place
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Memory
+
+    def _stored(self):
+        """Its place, after everything recorded that it waits for has run."""
+        if self._state is not None:
+            owner = self._state.owner
+            if owner is here.recorder:
+                owner.flush()
+            else:
+                hand_over(self)
+        place = self._known_place()
+        if place.storage.value is not None:
+            place.storage.value.owner.flush()
+        if place.storage.block is None:
+            raise RuntimeError("this tensor has a shape but no data")
+        return place
+
+    def _array(self):
+        """A NumPy array over its memory, for reading now."""
+        return self._stored().array()
+
+    def data_ptr(self):
+        """The address of its first element."""
+        return self._stored().address if self.numel() else 0
+
+    def item(self):
+        """The Python number in a tensor of one element."""
+        array = self._array()
+        if array.size != 1:
+            raise RuntimeError(f"a Tensor with {array.size} elements cannot be converted to Scalar")
+        return array.reshape(()).astype(np.float32).item() if self.dtype is dtypes.bfloat16 else array.item()
+
+    def tolist(self):
+        """Nested lists of Python numbers."""
+        array = self._array()
+        return (array.astype(np.float32) if self.dtype is dtypes.bfloat16 else array).tolist()
+
+    @property
+    def _version(self):
+        state = self._state
+        if self._place is not None:
+            return self._place.storage.version
+        return state.owner.trace.writes.get(state.family, 0) if state is not None else 0
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Autograd's view of it
+
+    @property
+    def requires_grad(self):
+        """Whether gradients are wanted for it."""
+        if self._state is not None:
+            return self._state.needs_grad
+        return self._tape is not None and self._tape.requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, wanted):
+        self.requires_grad_(wanted)
+
+    def requires_grad_(self, requires_grad=True):
+        """Ask for gradients (or no longer), in place; only for leaves."""
+        if requires_grad == self.requires_grad:
+            return self
+        if not self.is_leaf:
+            raise RuntimeError("you can only change requires_grad flags of leaf variables."
+                               + ("" if requires_grad else " If you want to use a computed variable in a subgraph that doesn't require "
+                                  "differentiation use var_no_grad = var.detach()."))
+        if requires_grad and self.dtype.kind not in "fc":
+            raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
+        if self._state is not None:
+            self._stored()
+        tape_of(self).requires_grad = bool(requires_grad)
+        return self
+
+    @property
+    def is_leaf(self):
+        """True where no operation that is being differentiated made it."""
+        if self._state is not None:
+            return not self._state.needs_grad or (self._state.history is None and self._state.leaf is not None
+                                                  and (self._tape is None or self._tape.history is None))
+        return self._tape is None or not self._tape.requires_grad or self._tape.history is None
+
+    @property
+    def grad(self):
+        """The gradient accumulated by `backward`, or None."""
+        return None if self._tape is None else self._tape.grad
+
+    @grad.setter
+    def grad(self, value):
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__!r}")
+            if value is self:
+                raise RuntimeError("can't assign Variable as its own grad")
+            if value.shape != self.shape:
+                raise RuntimeError(f"assigned grad has data of a different size: grad {tuple(value.shape)}, tensor {tuple(self.shape)}")
+            if value.dtype is not self.dtype:
+                raise RuntimeError(f"assigned grad has data of a different type: grad {value.dtype}, tensor {self.dtype}")
+        tape_of(self).grad = value
+
+    @grad.deleter
+    def grad(self):
+        if self._tape is not None:
+            self._tape.grad = None
+
+    def _set_history(self, trace, value):
+        """After a flush: it was made by `value` of `trace`."""
+        tape = tape_of(self)
+        tape.requires_grad, tape.history = True, (trace, value)
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Python's protocols
+
+    def __len__(self):
+        if self.ndim == 0:
+            raise TypeError("len() of a 0-d tensor")
+        return self.shape[0]
+
+    def __bool__(self):
+        n = self.numel()
+        if n != 1:
+            raise RuntimeError(f"Boolean value of Tensor with {'no values' if n == 0 else 'more than one value'} is ambiguous")
+        return bool(self.item())
+
+    def __float__(self):
+        return float(self.item())
+
+    def __int__(self):
+        return int(self.item())
+
+    def __complex__(self):
+        return complex(self.item())
+
+    def __index__(self):
+        if self.dtype.kind not in "bui":
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(self.item())
+
+    def __hash__(self):
+        return id(self)
+
+    def __iter__(self):
+        if self.ndim == 0:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter(self.unbind(0))
+
+    def __contains__(self, element):
+        if isinstance(element, (Tensor, int, float, complex, bool)):
+            return bool((self == element).any().item())
+        raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
+
+    def __dir__(self):
+        return sorted({n for c in type(self).__mro__ for n in c.__dict__} | set(self.__dict__))
+
+
+def _dense(shape, strides, order):
+    expected = 1
+    if any(extent_value(n) == 0 for n in shape):
+        return True
+    for i in reversed(list(order)):
+        if isinstance(shape[i], int) and shape[i] == 1:
+            continue
+        if not (strides[i] is expected or strides[i] == expected):
+            return False
+        expected = shape[i] * expected
+    return True
+
+
+def plain(place):
+    """A new tensor over a place."""
+    t = Tensor.__new__(Tensor)
+    t._place = place
+    return t
+
+
+Recorder.handle = Tensor

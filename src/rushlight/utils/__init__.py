@@ -1,0 +1,1 @@
+"""torch.utils: data loading (data/) and hook handles (hooks.py)."""
