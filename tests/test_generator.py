@@ -162,6 +162,8 @@ def test_continuous_distributions():
 def test_discrete_distributions():
     assert drawn("geometric", 5, 0.3) == [1, 1, 3, 1, 2]
     assert drawn("poisson", np.array([0.5, 3, 20, 100], np.float32)) == [2, 4, 21, 99]
+    assert drawn("gamma", np.array([0.5, 2, 0, 30], np.float32)) == [
+        0.0007893581641837955, 0.6315405964851379, 1.1754943508222875e-38, 30.548818588256836]
     trials, odds = np.array([5, 50, 100, 30], np.float32), np.array([0.3, 0.5, 0.9, 0.1], np.float32)
     assert drawn("binomial", trials, odds) == [3, 27, 93, 3]
 

@@ -91,7 +91,8 @@ def test_a_lower_level_can_be_asked_for_and_a_wrong_one_says_what_there_is():
     assert in_a_new_process(program, RUSHLIGHT_TARGET="mmx").startswith("RUSHLIGHT_TARGET is 'mmx'; this processor offers ")
 
 
-@pytest.mark.parametrize("other", [target.x86_64("avx512"), target.x86_64("sse2"), target.aarch64(), target.aarch64("arm64-apple-macosx14.0")],
+@pytest.mark.parametrize("other", [target.x86_64("avx512"), target.x86_64("sse2"), target.aarch64(),
+                                   target.aarch64("arm64-apple-macosx14.0")],
                          ids=lambda t: f"{t.level}-{t.triple.split('-')[1]}")
 def test_code_for_other_processors_and_systems_is_emitted(other):
     assert len(jit.emit_object(threads.pool_text(other.triple), other)) > 1000
@@ -209,7 +210,8 @@ def test_text_target_and_passes_are_told_apart():
     assert len(keys) == 8
 
 
-@pytest.mark.parametrize("damage", [lambda e: b"", lambda e: e[:-1], lambda e: e[:200] + b"!" + e[201:], lambda e: b"other" + e, lambda e: e[:60]])
+@pytest.mark.parametrize("damage", [lambda e: b"", lambda e: e[:-1], lambda e: e[:60], lambda e: e[:200] + b"!" + e[201:],
+                                    lambda e: b"other" + e], ids=["empty", "shorter", "header", "changed", "foreign"])
 def test_a_damaged_entry_is_written_again(cache_folder, damage):
     jit.compile(RETURN % 8)
     [entry] = entries(cache_folder)
@@ -389,7 +391,8 @@ time.sleep(0.05)
 def chain(kernel, data, length, tasks=1):
     """A launcher of `length` steps, each adding base 1 to its own elements of `data`."""
     return Launcher(steps=[(kernel.address("count_up"), 2 * i, tasks) for i in range(length)], frame=[0] * (2 * length), bases="qq",
-                    patches=[p for i in range(length) for p in ((2 * i, 0, 8 * tasks * i), (2 * i + 1, 1, 0))], scratch_bytes=64, keep=kernel)
+                    patches=[p for i in range(length) for p in ((2 * i, 0, 8 * tasks * i), (2 * i + 1, 1, 0))],
+                    scratch_bytes=64, keep=kernel)
 
 
 def test_a_program_runs_its_steps_in_order_with_the_values_of_this_run():

@@ -80,13 +80,15 @@ FITS = {
         mpf(0), mpf(1), 6, 12, lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1, lambda z: mp.sqrt(z) / mp.erf(mp.sqrt(z))),
     "erf_tail: -log(erfc t) / t above 1": digits(
         mpf(1), mpf(4), 6, None, lambda t: -mp.log(mp.erfc(t)) / t, lambda t: t * mp.erfc(t) / mp.erf(t)),
-    "erfc: (1 + 2 x) e^(x^2) erfc x above 0.5, q = (x - 4) / (x + 4)": digits(
-        mpf(-7) / 9 * mpf("1.001"), mpf("0.76"), None, 22, erfcx_bent, lambda q: 1 / erfcx_bent(q)),
+    "erfc: (1 + 2 x) e^(x^2) erfc x from 0.47 to 28, q = (x - 4) / (x + 4)": digits(
+        mpf("-0.79"), mpf("0.76"), 10, 22, erfcx_bent, lambda q: 1 / erfcx_bent(q)),
     "lgamma: lgamma(2 + t) / t": digits(mpf("-0.5"), mpf("0.5"), None, 18, lambda t: mp.loggamma(2 + t) / t, lambda t: t / mp.loggamma(2 + t)),
     "erfinv: erfinv y / y, w = -log(1 - y^2) below 5, in w - 2.5": digits(
-        mpf("-2.4999"), mpf("2.5"), None, 8, lambda v: erfinv_ratio(v + mpf("2.5")), lambda v: 1 / erfinv_ratio(v + mpf("2.5"))),
-    "erfinv_tail: the same from 5 on, in sqrt(w) - 4": digits(
-        mpf("-1.77"), mpf("2.2"), None, 9, lambda v: erfinv_ratio((v + 4) ** 2), lambda v: 1 / erfinv_ratio((v + 4) ** 2)),
+        mpf("-2.4999"), mpf("2.5"), 9, 8, lambda v: erfinv_ratio(v + mpf("2.5")), lambda v: 1 / erfinv_ratio(v + mpf("2.5"))),
+    "erfinv_tail: the same from 5 to 17, in sqrt(w) - 3": digits(
+        mpf("-0.77"), mpf("1.15"), 9, None, lambda v: erfinv_ratio((v + 3) ** 2), lambda v: 1 / erfinv_ratio((v + 3) ** 2)),
+    "erfinv_tail: the same from 5 to 38, in sqrt(w) - 3": digits(
+        mpf("-0.77"), mpf("3.2"), None, 9, lambda v: erfinv_ratio((v + 3) ** 2), lambda v: 1 / erfinv_ratio((v + 3) ** 2)),
 }
 
 

@@ -15,6 +15,7 @@ from .tensors.tensor import Tensor  # noqa: F401
 from . import autograd, operators  # noqa: F401
 from .autograd.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled  # noqa: F401
 from .operators.definition import ALL as _operators
+from .operators.definition import EXPORTED as _exported
 
 __version__ = "0.1.0"
 
@@ -24,3 +25,4 @@ for _function in _operators.values():
     if _function.namespace:
         for _name in (_function.operator.name, *_function.names):
             globals()[_name] = _function
+globals().update(_exported)

@@ -17,6 +17,7 @@ import weakref
 from ..ir import graph
 from ..ir.extents import Extent
 from ..operators.definition import Operator
+from ..operators.factories import ones_like, zeros
 from ..operators.rules import RULES
 from ..runtime.recorder import Recorder, here
 from ..runtime.storage import Place, Storage
@@ -98,21 +99,41 @@ def value_tensor(trace, value):
         return here.recorder.handle_of(value)
     if value in trace.saved:
         return trace.saved[value]
-    if value.leaf is not None and value.node.primitive == "leaf" and value.leaf < len(trace.leaves):
+    if value.node.primitive == "leaf" and value.leaf < len(trace.leaves) and trace.leaves[value.leaf] is not None:
         t = trace.leaves[value.leaf]
-        if t._place is not None and trace.versions.get(value.leaf) != t._place.storage.version:
-            raise modified(t.dtype, t.shape, t._place.storage.version, trace.versions.get(value.leaf))
-        return plain(t._place)
+        if t._place is not None:
+            return plain(t._place)
     shape, strides, _ = value.layout(trace.integers)
     dtype = value.node.dtype
     return plain(Place(Storage(None, 0, dtype), shape, strides, 0, dtype))
 
 
-def modified(dtype, shape, now, then):
-    """The error for a value that backward needs and that is no longer there."""
-    return RuntimeError(f"one of the variables needed for gradient computation has been modified by an inplace operation: "
-                        f"[torch.{dtype.name.capitalize()}Tensor {list(shape)}] is at version {now}; expected version {then} instead. Hint: enable "
-                        "anomaly detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True).")
+def check_unmodified(trace, history):
+    """Refuse to go back through a call when what its rule reads was overwritten in place."""
+    for value in reads(history):
+        if not trace.flushed:
+            now, then = trace.writes.get(value.family, 0), value.writes
+        elif value.node.primitive == "leaf" and value.leaf in trace.versions:
+            now, then = trace.leaves[value.leaf]._version, trace.versions[value.leaf]
+        elif value in trace.versions:
+            now, then = trace.saved[value]._place.storage.version, trace.versions[value]
+        else:
+            continue
+        if now != then:
+            shape = list(value.layout(trace.integers)[0])
+            raise RuntimeError(
+                "one of the variables needed for gradient computation has been modified by an inplace operation: "
+                f"[torch.{_TENSOR_TYPES.get(value.node.dtype.name, value.node.dtype.name)} {shape}] is at version {now}; expected version {then} instead. "
+                "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with "
+                "torch.autograd.set_detect_anomaly(True).")
+
+
+_TENSOR_TYPES = {"float32": "FloatTensor", "float64": "DoubleTensor", "float16": "HalfTensor", "bfloat16": "BFloat16Tensor",
+                 "int64": "LongTensor", "int32": "IntTensor", "complex64": "ComplexFloatTensor", "complex128": "ComplexDoubleTensor"}
+
+FREED = ("Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). Saved intermediate "
+         "values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
+         "graph a second time or if you need to access saved tensors after calling backward.")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -138,70 +159,94 @@ def _source_of(trace, value, tensor=None):
     return tensor
 
 
-def differentiate(outputs, grads, create_graph=False, wanted=None, retain_graph=False):
-    """The gradients that flow from `outputs` (with `grads` arriving at them): {leaf tensor: gradient}, and {key: gradient} for the
-    `wanted` (trace, value) pairs."""
+class External:
+    """Stands as the callee of what a user's `Function` made; what goes backward through it is in `trace.externals`."""
+
+    def __repr__(self):
+        return "<Function>"
+
+
+EXTERNAL = External()
+
+
+def differentiate(outputs, grads, create_graph=False, retain_graph=False, wanted=()):
+    """Go back from `outputs` (sources, see `source`) with the gradients that arrive at them.
+
+    Returns ({leaf tensor: gradient}, {(id(trace), id(value)): gradient} for the `wanted` pairs), every hook on the way having run.
+    Calls are visited newest first, as their results were numbered; what a call's rule reads is freed unless the graph is retained.
+    """
     recorder = here.recorder
-    arriving = {}  # id of History -> [trace, history, {value: grad}]
-    at_leaf, at_wanted, queue = {}, {}, []
-    wanted = wanted or {}
+    arriving = {}  # (id of trace, id of history) -> [trace, history, {value: gradient}]
+    at_leaf, at_wanted, queue, visited = {}, {}, [], []
 
     def send(where, grad):
         if where is None or grad is None:
             return
         if isinstance(where, Tensor):
-            old = at_leaf.get(where)
-            at_leaf[where] = grad if old is None else old + grad
+            at_leaf[where] = grad if where not in at_leaf else at_leaf[where] + grad
             return
         trace, value = where
-        entry = arriving.get(id(value.history))
+        key = (id(trace), id(value.history))
+        entry = arriving.get(key)
         if entry is None:
-            entry = arriving[id(value.history)] = [trace, value.history, {}]
-            heapq.heappush(queue, (-max(r.number for r in value.history.results), id(value.history)))
-        old = entry[2].get(value)
-        entry[2][value] = grad if old is None else old + grad
+            entry = arriving[key] = [trace, value.history, {}]
+            newest = max(r.number for r in value.history.results)
+            heapq.heappush(queue, (-trace.number, -newest, key))
+        entry[2][value] = grad if value not in entry[2] else entry[2][value] + grad
 
     enabled, recorder.grad = recorder.grad, create_graph
     try:
         for output, grad in zip(outputs, grads):
             send(output, grad)
         while queue:
-            _, key = heapq.heappop(queue)
-            trace, history, grads_by_value = arriving.pop(key)
-            for value, grad in grads_by_value.items():
-                for hook in hooks_of(trace, value):
+            key = heapq.heappop(queue)[2]
+            trace, history, by_value = arriving.pop(key)
+            for value, grad in by_value.items():
+                for hook in list(trace.hooks.get(value, {}).values()):
                     replaced = hook(grad)
-                    if replaced is not None:
-                        grad = grads_by_value[value] = replaced
+                    grad = by_value[value] = grad if replaced is None else replaced
                 if (id(trace), id(value)) in wanted:
                     at_wanted[id(trace), id(value)] = grad
-            for operand, grad in zip(history.operands, rule_gradients(trace, history, grads_by_value)):
-                if grad is not None:
-                    send(_source_of(trace, operand), grad)
+            visited.append((trace, history))
+            for where, grad in _back_through(trace, history, by_value):
+                send(where, grad)
     finally:
         recorder.grad = enabled
+    if not retain_graph:
+        _free(visited)
     return at_leaf, at_wanted
 
 
-def rule_gradients(trace, history, grads_by_value):
-    """One call's gradients for its operands."""
+def _back_through(trace, history, by_value):
+    """(where it goes, gradient) for each operand of a call."""
+    node = trace.nodes.get(history)
+    grads = [by_value.get(v) for v in history.results]
+    if node is not None:
+        for hook in list(node.prehooks.values()):
+            replaced = hook(tuple(grads))
+            grads = grads if replaced is None else list(replaced if isinstance(replaced, tuple) else (replaced,))
+    if history in trace.freed and (history.callee is EXTERNAL or reads(history)):
+        raise RuntimeError(FREED)
+    if history.callee is EXTERNAL:
+        external = trace.externals[history]
+        wheres, made = external.sources, external.gradients(grads)
+    else:
+        check_unmodified(trace, history)
+        wheres, made = [_source_of(trace, o) for o in history.operands], rule_gradients(trace, history, grads)
+    if node is not None:
+        for hook in list(node.hooks.values()):
+            replaced = hook(tuple(made), tuple(grads))
+            made = made if replaced is None else replaced if isinstance(replaced, tuple) else (replaced,)
+    return zip(wheres, made)
+
+
+def rule_gradients(trace, history, grads):
+    """One call's gradients for its operands: its rule, recorded."""
     callee = history.callee
-    if not isinstance(callee, (str, Operator)):
-        return callee.backward_of(trace, history, grads_by_value)
-    if trace.flushed and trace.saved is None:
-        raise RuntimeError("Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
-                           "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if "
-                           "you need to backward through the graph a second time or if you need to access saved tensors after calling backward.")
     tensors, numbers, integers = [], [], []
-    grads = []
-    for value in history.results:
-        grad = grads_by_value.get(value)
-        if grad is None:
-            from ..operators.factories import zeros
-            grad = zeros(value.layout(trace.integers)[0], dtype=value.node.dtype)
-        grads.append(grad)
-    tensors += grads
-    grads_recipe = ("l", tuple(("t", i) for i in range(len(grads))))
+    for value, grad in zip(history.results, grads):
+        tensors.append(zeros(value.layout(trace.integers)[0], dtype=value.node.dtype) if grad is None else grad)
+    grads_recipe = ("l", tuple(("t", i) for i in range(len(tensors))))
     results = _encode(history.results, trace, tensors, numbers, integers)
     if isinstance(callee, Operator):
         arguments = _encode(history.arguments, trace, tensors, numbers, integers)
@@ -211,9 +256,18 @@ def rule_gradients(trace, history, grads_by_value):
     return here.recorder.record(RuleCall.of(callee), tensors, recipe, numbers, integers, recipe)
 
 
-def hooks_of(trace, value):
-    """The hooks of the tensor that stands for a value (they live on the tensor's tape and are noted in the trace)."""
-    return trace.hooks.get(value, ())
+def _free(visited):
+    """What the visited calls' rules read is no longer kept."""
+    flushed = set()
+    for trace, history in visited:
+        trace.freed.add(history)
+        trace.freed_mark = hash((trace.freed_mark, id(history)))
+        if trace.flushed:
+            flushed.add(trace)
+    for trace in flushed:
+        trace.unfreed = tuple(h for h in trace.unfreed if h not in trace.freed)
+        still = {v for h in trace.unfreed for v in reads(h)}
+        trace.saved = {v: t for v, t in trace.saved.items() if v in still}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -225,36 +279,78 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
     tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     grads = [grad_tensors] if isinstance(grad_tensors, Tensor) or grad_tensors is None else list(grad_tensors)
     grads += [None] * (len(tensors) - len(grads))
+    sources, first = start_of(tensors, grads)
+    retain = create_graph if retain_graph is None else retain_graph
+    only = None if inputs is None else [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if only is not None and not only:
+        raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    wanted = {(id(s[0]), id(s[1])): t for t in only or () for s in [source(t)] if isinstance(s, tuple)}
+    at_leaf, at_wanted = differentiate(sources, first, create_graph, retain, wanted)
+    for leaf, grad in at_leaf.items():
+        if only is None or any(leaf is t for t in only):
+            accumulate(leaf, grad, create_graph)
+    for key, grad in at_wanted.items():
+        accumulate(wanted[key], grad, create_graph)
+
+
+def start_of(tensors, grads):
+    """The sources of the tensors to start from, and the gradients that start there: 1 for a scalar that has none."""
     sources, first = [], []
-    for t, g in zip(tensors, grads):
+    for i, (t, g) in enumerate(zip(tensors, grads)):
         if not t.requires_grad:
-            raise RuntimeError("element 0 of tensors does not require grad and does not have a grad_fn")
+            raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
         if g is None:
             if t.numel() != 1:
                 raise RuntimeError("grad can be implicitly created only for scalar outputs")
-            from ..operators.factories import ones_like
             g = ones_like(t.detach())
         elif g.shape != t.shape:
-            raise RuntimeError(f"Mismatch in shape: grad_output[0] has a shape of {g.shape} and output[0] has a shape of {t.shape}.")
+            raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {t.shape}.")
         sources.append(source(t))
         first.append(g)
+    return sources, first
+
+
+def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, allow_unused=None, is_grads_batched=False, materialize_grads=False):
+    """The gradients of `outputs` with respect to `inputs`, as a tuple
+    (https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad.html)."""
+    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    grads = [grad_outputs] if isinstance(grad_outputs, Tensor) or grad_outputs is None else list(grad_outputs)
+    grads += [None] * (len(outputs) - len(grads))
+    for t in inputs:
+        if not t.requires_grad:
+            raise RuntimeError("One of the differentiated Tensors does not require grad")
+    sources, first = start_of(outputs, grads)
+    places = [source(t) for t in inputs]
+    wanted = {(id(p[0]), id(p[1])) for p in places if isinstance(p, tuple)}
     retain = create_graph if retain_graph is None else retain_graph
-    at_leaf, _ = differentiate(sources, first, create_graph)
-    only = None if inputs is None else {id(t) for t in ([inputs] if isinstance(inputs, Tensor) else inputs)}
-    for leaf, grad in at_leaf.items():
-        if only is None or id(leaf) in only:
-            accumulate(leaf, grad, create_graph)
-    if not retain:
-        release(sources)
+    at_leaf, at_wanted = differentiate(sources, first, create_graph, retain, wanted)
+    results = []
+    for t, place in zip(inputs, places):
+        g = at_wanted.get((id(place[0]), id(place[1]))) if isinstance(place, tuple) else at_leaf.get(t)
+        if g is not None and t._tape is not None and not isinstance(place, tuple):
+            g = _run_hooks(t._tape.hooks, g)
+        if g is None and materialize_grads:
+            g = zeros(t.shape, dtype=t.dtype)
+        if g is None and not allow_unused:
+            raise RuntimeError("One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the "
+                               "desired behavior.")
+        results.append(g)
+    return tuple(results)
+
+
+def _run_hooks(hooks, grad):
+    for hook in list((hooks or {}).values()):
+        replaced = hook(grad)
+        grad = grad if replaced is None else replaced
+    return grad
 
 
 def accumulate(leaf, grad, create_graph):
     """Add to a leaf's gradient, in place in the existing one, and run its hooks."""
     tape = tape_of(leaf)
     recorder = here.recorder
-    for hook in (tape.hooks or {}).values():
-        replaced = hook(grad)
-        grad = grad if replaced is None else replaced
+    grad = _run_hooks(tape.hooks, grad)
     if tape.grad is None:
         tape.grad = grad if create_graph else grad.detach() if grad.requires_grad else grad
     elif create_graph:
@@ -265,43 +361,30 @@ def accumulate(leaf, grad, create_graph):
             tape.grad.add_(grad)
         finally:
             recorder.grad = enabled
-    for hook in (tape.accumulated or {}).values():
+    for hook in list((tape.accumulated or {}).values()):
         hook(leaf)
 
 
-def release(sources):
-    """Forget what flushed traces kept for a backward that is not to be repeated."""
-    seen, waiting = set(), [s for s in sources if isinstance(s, tuple)]
+def read_by_backward(trace, values):
+    """(the values that the rules on the way back from `values` will read, those rules' calls), asked of the rules themselves."""
+    needed, histories, waiting = {}, {}, list(values)
     while waiting:
-        trace, _ = waiting.pop()
-        if id(trace) in seen or not trace.flushed:
+        history = waiting.pop().history
+        if history is None or history in histories or history in trace.freed:
             continue
-        seen.add(id(trace))
-        waiting += [r for r in trace.roots if r is not None]
-        trace.saved = None
-
-
-def read_by_backward(values):
-    """The values that the rules on the way back from `values` will read, asked of the rules themselves."""
-    needed, seen, waiting = {}, set(), list(values)
-    while waiting:
-        value = waiting.pop()
-        history = value.history
-        if history is None or id(history) in seen:
-            continue
-        seen.add(id(history))
-        for read in _reads(history):
-            needed[read] = True
+        histories[history] = True
+        for value in reads(history):
+            needed[value] = True
         waiting += [o for o in history.operands if o is not None and o.needs_grad]
-    return list(needed)
+    return list(needed), tuple(histories)
 
 
-def _reads(history):
+def reads(history):
     """Which of a call's operands and results its rule reads: those whose nodes its gradients are made of."""
     if history.reads is None:
         recorder = here.recorder
         callee = history.callee
-        if not isinstance(callee, (str, Operator)):
+        if callee is EXTERNAL:
             history.reads = ()
             return ()
         grads = []

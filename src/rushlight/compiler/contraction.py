@@ -38,7 +38,7 @@ from .microkernel import Tile, sum_type, tile
 from .packing import LLVM_TYPES, copy_block, transpose_block
 
 KINDS = ("direct", "packed", "both")
-K_BLOCK = 384        # part of the meaning of a product: the same on every target
+K_BLOCK = 512        # part of the meaning of a product: the same on every target
 TASK_ROWS = 256
 TASK_COLUMNS = 256
 
@@ -314,16 +314,19 @@ def _sliver_pitch(p, length):
 
 
 def _pack_rows_of_b(p, load, length, columns):
-    """All slivers of a block at once: rows of B are read in one go."""
+    """All slivers of a block, four at a time: long enough pieces of the rows of B to read, few enough places to write."""
     f, shape = p.f, p.shape
     whole = f.binary("mul", f.binary("udiv", columns, shape.columns), shape.columns)
     pitch = _sliver_pitch(p, length)
-    with f.loop(0, length) as i:
-        start = p.at(p.b_scratch, f.mul(i, shape.columns))
-        with f.loop(0, whole, shape.columns, [start]) as (j, now):
-            for v in range(0, shape.columns, shape.lanes):
-                f.store(load(i, f.add(j, v), shape.lanes), p.at(now[0], v))
-            now.next = [p.at(now[0], pitch)]
+    group = 4 * shape.columns
+    with f.loop(0, whole, group) as first:
+        start = p.at(p.b_scratch, f.mul(f.binary("udiv", first, shape.columns), pitch))
+        last = _smaller(f, f.add(first, group), whole)
+        with f.loop(0, length) as i:
+            with f.loop(first, last, shape.columns, [p.at(start, f.mul(i, shape.columns))]) as (j, now):
+                for v in range(0, shape.columns, shape.lanes):
+                    f.store(load(i, f.add(j, v), shape.lanes), p.at(now[0], v))
+                now.next = [p.at(now[0], pitch)]
     with f.when(f.compare("slt", whole, columns)):
         rest = p.at(p.b_scratch, f.mul(f.binary("udiv", columns, shape.columns), pitch))
         _pack_ragged(p, lambda i, j, lanes: load(i, f.add(j, whole), lanes), length, f.binary("sub", columns, whole), rest)

@@ -1,6 +1,9 @@
 """A loop nest as LLVM IR: the walk over its statements that writes what shall be executed.
 
-    for j < n by 16: y[j] = exp(a[j])     ->     a loop of full vectors, then at most one vector under a mask
+    for j < n by 16: y[j] = exp(a[j])     ->     one loop of vectors; the last, partial one loads and stores under a mask
+
+The arithmetic is written once for full and partial vectors, as it is what takes LLVM time; only loads, stores and accumulations
+have two forms, with a branch that the processor predicts.
 
 No pass runs after this, so what does not change in a loop is computed in front of it here (`_hoist`), and each expression
 once in each scope.  A kernel is `void kernel(ptr args, i64 begin, i64 end, ptr scratch)`: tasks begin <= t < end.
@@ -45,7 +48,7 @@ class _Emitter:
         self.registers = {}    # accumulator -> Values (one, or value and position)
         self.done = set()      # accumulators that are closed
         self.vector = None     # the vector axis while we are in its loop
-        self.mask = None       # i1 for each lane in the last, partial vector
+        self.left = self.full = None  # in a vector loop: how many elements there are to come, and whether they fill a vector
         self.edges = {}        # windowed axis -> (start, end)
 
     def function(self):
@@ -122,14 +125,11 @@ class _Emitter:
         if loop.axis is not self.nest.vector:
             self._turns(loop, start, end, 1)
             return
-        f = self.f
-        whole = f.add(start, f.binary("and", f.binary("sub", end, start), -LANES))
         self.vector = loop.axis
-        self._turns(loop, start, whole, LANES)
-        self._turns(loop, whole, end, LANES, partial=True)
+        self._turns(loop, start, end, LANES)
         self.vector = None
 
-    def _turns(self, loop, start, end, step, partial=False):
+    def _turns(self, loop, start, end, step):
         f = self.f
         carried = [(a, i) for a in _accumulators(loop.body) for i in range(len(self.registers[a]))]
         with f.loop(start, end, step, [self.registers[a][i] for a, i in carried]) as turn:
@@ -138,17 +138,43 @@ class _Emitter:
                 self.registers[a][i] = value
             self.indices[loop.axis] = index
             self.values.append({})
-            if partial:
-                left = f.splat(f.convert("trunc", f.binary("sub", end, index), "i32"), LANES)
-                self.mask = f.compare("slt", _steps("i32"), left)
+            if step > 1:
+                self.left = f.binary("sub", end, index)
+                self.full = f.compare("sge", self.left, LANES)
             self._body(loop.body)
-            self.mask = None
             self.values.pop()
             if carried:
                 registers.next = [self.registers[a][i] for a, i in carried]
         if carried:
             for (a, i), value in zip(carried, registers.final):
                 self.registers[a][i] = value
+
+    def _mask(self):
+        """The lanes that there are, in a partial vector."""
+        f = self.f
+        return f.compare("slt", _steps("i32"), f.splat(f.convert("trunc", self.left, "i32"), LANES))
+
+    def _either(self, full, partial):
+        """What `full()` gives in a full vector, and `partial(mask)` in a partial one: Values, or None."""
+        f = self.f
+        whole, part, done = f.label("full"), f.label("partial"), f.label("either")
+        f.branch_if(self.full, whole, part)
+        f.start(whole)
+        a, after_a = full(), f.block
+        f.branch(done)
+        f.start(part)
+        b, after_b = partial(self._mask()), f.block
+        f.branch(done)
+        f.start(done)
+        if a is None:
+            return None
+        results = []
+        for x, y in zip(a, b):
+            phi = f.phi(x.type)
+            f.incoming(phi, x, after_a)
+            f.incoming(phi, y, after_b)
+            results.append(phi)
+        return results
 
     def _hoist(self, loop):
         """Compute what the loop needs but does not change, in front of it."""
@@ -191,10 +217,9 @@ class _Emitter:
     def _accumulate(self, s):
         a = s.accumulator
         new = [self._lanes(e) for e in s.expressions]
-        combined = self._combine(a, self.registers[a], new)
-        if self.mask is not None:
-            combined = [self.f.select(self.mask, c, old) for c, old in zip(combined, self.registers[a])]
-        self.registers[a] = list(combined)
+        old, combined = self.registers[a], self._combine(a, self.registers[a], new)
+        self.registers[a] = self._either(
+            lambda: combined, lambda mask: [self.f.select(mask, new, before) for new, before in zip(combined, old)])
 
     def _combine(self, a, old, new):
         if len(old) == 1:
@@ -233,16 +258,13 @@ class _Emitter:
         if not varies:
             f.store(x, f.element(pointer, element, offset))
         elif stride == 1 and not isinstance(stride, Value):
-            address = f.element(pointer, element, offset)
-            if self.mask is None:
-                f.store(x, address)
-            else:
-                f.intrinsic(f"llvm.masked.store.v{LANES}{_short(element)}.p0", "void", x, address, Value(str(dtype.itemsize), "i32"), self.mask)
+            address, size = f.element(pointer, element, offset), Value(str(dtype.itemsize), "i32")
+            self._either(lambda: f.store(x, address), lambda mask: f.intrinsic(
+                f"llvm.masked.store.v{LANES}{_short(element)}.p0", "void", x, address, size, mask))
         else:
             addresses = self._addresses(pointer, element, offset, stride, s.place)
-            mask = self.mask or f.of(1, vector_type("i1", LANES))
             f.intrinsic(f"llvm.masked.scatter.v{LANES}{_short(element)}.v{LANES}p0", "void", x, addresses,
-                        Value(str(dtype.itemsize), "i32"), mask)
+                        Value(str(dtype.itemsize), "i32"), self._mask())
 
     # Expressions
 
@@ -361,32 +383,25 @@ class _Emitter:
             if condition is not None:  # where the place does not exist, anything that can be read will do
                 address = f.select(self.value(condition), address, self.dummy)
             return vectormath.load_convert(f, f.load(element, address), buffer.dtype)
-        mask = self.mask
-        if condition is not None:
-            here = self._lanes(condition)
-            mask = here if mask is None else f.binary("and", mask, here)
-        type = vector_type(element, LANES)
-        size = Value(str(buffer.dtype.itemsize), "i32")
+        type, size = vector_type(element, LANES), Value(str(buffer.dtype.itemsize), "i32")
+        here = None if condition is None else self._lanes(condition)
+
+        def mask_of(lanes):
+            return lanes if here is None else f.binary("and", lanes, here)
         if not isinstance(stride, Value) and stride == 1:
             address = f.element(pointer, element, offset)
-            if mask is None:
-                x = f.load(type, address)
-            else:
-                x = f.intrinsic(f"llvm.masked.load.v{LANES}{_short(element)}.p0", type, address, size, mask, f.of(0, type))
+
+            def masked(mask):
+                return [f.intrinsic(f"llvm.masked.load.v{LANES}{_short(element)}.p0", type, address, size, mask, f.of(0, type))]
+            x, = self._either(lambda: [f.load(type, address)] if here is None else masked(here), lambda lanes: masked(mask_of(lanes)))
         elif not isinstance(stride, Value) and stride == 0:  # only the condition varies
-            one = f.select(self._any(mask), f.element(pointer, element, offset), self.dummy)
-            x = f.splat(f.load(element, one), LANES)
+            some = f.intrinsic(f"llvm.vector.reduce.or.v{LANES}i1", "i1", mask_of(self._mask()))
+            x = f.splat(f.load(element, f.select(some, f.element(pointer, element, offset), self.dummy)), LANES)
         else:
             addresses = self._addresses(pointer, element, offset, stride, place)
-            mask = mask or f.of(1, vector_type("i1", LANES))
-            x = f.intrinsic(f"llvm.masked.gather.v{LANES}{_short(element)}.v{LANES}p0", type, addresses, size, mask, f.of(0, type))
+            x = f.intrinsic(f"llvm.masked.gather.v{LANES}{_short(element)}.v{LANES}p0", type, addresses, size, mask_of(self._mask()),
+                            f.of(0, type))
         return vectormath.load_convert(f, x, buffer.dtype)
-
-    def _any(self, mask):
-        if mask is None:
-            return self.f.of(1, "i1")
-        return self.f.intrinsic(f"llvm.vector.reduce.or.v{LANES}i1", "i1", mask)
-
 
 def combine(f, name, dtype, a, b):
     """One step of a reduction."""

@@ -134,25 +134,17 @@ def _tile_loop(f, shape, rows, vectors, a, a_rows, a_k, b, b_k, c, c_rows, k, ac
 
     def step(a_now, b_now, sums):
         b_row = [f.load(vector, f.element(b_now, shape.element, v * shape.lanes)) for v in range(vectors)]
-        result = []
+        result = [_opaque(f, f.element(a_now, shape.element, a_k)), _opaque(f, f.element(b_now, shape.element, b_k))]
         for r in range(rows):
             number = f.splat(f.load(shape.element, f.element(a_now, shape.element, a_rows[r])), shape.lanes)
             result += [multiply_add(f, shape, number, b_row[v], sums[r * vectors + v]) for v in range(vectors)]
-        return _opaque(f, f.element(a_now, shape.element, a_k)), _opaque(f, f.element(b_now, shape.element, b_k)), result
+        return result
 
     for r in range(rows):  # C may be far away; the loop is long enough to fetch it
         f.intrinsic("llvm.prefetch.p0", "void", f.element(c, shape.element, c_rows[r]), *(Value(x, "i32") for x in "131"))
-    unroll = 2 if (rows, vectors) == (shape.rows, shape.vectors) else 1
-    whole = f.binary("and", k, -unroll) if unroll > 1 else k
-    start = [a, b, *sums]
-    for begin, end, by in ((0, whole, unroll), (whole, k, 1))[:unroll]:
-        with f.loop(begin, end, by, start) as (_, now):
-            a_now, b_now, *sums = now
-            for _ in range(by):
-                a_now, b_now, sums = step(a_now, b_now, sums)
-            now.next = [a_now, b_now, *sums]
-        start = now.final
-    sums = start[2:]
+    with f.loop(0, k, 1, [a, b, *sums]) as (_, now):
+        now.next = step(now[0], now[1], now[2:])
+    sums = now.final[2:]
 
     put, onto, done = f.label("put"), f.label("onto"), f.label("stored")
     places = [f.element(f.element(c, shape.element, c_rows[r]), shape.element, v * shape.lanes)

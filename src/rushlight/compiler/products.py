@@ -20,12 +20,12 @@ class Product:
         self.m, self.k, self.n = node.shape[-2], node.inputs[0].shape[-1], node.shape[-1]
         self.batch_axes = _batch_axes(node.shape[:-2], [a, b, result])
         self.layouts = _layout(a), _layout(b)
-        self.form = contraction.choose(host(), node.dtype, *self.layouts, self.m, self.k, self.n)
         self.plain = is_int(result.strides[-1], 1) and node.dtype.name in ("float32", "float64", "int32", "int64")
         self.batch = 1
         for extent, _ in self.batch_axes:
             self.batch = extent * self.batch
-        self.tasks = contraction.task_count(host(), node.dtype, self.form, self.batch, self.m, self.k, self.n)
+        self.form = contraction.choose(host(), node.dtype, *self.layouts, self.batch, self.m, self.k, self.n)
+        self.tasks = contraction.task_count(self.form, self.batch, self.m, self.n)
         self.scratch_bytes = contraction.scratch_bytes(host(), node.dtype)
 
     def canonical(self):

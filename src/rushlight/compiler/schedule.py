@@ -134,12 +134,18 @@ class _Scheduler:
                 number, strides, storage = node.attributes
                 leaf_of[node] = Buffer("leaf", number, node.dtype, node.shape, strides, storage)
         self.leaf_buffers = leaf_of
+        written_over = []
         for number, o in enumerate(self.outputs):
             target = Buffer("target", number, o.node.dtype, o.node.shape, o.strides, o.storage)
-            if o.node in self.buffers or o.node.primitive == "leaf" or o.storage is not None:
+            if o.storage is not None:  # only when everything else is done, from memory that no such write can reach
+                if o.node.primitive == "leaf":
+                    self.forced.setdefault(o.node, "it is written over memory that is still read")
+                written_over.append((o.node, target))
+            elif o.node in self.buffers or o.node.primitive == "leaf":
                 self.final.append((o.node, target))
             else:
                 self.buffers[o.node] = target
+        self.final += written_over
         for node in self.order:
             if node in self.stored and node not in self.buffers:
                 if node.primitive == "leaf" and node not in self.forced:
@@ -210,6 +216,8 @@ class _Scheduler:
             return False
         if len(group.nodes) >= 12 or group.nodes[0] in self.forced or not self._fits(kind, shape, reduced, group):
             return False
+        if kind == "columns" and group in needs:
+            return False  # its columns are known only when all rows are added up
         if not (self.reads[node] & set().union(*(self.reads[n] for n in group.nodes)) or group in needs):
             return False
         return not any(self._depends(other, group) for other in needs if other is not group)

@@ -25,7 +25,6 @@ def in_double(function):
     return widened
 
 
-erfc = in_double(transcendentals.erfc)
 tan = in_double(transcendentals.tan)
 
 
@@ -71,25 +70,19 @@ def hypot(x, y):
 # ---------------------------------------------------------------------------------------------------------------------
 # Error and gamma functions
 
-@in_double
 def erfinv(y):
-    """A first guess from polynomials in -log(1 - y y), then one step of Halley's method, which triples its digits."""
+    """Polynomials in w = -log(1 - y y); in double they are a first guess, whose digits one step of Halley's method triples."""
     a = y.absolute()
     table = kind(y).table
     w = -transcendentals.log((1 - a) * (1 + a))
-    near, far = polynomial(w - 2.5, table["erfinv"]), polynomial(w.root() - 4, table["erfinv_tail"])
+    near, far = polynomial(w - 2.5, table["erfinv"]), polynomial(w.root() - 3, table["erfinv_tail"])
     x = where(w < 5, near, far) * a
-    error = where(a < 0.5, transcendentals.erf(x) - a, (1 - a) - transcendentals.erfc(x))
-    step = error * (math.sqrt(PI) / 2) * transcendentals.exp(x * x)
-    x = x - step / fma(x, step, 1)
+    if y.element == "double":
+        error = where(a < 0.5, transcendentals.erf_below_one(x) - a, (1 - a) - transcendentals.erfc_above_half(x))
+        step = error * (math.sqrt(PI) / 2) * transcendentals.exp(x * x)
+        x = x - step / fma(x, step, 1)
     x = where(a.equals(1), INF, where(a < 1, x, NAN))
     return where(y.equals(0), y, x.with_sign_of(y))
-
-
-def _sine_of_pi_times(x):
-    """sin(pi x) and cos(pi x), for one sign of x: exact where x is whole."""
-    r = (x - x.call("llvm.rint")) * PI
-    return transcendentals.sin(r), transcendentals.cos(r)
 
 
 @in_double
@@ -112,7 +105,7 @@ def lgamma(x):
     series = polynomial(z, [1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400])
     large = fma(y - 0.5, logarithm - 1, fma(series, inverse, 0.5 * math.log(2 * PI) - 0.5))
     value = where(high, where(y.equals(INF), INF, large), small)
-    sine, _ = _sine_of_pi_times(x)
+    sine, _ = transcendentals.sine_and_cosine_of_pi_times(x)
     ratio = where(x.absolute() < 2.0 ** -60, x, sine * (1 / PI))
     mirrored = -transcendentals.log(ratio.absolute()) - value
     return where(x.equals(-INF), INF, where(reflected, mirrored, value))
@@ -132,7 +125,7 @@ def digamma(x):
     z = inverse * inverse
     series = z * polynomial(z, [1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12])
     value = total + (transcendentals.log(y) - 0.5 * inverse - series)
-    sine, cosine = _sine_of_pi_times(x)
+    sine, cosine = transcendentals.sine_and_cosine_of_pi_times(x)
     value = where(reflected, value - PI * cosine / sine, value)
     pole = reflected & x.equals(x.call("llvm.floor"))
     value = where(pole, NAN, where(x.equals(INF), INF, value))

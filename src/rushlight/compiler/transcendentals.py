@@ -275,30 +275,31 @@ def _call_payne_hanek(x):
 def _payne_hanek_text():
     """A function double -> {r, n} for |x| >= 2^10.
 
-    |x| = m 2^e with an integer m.  Of the product m * 2/pi only what lies below 4 and above 2^-190 matters, so m meets a
+    |x| = m 2^e with an integer m.  Of the product m * 2/pi only what lies below 4 and above 2^-126 matters, so m meets a
     window of 192 bits of 2/pi, whose place depends on e: its top two bits weigh 2 and 1 after the product.
     """
     f = Function("rushlight.reduce_angle", [("double", "x")], "{ double, i64 }")
     x = Lanes(f, f.parameters[0])
     bits = x.bits()
-    mantissa = (bits & ((1 << 52) - 1)) | (1 << 52)
+    mantissa = ((bits & ((1 << 52) - 1)) | (1 << 52)).converted("zext", "i128")
     exponent = bits.shifted_right(52) & 0x7FF  # e + 1075
     skipped = (1216 + 1075 + 2 - 192) - exponent  # bits of 2/pi right of the window
-    table = Value("@rushlight.two_over_pi", "ptr")
-    near = Lanes(f, f.load("i256", f.element(table, "i8", skipped.shifted_right(3).value), align=1))
-    window = near.shifted_right((skipped & 7).converted("zext", "i256")).converted("trunc", "i192")
-    product = window * mantissa.converted("zext", "i192")
-    n = (product + (1 << 189)).shifted_right(190)
-    fraction = product - (n << 190)
+    start = f.element(Value("@rushlight.two_over_pi", "ptr"), "i8", skipped.shifted_right(3).value)
+    words = [Lanes(f, f.load("i64", f.element(start, "i64", i), align=1)) for i in range(4)]
+    low, middle, high = (words[i + 1].call("llvm.fshr", words[i], skipped & 7).converted("zext", "i128") for i in range(3))
+    product = middle * mantissa + (low * mantissa).shifted_right(64)
+    product = product + ((high * mantissa) << 64)  # without the 64 bits of the low word
+    n = (product + (1 << 125)).shifted_right(126)
+    fraction = product - (n << 126)
     below = fraction < 0
     size = where(below, -fraction, fraction)
-    zeros = Lanes(f, f.intrinsic("llvm.ctlz.i192", "i192", size.value, Value("false", "i1")))
-    top = (size << zeros).shifted_right(129).converted("trunc", "i64").converted("sitofp", "double")
+    zeros = Lanes(f, f.intrinsic("llvm.ctlz.i128", "i128", size.value, Value("false", "i1")))
+    top = (size << zeros).shifted_right(65).converted("trunc", "i64").converted("sitofp", "double")
     scale = ((1023 - 61 - zeros.converted("trunc", "i64")) << 52).real()
     r = top * (PI / 2) * scale
-    negative = bits < 0
     n = n.converted("trunc", "i64")
     r = where(below, -r, r)
+    negative = bits < 0
     r, n = where(negative, -r, r), where(negative, -n, n)
     half = f.value("{ double, i64 }", f"insertvalue {{ double, i64 }} poison, {r.value!r}, 0")
     f.ret(f.value("{ double, i64 }", f"insertvalue {half!r}, {n.value!r}, 1"))
@@ -336,6 +337,15 @@ def tan(x):
     z = r * r
     t = fma(polynomial(z, kind(x).table["tan"]), z * r, r)
     return where(x.equals(0), x, where((n & 1).equals(0), t, -1 / t))
+
+
+def sine_and_cosine_of_pi_times(x):
+    """Of pi x; the sine of whole numbers is exactly 0."""
+    magic = kind(x).magic
+    x = x - x.call("llvm.rint")
+    turned = fma(x, 2, magic)
+    r = fma(turned - magic, -0.5, x) * PI
+    return _sine_of_quadrant(r, turned.bits()), _sine_of_quadrant(r, turned.bits() + 1)
 
 
 def _arc_sine_core(x):
@@ -394,7 +404,7 @@ def atan2(y, x):
 # ---------------------------------------------------------------------------------------------------------------------
 # The error function
 
-def _erf_below_one(x):
+def erf_below_one(x):
     return fma(polynomial(x * x, kind(x).table["erf"]), x, x)
 
 
@@ -405,11 +415,11 @@ def erf(x):
         r, n = _reduce_exponent(-t * polynomial(t, kind(x).table["erf_tail"]))
         far = 1 - polynomial(r, [1, 1, *kind(x).table["exp"]]) * (n + kind(x).one).real()
     else:
-        far = 1 - _erfc_above_half(a)
-    return where(a < 1, _erf_below_one(x), far.with_sign_of(x))
+        far = 1 - erfc_above_half(a)
+    return where(a < 1, erf_below_one(x), far.with_sign_of(x))
 
 
-def _erfc_above_half(x):
+def erfc_above_half(x):
     """exp(-x x) times a polynomial; x x is rounded, and what rounding took is put back as a factor."""
     x = x.at_most(28.0)
     square = x * x
@@ -420,6 +430,5 @@ def _erfc_above_half(x):
 
 
 def erfc(x):
-    """Of doubles."""
-    far = _erfc_above_half(x.absolute())
-    return where(x.absolute() < 0.5, 1 - _erf_below_one(x), where(x < 0, 2 - far, far))
+    far = erfc_above_half(x.absolute())
+    return where(x.absolute() < 0.5, 1 - erf_below_one(x), where(x < 0, 2 - far, far))

@@ -124,6 +124,39 @@ def broadcast(*tensors, name="operands"):
     return [expand_to(t, shape) for t in tensors]
 
 
+def total(x, axes):
+    """The sum over `axes`, which vanish; half types add up in float32."""
+    if not axes:
+        return x
+    wide = cast(x, dtypes.float32) if x.dtype.itemsize == 2 and x.dtype.kind == "f" else x
+    return cast(apply(lambda n: graph.reduce("sum", n, axes), (wide,)), x.dtype)
+
+
+def reduce_to(grad, x):
+    """The share of an operand `x` in a gradient that has the broadcast shape: summed where `x` was repeated, in its dtype.  None for a
+    Python number, which takes no gradient."""
+    if x._state.weak:
+        return None
+    new = grad.ndim - x.ndim
+    repeated = [new + i for i, n in enumerate(x.shape) if isinstance(n, int) and n == 1]
+    axes = (*range(new), *(i for i in repeated if not (isinstance(grad.shape[i], int) and grad.shape[i] == 1)))
+    if axes:
+        grad = apply(graph.reshape, (total(grad, axes),), tuple(x.shape))
+    return cast(grad.real if grad.dtype.kind == "c" and x.dtype.kind != "c" else grad, x.dtype)
+
+
+def filled_like(x, number, dtype=None):
+    """A tensor of the shape of `x` in which every element is a Python number."""
+    return expand_to(constant(number, dtype or x.dtype), x.shape)
+
+
+def select(condition, a, b):
+    """a where the condition holds, else b; tensors or numbers, promoted and broadcast."""
+    a, b = as_operand(a), as_operand(b)
+    dtype = result_dtype(a, b)
+    return elementwise("where", *broadcast(cast(condition, dtypes.bool_), cast(a, dtype), cast(b, dtype), name="where"))
+
+
 def unary(name, x, floating=False):
     """An element-wise primitive of one tensor; with `floating`, integers become the default float first."""
     if floating:

@@ -50,6 +50,7 @@ class Tensors(tuple):
 
 TENSOR, NUMBER, TENSOR_OR_NUMBER, TENSORS, EXTENT, EXTENTS, STATIC = "tensor number tensor|number tensors extent extents static".split()
 ALL = {}  # every operator by name, in the order of definition
+EXPORTED = {}  # what the namespace holds besides: plain functions (and classes) that sort arguments out and call operators
 
 _PYTHON_NUMBER = {bool: bool, int: int, float: float, complex: complex}
 
@@ -338,6 +339,17 @@ def operator(body=None, *, methods=None, inplace=None, out=True, view=False, poi
         if inplace or (inplace is None and pointwise):
             for name in (method, *names):
                 attach(name + "_", _in_place(op, name))
+    return function
+
+
+def exported(function=None, *, names=(), method=False):
+    """Put a plain function into the namespace of `rushlight` under its own name and `names`; with `method`, also on Tensor."""
+    if function is None:
+        return functools.partial(exported, names=names, method=method)
+    for name in (function.__name__, *names):
+        EXPORTED[name] = function
+        if method:
+            attach(name, function)
     return function
 
 

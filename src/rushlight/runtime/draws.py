@@ -11,6 +11,8 @@ first, then `uniform`.
 import ctypes
 import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -21,12 +23,12 @@ WORDS = 624  # of the twister's state
 _SHIFT = 397  # how far ahead the word lies that a new word is mixed with
 _LANES = 8
 _C = {"ptr": ctypes.c_void_p, "i64": ctypes.c_int64, "i32": ctypes.c_uint32, "float": ctypes.c_float, "double": ctypes.c_double}
-_memory = (ctypes.c_char * 0).from_buffer  # a contiguous array's memory as an argument, in a third of the time of `array.ctypes`
+_memory: Any = (ctypes.c_char * 0).from_buffer  # a contiguous array's memory as an argument, in a third of the time of `array.ctypes`
 
 
 def _loop(*parameters):
     """A function whose body builds the loop: it is given a `Function` with these parameters, and called with their values."""
-    def decorate(build):
+    def decorate(build) -> Callable[..., None]:
         @functools.cache
         def compiled(*structure):
             f = Function("loop", parameters)
@@ -37,7 +39,8 @@ def _loop(*parameters):
 
         def run(*values, structure=()):
             compiled(*structure)[0](*[_memory(v) if type(v) is np.ndarray else v for v in values])
-        return functools.wraps(build)(run)
+        run.__name__, run.__doc__ = build.__name__, build.__doc__
+        return run
     return decorate
 
 

@@ -27,7 +27,8 @@ _WIDE_RANGE = 1 << 28  # from here on an integer takes 64 bits
 _HUGE_PERMUTATION = 0xFFFFFFFF // 20
 _CHUNK = 1 << 20  # of a huge permutation
 _AHEAD = 256  # uniforms in a block of a stream
-_INT64_MIN, _INT64_MAX = -1 << 63, (1 << 63) - 1
+_UNMADE = -1  # the position in words that are not made from the seed yet: the first who needs them makes them
+_INT64_MIN = -1 << 63
 _DIGITS = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}  # of the significand, the hidden one too
 
 
@@ -59,13 +60,13 @@ class Generator:
         if not _INT64_MIN <= seed < 1 << 64:
             raise ValueError("Overflow when unpacking long long")
         self._seed = seed % (1 << 64)
-        self._position = None  # in the words; None until they are made from the seed, by the first who needs them
+        self._position = _UNMADE  # in the words
         self._untouched = True  # no draw since seeding: PyTorch's state tells that from words that are used up
         self._second_normal = None
         return self
 
     def _make_words(self):
-        if self._position is None:
+        if self._position == _UNMADE:
             draws.seed_words(self._words, self._seed & 0xFFFFFFFF)
             self._position = draws.WORDS
 
@@ -377,8 +378,9 @@ class Generator:
     def binomial(self, counts, probabilities):
         """How many of `counts` trials succeed, for each pair, flat, in the dtype of both, float32 or float64."""
         with contextlib.closing(self._stream64()) as uniforms:
-            pairs = zip(counts.reshape(-1), probabilities.reshape(-1))
-            return np.array([rejection.binomial(count, p, uniforms) for count, p in pairs], counts.dtype)
+            values = [rejection.binomial(count, p, uniforms)
+                      for count, p in zip(counts.reshape(-1), probabilities.reshape(-1), strict=True)]
+        return np.array(values, counts.dtype)
 
     @_atomic
     def gamma(self, shapes):
@@ -403,6 +405,7 @@ def _restored(kind, state):
 
 # ---- numbers -------------------------------------------------------------------------------------------------------------------
 
+@functools.cache
 def _largest(dtype):
     """The largest finite number of a dtype, as a Python number."""
     if dtype.kind == "b":
@@ -433,7 +436,7 @@ def _integer_range(low, high, dtype):
     floating = dtype.kind == "f"
     open_ended = high is None
     if open_ended:
-        high = min(1 << _DIGITS[dtype.name], _INT64_MAX) + 1 if floating else _largest(dtype) + 1
+        high = (1 << _DIGITS[dtype.name] if floating else int(_largest(dtype))) + 1
     if low >= high:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
     if floating:

@@ -29,7 +29,7 @@ def backend():
 class Plan:
     """Everything about a flush that does not change from run to run."""
 
-    __slots__ = ("program", "guards", "holds", "layouts", "fresh", "in_place", "flats", "views", "saved", "tapes", "keeps_record")
+    __slots__ = ("program", "guards", "holds", "layouts", "fresh", "in_place", "flats", "views", "saved", "shared", "unfreed", "keeps_record")
 
 
 def flush(recorder, trace, step, counts):
@@ -93,11 +93,16 @@ def make(recorder, trace, step, counts):
     graphs += [trace.leaves[i]._state for i in plan.in_place] + [s.value for s in trace.flats]
     graphs = [v for v in graphs if v.history is not None]
     plan.keeps_record = bool(graphs)
-    plan.saved = []
+    plan.saved, plan.shared, plan.unfreed = [], [], ()
     if graphs:
-        for value in recorder.read_by_backward(graphs):
+        wanted, plan.unfreed = recorder.read_by_backward(trace, graphs)
+        stored = {h._state: n for n, (i, h) in enumerate(sorted(fresh.items()))}
+        for value in wanted:
             if value.node.primitive == "leaf":
                 continue  # the tensor itself is kept
+            if value in stored:
+                plan.shared.append((value, stored[value]))
+                continue
             plan.saved.append(value)
             row = graph.row_major(value.node.shape)
             outputs.append(programs.Output(value.node, row, None))
@@ -191,10 +196,24 @@ def run(recorder, plan, trace):
             t._state = None
     if plan.keeps_record:
         trace.saved = {v: recorder.handle_at(p) for v, p in zip(plan.saved, kept)}
-        trace.versions = {i: t._place.storage.version for i, t in enumerate(trace.leaves) if t._place is not None}
+        for v, n in plan.shared:
+            trace.saved[v] = recorder.handle_at(places[n])
+            trace.versions[v] = 0
+        trace.unfreed = plan.unfreed
+        read = {v.leaf for h in plan.unfreed for v in h.reads if v.node.primitive == "leaf"}
+        for i, t in enumerate(trace.leaves):
+            if i in read and t._place is not None:
+                trace.versions[i] = t._place.storage.version - writes_to(trace, trace.entered[i])
+            elif trace.entered[i].needs_grad is False:
+                trace.leaves[i] = None
     else:
         trace.leaves, trace.entered, trace.roots = [], [], []
     trace.handles, trace.views, trace.kept, trace.flats, trace.addresses, trace.storages = [], {}, [], [], [], {}
+
+
+def writes_to(trace, value):
+    """How often the value's storage was written to in this trace after the value was recorded."""
+    return trace.writes.get(value.family, 0) - value.writes
 
 
 def _settle(tensor, trace):

@@ -56,7 +56,7 @@ class Recorder:
     """
 
     handle = None        # set by floor 3: the class of the tensors given out
-    read_by_backward = staticmethod(lambda values: [])  # set by floor 5: the values that backward from these will read
+    read_by_backward = staticmethod(lambda trace, values: ([], ()))  # set by floor 5: what backward from these values will read
 
     def __init__(self):
         self.root = self.at = Step(None, None)
@@ -64,6 +64,7 @@ class Recorder:
         self.lock = threading.RLock()
         self.inline = 0
         self.grad = True  # whether calls are being differentiated
+        self.saved_hooks = []  # pairs of functions for what is saved for backward
         self.steps = 0
         self.thread = threading.get_ident()
 
@@ -284,7 +285,7 @@ class Recorder:
             if at is self.root:
                 return
             self.trace, self.at = fresh, self.root
-            plan.flush(self, trace, at, tuple(map(getrefcount, trace.handles)))
+            plan.flush(self, trace, at, (*map(getrefcount, trace.handles), trace.freed_mark))
             if self.steps > LARGEST_TRIE:
                 self.root = self.at = Step(None, None)
                 self.steps = 0

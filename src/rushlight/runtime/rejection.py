@@ -111,11 +111,12 @@ def _binomial_by_rejection(count, probability, uniforms):
 def gamma(shape, uniforms, next_normal):
     """A gamma number of scale 1, by Marsaglia and Tsang (2000): the cube of a normal, accepted nearly always.
 
-    `shape` is a NumPy scalar of the type of the result; its constants are float32, as they are in PyTorch.
+    `shape` is a NumPy scalar of the type of the result, which is never zero; the constants are float32, as they are in PyTorch.
     """
     kind, one, scale = type(shape), type(shape)(1), 1.0
+    smallest = np.finfo(kind).tiny
     if shape == 0:
-        return kind(0)
+        return smallest
     if shape < 1:  # draw for shape + 1, where more is accepted, and scale down
         scale = (1 - next(uniforms)) ** float(one / shape)
         shape = shape + one
@@ -130,7 +131,7 @@ def gamma(shape, uniforms, next_normal):
         u = 1 - next(uniforms)
         square = x * x
         if u < 1 - _SQUEEZE * square * square or math.log(u) < 0.5 * square + d * (1 - v + math.log(v)):
-            return max(np.finfo(kind).tiny, kind(scale * d * v))
+            return max(smallest, kind(scale * d * v))
 
 
 _THIRD, _SQUEEZE = float(np.float32(1) / np.float32(3)), float(np.float32(0.0331))

@@ -81,6 +81,7 @@ class History:
 class Trace:
     """A run along the trie, from the first call after a flush to the next flush.
 
+    number      traces are numbered as they begin
     handles     tensors given out, in order
     leaves      tensors entered, in order, with the Value each `entered` as, its `addresses`, and in `roots` the history it had then
     integers    run-time integers (extents of leaves, integer arguments); scalars: run-time Python numbers
@@ -89,18 +90,26 @@ class Trace:
     views       tensors that are views, by id of their base
     writes      how often each family of values was written to
     kept        what has to live until the flush (snapshots, tensors entered as views)
-    hooks       functions of the gradient of a value, by Value
-    saved       after the flush: {Value: tensor} that gradient rules read; `versions` of the leaves' storages at the flush
+    hooks       functions of the gradient of a value, by Value; nodes: `grad_fn` objects, by History
+    externals   what goes backward through a user's `Function`, by History
+    freed       histories that were gone back through, and not to be again; `freed_mark` tells such sets apart
+    saved       after the flush: {Value: tensor} that gradient rules read; `unfreed` the histories that will read them
+    versions    of the storages that backward will read, when it was recorded: by leaf number, or by Value where it is saved
     """
 
     __slots__ = ("handles", "leaves", "entered", "roots", "addresses", "storages", "integers", "scalars", "flats", "views", "writes", "kept",
-                 "saved", "versions", "flushed", "hooks", "__weakref__")
+                 "saved", "versions", "flushed", "hooks", "nodes", "externals", "freed", "freed_mark", "unfreed", "number", "__weakref__")
+    count = 0
+
 
     def __init__(self):
         self.handles, self.leaves, self.entered, self.roots, self.addresses = [], [], [], [], []
         self.integers, self.scalars, self.flats, self.kept = [], [], [], []
         self.storages, self.views, self.writes, self.saved, self.versions = {}, {}, {}, {}, {}
-        self.flushed, self.hooks = False, {}
+        self.flushed, self.hooks, self.nodes, self.externals = False, {}, {}, {}
+        Trace.count += 1
+        self.number = Trace.count
+        self.freed, self.freed_mark, self.unfreed = set(), 0, ()
 
 
 def classify(n):

@@ -42,7 +42,7 @@ def set_printoptions(precision=None, threshold=None, edgeitems=None, linewidth=N
     profile     "default", "short" or "full": values for all of these, which the other arguments then change
     sci_mode    scientific notation always or never; None, here too, leaves it to the numbers
     """
-    for name, value in _PROFILES.get(profile, {}).items():
+    for name, value in _PROFILES.get(profile or "", {}).items():
         setattr(_options, name, value)
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
     for name, value in given.items():
@@ -126,7 +126,7 @@ def _values(array, dtype, indent):
     summarize = array.size > _options.threshold
     shown = _edges(array) if summarize else array
     if dtype.kind == "c":
-        real, imaginary = Notation.of(shown.real, dtypes.float64), Notation.of(shown.imag, dtypes.float64)
+        real, imaginary = (Notation.of(part, dtypes.float64) for part in (np.real(shown), np.imag(shown)))
         width = real.width + imaginary.width + 1
 
         def write(value):

@@ -1,0 +1,228 @@
+"""Function: an operation whose forward and backward the user writes.
+
+    class Exp(Function):
+        @staticmethod
+        def forward(ctx, x): y = x.exp(); ctx.save_for_backward(y); return y
+        @staticmethod
+        def backward(ctx, grad): y, = ctx.saved_tensors; return grad * y
+
+    Exp.apply(x)
+
+`apply` runs forward without differentiation; its results become new values of the trace (`_Attach`) behind which stands this call's
+context, and backward hands it the gradients (https://docs.pytorch.org/docs/stable/autograd.html#torch.autograd.Function).
+"""
+import functools
+
+from ..ir import graph
+from ..operators.factories import zeros
+from ..runtime.recorder import here
+from ..runtime.trace import History, Value
+from ..tensors.tensor import Tensor
+from .engine import EXTERNAL, FREED, source
+
+
+class _Attach:
+    """Callee: the same values, behind which stands a user's backward."""
+
+    @staticmethod
+    def infer(operands, scalars, extents, arguments):
+        values = []
+        for v, differentiable in zip(operands, arguments):
+            new = Value(v.node, graph.row_major(v.node.shape) if v.root is not None else v.strides, differentiable)
+            values.append(new)
+        history = History(EXTERNAL, (), tuple(values))
+        for v in values:
+            v.history = history if v.needs_grad else None
+        return values, list
+
+
+class _AttachInPlace(_Attach):
+    """The same for one tensor that forward wrote to."""
+
+    @staticmethod
+    def infer(operands, scalars, extents, arguments):
+        values, _ = _Attach.infer(operands, scalars, extents, arguments)
+        return values, None
+
+
+ATTACH, ATTACH_IN_PLACE = _Attach(), _AttachInPlace()
+
+
+class Context:
+    """`ctx`: what forward keeps for backward."""
+
+    def __init__(self):
+        self._saved, self._dirty, self._constant, self._materialize, self._freed = (), (), (), True, False
+        self._versions, self._unpack = (), None
+        self.needs_input_grad = ()
+
+    def save_for_backward(self, *tensors):
+        """Tensors for `saved_tensors` in backward; inputs and outputs of forward belong here."""
+        pack = here.recorder.saved_hooks[-1] if here.recorder.saved_hooks else None
+        self._versions = [t._version if isinstance(t, Tensor) else None for t in tensors]
+        self._unpack = pack[1] if pack else None
+        self._saved = tuple(pack[0](t) if pack and isinstance(t, Tensor) else t for t in tensors)
+
+    save_for_forward = save_for_backward
+
+    @property
+    def saved_tensors(self):
+        """What `save_for_backward` was given."""
+        if self._freed:
+            raise RuntimeError(FREED)
+        if self._unpack:
+            return tuple(self._unpack(t) if t is not None else None for t in self._saved)
+        for t, version in zip(self._saved, self._versions) if self._saved else ():
+            if isinstance(t, Tensor) and t._version != version and not any(t is d for d in self._dirty):
+                raise RuntimeError("one of the variables needed for gradient computation has been modified by an inplace operation: "
+                                   f"[torch.{t.dtype.name} {list(t.shape)}] is at version {t._version}; expected version {version} instead.")
+        return self._saved
+
+    def mark_dirty(self, *tensors):
+        """Inputs that forward changed in place (and returns)."""
+        self._dirty = tensors
+
+    def mark_non_differentiable(self, *tensors):
+        """Outputs that no gradient flows through."""
+        self._constant = tensors
+
+    def set_materialize_grads(self, value):
+        """Whether missing gradients arrive as zeros (the default) or as None."""
+        self._materialize = value
+
+
+class _Call:
+    """One application, as it stands in `trace.externals`."""
+
+    def __init__(self, function, ctx, inputs, outputs):
+        self.function, self.ctx = function, ctx
+        self.name = function.__name__ + "Backward"
+        self.tensors = [i for i, a in enumerate(inputs) if isinstance(a, Tensor)]
+        self.count = len(inputs)
+        self.sources = [source(a) if isinstance(a, Tensor) and a.requires_grad else None for a in inputs]
+        self.shapes = [(o.shape, o.dtype) for o in outputs]
+
+    def gradients(self, grads):
+        if self.ctx._materialize:
+            grads = [zeros(shape, dtype=dtype) if g is None else g for g, (shape, dtype) in zip(grads, self.shapes)]
+        made = self.function.backward(self.ctx, *grads)
+        made = made if isinstance(made, (tuple, list)) else (made,)
+        if len(made) > self.count and all(g is None for g in made[self.count:]):
+            made = made[:self.count]
+        if len(made) != self.count:
+            raise RuntimeError(f"function {self.name} returned an incorrect number of gradients (expected {self.count}, got {len(made)})")
+        for i, g in enumerate(made):
+            if g is not None and not isinstance(g, Tensor):
+                raise TypeError(f"expected Variable or None (got {type(g).__name__})")
+            if g is not None and self.sources[i] is None and i not in self.tensors:
+                raise RuntimeError(f"function {self.name} returned a gradient different from None at position {i + 1}, but the corresponding forward input "
+                                   "was not a Variable")
+        return list(made)
+
+
+class Function:
+    """Base of user-defined operations: static `forward(ctx, *args)` (or `forward(*args)` and `setup_context(ctx, inputs, output)`) and
+    `backward(ctx, *grads)`, which returns one gradient an argument of forward."""
+
+    @staticmethod
+    def forward(*args, **kwargs):
+        raise NotImplementedError("You must implement the forward function for custom autograd.Function.")
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        raise NotImplementedError("setup_context is not implemented.")
+
+    @staticmethod
+    def backward(ctx, *grads):
+        raise NotImplementedError("You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD.")
+
+    vjp = backward
+
+    @classmethod
+    def apply(cls, *args):
+        """Run forward on `args`, and note the call for backward."""
+        recorder = here.recorder
+        ctx = type(cls.__name__ + "Backward", (Context,), {})()
+        ctx.needs_input_grad = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
+        if "backward" not in cls.__dict__ and "vjp" in cls.__dict__:
+            cls.backward = staticmethod(cls.__dict__["vjp"].__func__)
+        wanted = recorder.grad and any(ctx.needs_input_grad)
+        placeholder = _Call(cls, ctx, args, ())
+        enabled, recorder.grad = recorder.grad, False
+        try:
+            if cls.setup_context is not Function.setup_context:
+                result = cls.forward(*args)
+                cls.setup_context(ctx, args, result)
+            else:
+                result = cls.forward(ctx, *args)
+        finally:
+            recorder.grad = enabled
+        if not wanted:
+            return result
+        single = isinstance(result, Tensor)
+        outputs = [result] if single else list(result)
+        tensors = [o for o in outputs if isinstance(o, Tensor)]
+        flags = tuple(o.dtype.kind in "fc" and not any(o is c for c in ctx._constant) for o in tensors)
+        placeholder.shapes = [(o.shape, o.dtype) for o in tensors]
+        if len(tensors) == 1 and any(tensors[0] is d for d in ctx._dirty):
+            attached = [recorder.record(ATTACH_IN_PLACE, tensors, flags, arguments=flags, into=tensors[0])]
+        else:
+            attached = recorder.record(ATTACH, tensors, flags, arguments=flags)
+        history = next((t._state.history for t in attached if t._state.history is not None), None)
+        if history is not None:
+            recorder.trace.externals[history] = placeholder
+        ctx._saved = tuple(_renamed(s, tensors, attached) for s in ctx._saved) if ctx._unpack is None else ctx._saved
+        handle = iter(attached)
+        outputs = [next(handle) if isinstance(o, Tensor) else o for o in outputs]
+        return outputs[0] if single else type(result)(outputs)
+
+
+def _renamed(saved, before, after):
+    """An output that forward saved is saved as the tensor that apply returns, so that it can be differentiated again."""
+    for old, new in zip(before, after):
+        if saved is old and old is not new:
+            return new
+    return saved
+
+
+def once_differentiable(backward):
+    """A `backward` whose own gradient does not exist: differentiating it raises."""
+    @functools.wraps(backward)
+    def wrapped(ctx, *grads):
+        recorder = here.recorder
+        enabled, recorder.grad = recorder.grad, False
+        try:
+            made = backward(ctx, *grads)
+        finally:
+            recorder.grad = enabled
+        if not enabled or not any(isinstance(g, Tensor) and g.requires_grad for g in grads):
+            return made
+        outputs = made if isinstance(made, tuple) else (made,)
+        refused = tuple(_Refuse.apply(g.detach().requires_grad_()) if isinstance(g, Tensor) and g.dtype.kind in "fc" else g for g in outputs)
+        return refused if isinstance(made, tuple) else refused[0]
+    return wrapped
+
+
+class _Refuse(Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")
+
+
+class saved_tensors_hooks:
+    """Inside, `pack(tensor)` is called for what is saved for backward, and `unpack` when it is read.
+
+    Rushlight saves only what is read later, at the next flush; the hooks see what a user's `Function` saves."""
+
+    def __init__(self, pack_hook, unpack_hook):
+        self.pair = pack_hook, unpack_hook
+
+    def __enter__(self):
+        here.recorder.saved_hooks.append(self.pair)
+
+    def __exit__(self, *_):
+        here.recorder.saved_hooks.pop()
