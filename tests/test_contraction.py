@@ -83,8 +83,9 @@ def product(a, b, form=None, fused=(), bias=None, order=None):
     (batch, m, k), n = a.shape, b.shape[2]
     layouts = layout_of(a), layout_of(b)
     if form is None:
-        named = [x if name not in fused else "computed" for name, x in zip("ab", layouts)]
-        form = contraction.choose(HOST, dtype, *named, batch, m, k, n)
+        operands = [contraction.Computed(None, "column" if x == "columns" else "row") if name in fused else
+                    contraction.Operand(x, None, None, None) for name, x in zip("ab", layouts)]
+        form = contraction.choose(HOST, dtype, *operands, batch, m, k, n)
     result = {"float16": np.float32, "bfloat16": np.float32}.get(dtype.name, np.int32 if dtype.itemsize < 4 else a.dtype)
     room = np.full((batch, m, n + 3), 77, result)
     c = room[:, :, :n]
@@ -153,12 +154,19 @@ def test_no_rows_no_columns_no_k(m, k, n):
     assert c.shape == (2, m, n) and (c == 0).all()
 
 
-def test_all_forms_give_the_same_bits():
-    for m, k, n in ((1, 900, 130), (5, 70, 600), (64, 784, 100)):
-        a, b = matrices(dtypes.float32, 1, m, k, n)
-        forms = [contraction.Form(kind, 66, 64) for kind in contraction.KINDS]
-        results = [product(a, b, form) for form in forms]
-        assert all((r == results[0]).all() for r in results)
+@pytest.mark.parametrize("layouts", [("rows", "rows"), ("columns", "columns")])
+@pytest.mark.parametrize("m, k, n", [(1, 900, 130), (5, 70, 600), (64, 784, 100), (1, 1100, 1)])
+def test_all_forms_give_the_same_bits(m, k, n, layouts):
+    a, b = matrices(dtypes.float32, 2, m, k, n, layouts)
+    forms = [contraction.Form("packed", 66, 64)]
+    if layouts[1] == "rows":
+        forms += [contraction.Form("direct", 66, 64), contraction.Form("rows", 8, 512)]
+    elif m == 1:
+        forms.append(contraction.Form("columns", 1, 64))
+    if n == 1:
+        forms.append(contraction.Form("columns" if layouts[0] == "rows" else "rows", 1, 64, swapped=True))
+    results = [product(a, b, form) for form in forms]
+    assert all((r == results[0]).all() for r in results)
 
 
 def test_the_order_of_tasks_does_not_change_a_bit():
@@ -187,14 +195,15 @@ def test_nan_and_infinity_stay_in_their_rows_and_columns():
 
 
 def test_a_form_is_chosen_by_a_few_guards_and_counts_its_tasks_symbolically():
-    for m, k, n in SIZES:
+    rows = contraction.Operand("rows", None, None, None)
+    for m, k, n in [(m, k, n) for m, k, n in SIZES if min(m, k, n) > 1]:
         with extents.Assumptions() as assumptions:
             sizes = [extents.symbol(i, x) for i, x in enumerate((2, m, k, n))]
-            form = contraction.choose(HOST, dtypes.float32, "rows", "rows", *sizes)
+            form = contraction.choose(HOST, dtypes.float32, rows, rows, *sizes)
             assert len(assumptions.guards) <= 4
             count = contraction.task_count(form, sizes[0], sizes[1], sizes[3])
             assert len(assumptions.guards) <= 4
-        assert form == contraction.choose(HOST, dtypes.float32, "rows", "rows", 2, m, k, n)
+        assert form == contraction.choose(HOST, dtypes.float32, rows, rows, 2, m, k, n)
         assert extents.extent_value(count) == contraction.task_count(form, 2, m, n)
 
 

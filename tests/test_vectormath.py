@@ -12,16 +12,16 @@ from rushlight.ir import dtypes, graph, reference
 
 FLOATS = (dtypes.float32, dtypes.float64, dtypes.float16, dtypes.bfloat16)
 INTEGERS = (dtypes.uint8, dtypes.int8, dtypes.int16, dtypes.int32, dtypes.int64)
-ON_INTEGERS = ("neg abs sign floor not isnan add sub mul floor_divide trunc_divide remainder fmod pow maximum minimum and or xor shift_left "
-               "shift_right eq ne lt le gt ge where fma").split()
+ON_INTEGERS = ("neg abs sign floor not isnan add sub mul floor_divide trunc_divide remainder fmod pow maximum minimum and or xor "
+               "shift_left shift_right eq ne lt le gt ge where fma").split()
 ON_BOOL = "not and or xor add mul maximum minimum eq ne lt le gt ge where".split()
 NOT_ON_FLOATS = "not and or xor shift_left shift_right conj trunc_divide".split()
-EXACT = ("neg abs sign sqrt floor ceil trunc round isnan add sub mul div fmod remainder maximum minimum copysign nextafter eq ne lt le gt ge "
-         "where").split()
+EXACT = ("neg abs sign sqrt floor ceil trunc round isnan add sub mul div fmod remainder maximum minimum copysign nextafter "
+         "eq ne lt le gt ge where").split()
 ROUNDINGS = {  # how far a float32 may be from the true value, in units in the last place
     "exp": 1, "exp2": 1, "expm1": 1.6, "log": 1, "log2": 1.6, "log10": 2, "log1p": 1.5, "tanh": 2.5, "sinh": 2, "cosh": 1.7, "sin": 1.6,
     "cos": 1.6, "tan": 0.6, "asin": 1.6, "acos": 1.6, "atan": 1.5, "atan2": 1.5, "asinh": 0.6, "acosh": 0.6, "atanh": 0.6, "erf": 1.2,
-    "erfc": 3, "erfinv": 3, "rsqrt": 1.5, "pow": 0.6, "hypot": 0.6,
+    "erfc": 1.4, "erfinv": 3, "rsqrt": 1.5, "pow": 0.6, "hypot": 0.6,
 }
 
 
@@ -85,9 +85,11 @@ def samples(dtype, count, seed=0):
         draws = [random.integers(limits.min, limits.max, 500, dtype.numpy, endpoint=True) for _ in range(count)]
         draws[-1][::2] %= 12
     else:
-        special = np.array([0.0, -0.0, 1, -1, 2, -3, 0.5, -2.5, np.inf, -np.inf, np.nan, 1e-40, -3e38, 5e4], np.float64).astype(dtype.numpy)
+        special = np.array([0.0, -0.0, 1, -1, 2, -3, 0.5, -2.5, np.inf, -np.inf, np.nan, 1e-40, -3e38, 5e4])
         draws = [np.concatenate([random.normal(size=400) * 4, random.integers(-9, 9, 200) / 2, 10.0 ** random.uniform(-30, 30, 201)])
-                 .astype(dtype.numpy) for _ in range(count)]
+                 for _ in range(count)]
+        with np.errstate(over="ignore"):
+            special, draws = special.astype(dtype.numpy), [d.astype(dtype.numpy) for d in draws]
     grids = [g.ravel() for g in np.meshgrid(*[special] * count)]
     return [np.concatenate([g, random.permutation(d)]) for g, d in zip(grids, draws)]
 
@@ -176,7 +178,8 @@ def test_angles_of_any_size_are_reduced_exactly():
 def test_powers_keep_the_special_cases_of_c():
     cases = [(0.0, -1.0, math.inf), (-0.0, -1.0, -math.inf), (-0.0, -2.0, math.inf), (-0.0, 3.0, -0.0), (-8.0, 1 / 3, math.nan),
              (-2.0, 3.0, -8.0), (-1.0, math.inf, 1.0), (math.nan, 0.0, 1.0), (1.0, math.nan, 1.0), (0.5, math.inf, 0.0),
-             (-math.inf, 3.0, -math.inf), (-math.inf, -3.0, -0.0), (-math.inf, 0.5, math.inf), (2.0, 1e10, math.inf), (2.0, -1074.0, 5e-324)]
+             (-math.inf, 3.0, -math.inf), (-math.inf, -3.0, -0.0), (-math.inf, 0.5, math.inf), (2.0, 1e10, math.inf),
+             (2.0, -1074.0, 5e-324)]
     x, y, z = (np.array(c) for c in zip(*cases))
     np.testing.assert_array_equal(bits(run("pow", dtypes.float64, [x, y])), bits(z))
 

@@ -82,7 +82,8 @@ FITS = {
         mpf(1), mpf(4), 6, None, lambda t: -mp.log(mp.erfc(t)) / t, lambda t: t * mp.erfc(t) / mp.erf(t)),
     "erfc: (1 + 2 x) e^(x^2) erfc x from 0.47 to 28, q = (x - 4) / (x + 4)": digits(
         mpf("-0.79"), mpf("0.76"), 10, 22, erfcx_bent, lambda q: 1 / erfcx_bent(q)),
-    "lgamma: lgamma(2 + t) / t": digits(mpf("-0.5"), mpf("0.5"), None, 18, lambda t: mp.loggamma(2 + t) / t, lambda t: t / mp.loggamma(2 + t)),
+    "lgamma: lgamma(2 + t) / t": digits(
+        mpf("-0.5"), mpf("0.5"), None, 18, lambda t: mp.loggamma(2 + t) / t, lambda t: t / mp.loggamma(2 + t)),
     "erfinv: erfinv y / y, w = -log(1 - y^2) below 5, in w - 2.5": digits(
         mpf("-2.4999"), mpf("2.5"), 9, 8, lambda v: erfinv_ratio(v + mpf("2.5")), lambda v: 1 / erfinv_ratio(v + mpf("2.5"))),
     "erfinv_tail: the same from 5 to 17, in sqrt(w) - 3": digits(
@@ -126,8 +127,8 @@ def rounded(x, type):
 
 
 def main():
-    print('"""The coefficients of the vector math, lowest power first.  Written by tools/fit_polynomials.py, which says how they are found:')
-    print("do not edit.  Behind each: its worst error in the function it serves, in half ulps of 1, before arithmetic rounds.\n\"\"\"\n")
+    print('"""The coefficients of the vector math, lowest power first: written by tools/fit_polynomials.py, where they are derived.')
+    print('\nIn parentheses: the worst error in the function that a polynomial serves, in half ulps of 1, before arithmetic rounds.\n"""\n')
     tables = {"float": [], "double": []}
     for title, (function, weight, (low, high), degrees) in FITS.items():
         for type, degree in degrees.items():

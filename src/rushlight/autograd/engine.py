@@ -32,6 +32,7 @@ from ..tensors.tensor import Tensor, plain
 class RuleCall:
     """The gradient rule of an operator or a primitive, as a callee of the recorder."""
 
+    is_fast = False
     made = weakref.WeakKeyDictionary()
     primitives = {}
 

@@ -18,7 +18,7 @@ def make_data():
     return random_split(TensorDataset(x, y), [0.8, 0.2], generator=torch.Generator().manual_seed(0))
 
 
-def make_model(sizes=(64, 128, 64, 10)):
+def make_model(sizes=(64, 256, 128, 10)):
     """Fully connected layers of these sizes with ReLU between them."""
     layers = []
     for inputs, outputs in zip(sizes, sizes[1:]):
@@ -27,29 +27,30 @@ def make_model(sizes=(64, 128, 64, 10)):
 
 
 def train(model, data, epochs, lr, batch_size):
-    """Train `model`; yields (epoch, loss, correct, samples) after each step."""
+    """Train `model`; yields (loss, correct, samples) after each step."""
     loader = DataLoader(data, batch_size=batch_size, shuffle=True)
     criterion = nn.CrossEntropyLoss()
     optimizer = optim.Adam(model.parameters(), lr=lr)
-    model.train()
+    scheduler = optim.lr_scheduler.OneCycleLR(optimizer, max_lr=lr, epochs=epochs, steps_per_epoch=len(loader))
     for epoch in range(epochs):
+        model.train()
         for x, y in loader:
             logits = model(x)
             loss = criterion(logits, y)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            scheduler.step()
             correct = (logits.argmax(dim=1) == y).sum()
-            yield epoch, loss.item(), correct.item(), len(y)
+            yield loss.item(), correct.item(), len(y)
 
 
 def evaluate(model, data):
-    """The mean loss on `data`, the probabilities of each sample's classes, and the true classes."""
+    """The mean loss on `data`, each sample's class probabilities, and the true classes."""
     model.eval()
     with torch.no_grad():
-        x, y = next(iter(DataLoader(data, batch_size=len(data))))
+        x, y = data[:]
         logits = model(x)
         loss = nn.functional.cross_entropy(logits, y)
         probabilities = logits.softmax(dim=1)
-    model.train()
     return loss.item(), probabilities.numpy(), y.numpy()

@@ -13,7 +13,7 @@
 
 For callers (the nest emitter).  A product is built for a structure; all extents and strides are run-time values.
 
-    form = choose(target, dtype, a.layout, b.layout, batch, m, k, n)    ints or Extents: at most four guards, all of them coarse
+    form = choose(target, dtype, a, b, batch, m, k, n)    ints or Extents: at most four guards, all of them coarse
     tasks = task_count(form, batch, m, n)                               ints or Extents, no guards
     bytes = scratch_bytes(target, dtype)                                a plain int, whatever the extents
     build(f, target, dtype, form, batch, m, k, n, a, b, store, begin, end, scratch, panel)
@@ -36,11 +36,14 @@ from typing import Callable
 from .llvmir import Function, Value, vector_type
 from .microkernel import Tile, sum_type, tile
 from .packing import LLVM_TYPES, copy_block, transpose_block
+from .skinny import add_block, add_columns, add_rows
 
-KINDS = ("direct", "packed", "both")
+KINDS = ("direct", "packed", "rows", "columns")
 K_BLOCK = 512        # part of the meaning of a product: the same on every target
 TASK_ROWS = 256
 TASK_COLUMNS = 256
+FEW_ROWS = 8          # up to here reading B is the work
+SKINNY_COLUMNS = 1024
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -84,25 +87,35 @@ class Form:
     kind: str
     rows: int
     columns: int
+    swapped: bool = False  # the transposed product is made: C^T = B^T A^T
 
 
-def choose(target, dtype, a_layout, b_layout, batch, m, k, n):
+def choose(target, dtype, a, b, batch, m, k, n):
     """The form that suits the extents.  Tasks follow from them alone: large ones pack little twice, small ones occupy all threads."""
+    a_along, b_along, a, b = _along(a), _along(b), a.layout, b.layout
     shape = tile(target, dtype)
-    packs_a = a_layout != "rows" or sum_type(dtype) != LLVM_TYPES[dtype.name]
-    most_rows, most_columns = _limits(shape)
+    as_it_is = sum_type(dtype) == LLVM_TYPES[dtype.name]
     few_rows, few_columns = _parts(64, shape.rows) * shape.rows, _parts(64, shape.columns) * shape.columns
-    if sum_type(dtype) == LLVM_TYPES[dtype.name] and b_layout == "rows" and a_layout != "computed" and n <= 1024 and m <= 256:
+    if n == 1 and a_along:
+        return Form("columns" if a_along == "row" else "rows", FEW_ROWS, few_columns if a_along == "row" else SKINNY_COLUMNS, swapped=True)
+    if m == 1 and b_along == "column":
+        return Form("columns", 1, few_columns)
+    if b_along == "row" and m <= FEW_ROWS:
+        return Form("rows", FEW_ROWS, SKINNY_COLUMNS)
+    if as_it_is and b == "rows" and a != "computed" and n <= 1024 and m <= 256:
         return Form("direct", few_rows, few_columns)
+    most_rows, most_columns = _limits(shape)
     if batch * m * n >= 1 << 20:
         return Form("packed", most_rows, most_columns)
-    if packs_a or n < 512:
+    if n < 512 or not (a == "rows" and as_it_is):
         return Form("packed", few_rows, most_columns)
     return Form("packed", most_rows, few_columns)
 
 
 def task_count(form, batch, m, n):
     """How many tasks `build` divides the product into; each extent an int or an Extent."""
+    if form.swapped:
+        m, n = n, m
     return batch * _parts(m, form.rows) * _parts(n, form.columns)
 
 
@@ -165,6 +178,8 @@ def build(f, target, dtype, form, batch, m, k, n, a, b, store, begin, end, scrat
     """Emit tasks begin <= t < end of the product into `f`."""
     shape = tile(target, dtype)
     batch, m, k, n, begin, end = (f.of(x, "i64") for x in (batch, m, k, n, begin, end))
+    if form.swapped:
+        m, n, a, b = n, m, _swapped(b), _swapped(a)
     for_a, for_b, _ = _scratch_layout(shape)
     b_scratch = f.element(scratch, shape.element, for_a)
     c_scratch = f.element(b_scratch, shape.element, for_b)
@@ -175,7 +190,16 @@ def build(f, target, dtype, form, batch, m, k, n, a, b, store, begin, end, scrat
         row = f.mul(f.binary("urem", task, row_tasks), form.rows)
         matrix = f.binary("udiv", rest, column_tasks)
         column = f.mul(f.binary("urem", rest, column_tasks), form.columns)
-        _task(p, matrix, row, column)
+        (_skinny_task if form.kind in ("rows", "columns") else _task)(p, matrix, row, column)
+
+
+def _swapped(operand):
+    """The transposed matrix, in the same memory."""
+    if isinstance(operand, Computed):
+        return Computed(lambda f, batch, row, column, lanes: operand.load(f, batch, column, row, lanes),
+                        {"row": "column", "column": "row"}[operand.along])
+    layout = {"rows": "columns", "columns": "rows", "strided": "strided"}[operand.layout]
+    return Operand(layout, operand.pointer, operand.column_stride, operand.row_stride, operand.batch_offset)
 
 
 def _k_block(f, k):
@@ -193,9 +217,7 @@ def _task(p, matrix, row, column):
     f = p.f
     rows = _smaller(f, f.of(p.form.rows, "i64"), f.binary("sub", p.m, row))
     columns = _smaller(f, f.of(p.form.columns, "i64"), f.binary("sub", p.n, column))
-    # A product of no k at all still has its zeros to write: the first block always runs.
-    last = f.select(f.compare("sgt", p.k, 0), p.k, 1)
-    with f.loop(0, last, p.k_block) as first_k:
+    with f.loop(0, _at_least_one(f, p.k), p.k_block) as first_k:
         left = f.binary("sub", p.k, first_k)
         length = _smaller(f, p.k_block, left)
         a_now, a_row, a_k = _block_of_a(p, matrix, row, rows, first_k, length)
@@ -204,7 +226,7 @@ def _task(p, matrix, row, column):
         one_block = f.compare("sle", p.k, p.k_block)
         b_matrix = None if isinstance(p.b, Computed) else p.b.batch_offset(f, matrix)
         if p.form.kind != "direct" and _along(p.b) == "row":
-            _pack_rows_of_b(p, _reader(p, p.b, matrix, first_k, column), length, columns)
+            _pack_rows_of_b(p, _Reader(p, p.b, matrix, first_k, column), length, columns)
         with f.loop(0, columns, p.shape.columns) as offset:
             at = f.add(column, offset)
             width = _smaller(f, f.of(p.shape.columns, "i64"), f.binary("sub", columns, offset))
@@ -225,7 +247,33 @@ def _task(p, matrix, row, column):
             if isinstance(p.store, Plain):
                 ready = f.binary("and", finished, f.binary("xor", whole, True))
             with f.when(ready):
-                _finish(p, matrix, row, rows, at, width, c_now)
+                _finish(p, matrix, row, rows, at, width, c_now, p.shape.columns)
+
+
+def _skinny_task(p, matrix, row, column):
+    """A task of few rows: sums over a block of k are made in scratch, and added to the totals there."""
+    f, pitch = p.f, p.form.columns
+    rows = _smaller(f, f.of(p.form.rows, "i64"), f.binary("sub", p.m, row))
+    columns = _smaller(f, f.of(pitch, "i64"), f.binary("sub", p.n, column))
+    sums, totals = p.b_scratch, p.c_scratch
+
+    with f.loop(0, _at_least_one(f, p.k), p.k_block) as first_k:
+        length = _smaller(f, p.k_block, f.binary("sub", p.k, first_k))
+        later = f.compare("sgt", first_k, 0)
+        place = f.select(later, sums, totals)
+        a, b = _Reader(p, p.a, matrix, row, first_k), _Reader(p, p.b, matrix, first_k, column)
+        if p.form.kind == "rows":
+            add_rows(f, p.shape, lambda i, k: a(i, k, 1), b, rows, columns, length, place, pitch)
+        else:
+            add_columns(f, p.shape, lambda k: a(0, k, 1), b, columns, length, place)
+        with f.when(later):
+            add_block(f, p.shape, rows, columns, sums, totals, pitch)
+    _finish(p, matrix, row, rows, column, columns, totals, pitch)
+
+
+def _at_least_one(f, k):
+    """Where the loop over blocks of k ends: a product of no k at all still has its zeros to write."""
+    return f.select(f.compare("sgt", k, 0), k, 1)
 
 
 def _smaller(f, a, b):
@@ -238,24 +286,40 @@ def _element(f, p, pointer, *offsets):
     return pointer
 
 
-def _reader(p, operand, matrix, row, column):
-    """load(i, j, lanes, along) of an operand, counted from (row, column), widened to the type of the sums."""
-    f = p.f
-    if isinstance(operand, Computed):
-        def load(i, j, lanes):
-            return operand.load(f, matrix, f.add(row, i), f.add(column, j), lanes)
-        return load
-    raw = LLVM_TYPES[p.dtype.name]
-    start = _element(f, p, operand.pointer, operand.batch_offset(f, matrix), f.mul(row, operand.row_stride),
-                     f.mul(column, operand.column_stride))
+class _Reader:
+    """The elements of an operand from (row, column) on, widened to the type of the sums."""
 
-    def load(i, j, lanes):
-        x = f.load(vector_type(raw, lanes), _element(f, p, start, f.mul(i, operand.row_stride), f.mul(j, operand.column_stride)))
-        wide = vector_type(p.shape.element, lanes)
-        if p.shape.element in ("float", "double"):
-            return f.convert("fpext", x, wide)
-        return f.convert("sext" if p.dtype.kind == "i" else "zext", x, wide)
-    return load
+    def __init__(self, p, operand, matrix, row, column):
+        self.p, self.operand, self.matrix, self.first_row, self.first_column = p, operand, matrix, row, column
+        if isinstance(operand, Operand):
+            self.start = _element(p.f, p, operand.pointer, operand.batch_offset(p.f, matrix), p.f.mul(row, operand.row_stride),
+                                  p.f.mul(column, operand.column_stride))
+
+    def __call__(self, i, j, lanes):
+        """Element (i, j), or that many neighbours from there on."""
+        return self.row(i)(j, lanes)
+
+    def prefetch(self, i, j):
+        """Begin to fetch what lies at (i, j), which may be past the end, into the cache; nothing for what is computed."""
+        f, operand = self.p.f, self.operand
+        if isinstance(operand, Operand):
+            place = _element(f, self.p, self.start, f.mul(i, operand.row_stride), f.mul(j, operand.column_stride))
+            f.intrinsic("llvm.prefetch.p0", "void", place, *(Value(x, "i32") for x in "031"))
+
+    def row(self, i):
+        """The elements of row i, as a function of column and lanes; what depends on the row alone is computed here."""
+        p, f, operand = self.p, self.p.f, self.operand
+        if isinstance(operand, Computed):
+            at = f.add(self.first_row, i)
+            return lambda j, lanes: operand.load(f, self.matrix, at, f.add(self.first_column, j), lanes)
+        start = _element(f, p, self.start, f.mul(i, operand.row_stride))
+        raw = LLVM_TYPES[p.dtype.name]
+        widen = "fpext" if p.dtype.kind == "f" else "sext" if p.dtype.kind == "i" else "zext"
+
+        def load(j, lanes):
+            x = f.load(vector_type(raw, lanes), _element(f, p, start, f.mul(j, operand.column_stride)))
+            return f.convert(widen, x, vector_type(p.shape.element, lanes))
+        return load
 
 
 def _along(operand):
@@ -267,10 +331,10 @@ def _along(operand):
 def _block_of_a(p, matrix, row, rows, first_k, length):
     """Address, stride of a row and stride of k of the block of A: where it lies, or packed."""
     f, a = p.f, p.a
-    if isinstance(a, Operand) and sum_type(p.dtype) == LLVM_TYPES[p.dtype.name] and (p.form.kind == "direct" or a.layout == "rows" and p.form.kind != "both"):
+    if isinstance(a, Operand) and sum_type(p.dtype) == LLVM_TYPES[p.dtype.name] and (a.layout == "rows" or p.form.kind == "direct"):
         start = _element(f, p, a.pointer, a.batch_offset(f, matrix), f.mul(row, a.row_stride), f.mul(first_k, a.column_stride))
         return start, a.row_stride, a.column_stride
-    load = _reader(p, a, matrix, row, first_k)
+    load = _Reader(p, a, matrix, row, first_k)
     if _along(a) == "column":
         pitch = f.add(rows, 16)  # apart from powers of two, whose lines would all fall into one set of the cache
         copy_block(f, p.shape, lambda i, j, lanes: load(j, i, lanes), length, rows, p.a_scratch, pitch)
@@ -284,7 +348,7 @@ def _sliver_of_b(p, matrix, b_matrix, first_k, length, column, width, whole, off
     f, b = p.f, p.b
     packed = p.at(p.b_scratch, 0 if p.form.kind == "direct" else f.mul(f.binary("udiv", offset, p.shape.columns), _sliver_pitch(p, length)))
     pitch = f.of(p.shape.columns, "i64")
-    load = _reader(p, b, matrix, first_k, column)
+    load = _Reader(p, b, matrix, first_k, column)
     if p.form.kind == "direct":
         with f.when(f.binary("xor", whole, True)):
             _pack_ragged(p, load, length, width, packed)
@@ -336,17 +400,22 @@ def _pack_ragged(p, load, length, width, packed):
     copy_block(p.f, p.shape, load, length, width, packed, p.shape.columns, vectors=_along(p.b) == "row", fill=p.shape.columns)
 
 
-def _finish(p, matrix, row, rows, column, width, sums):
+def _finish(p, matrix, row, rows, column, width, sums, pitch):
     """Hand the finished columns to `store`, row by row."""
     f, lanes = p.f, p.shape.lanes
     vector = vector_type(p.shape.element, lanes)
+    if p.form.swapped:  # neighbours in scratch are no neighbours in C
+        with f.loop(0, rows) as i, f.loop(0, width) as j:
+            value = f.load(p.shape.element, p.at(sums, f.mul(i, pitch), j))
+            _store(p, matrix, f.add(column, j), f.add(row, i), value, 1, None)
+        return
     whole = f.binary("and", width, -lanes)
     rest = f.binary("sub", width, whole)
     numbers = Value("<" + ", ".join(f"i64 {i}" for i in range(lanes)) + ">", vector_type("i64", lanes))
     mask = f.compare("slt", numbers, f.splat(rest, lanes))
     ragged = f.compare("sgt", rest, 0)
     with f.loop(0, rows) as i:
-        start = p.at(sums, f.mul(i, p.shape.columns))
+        start = p.at(sums, f.mul(i, pitch))
         at_row = f.add(row, i)
         with f.loop(0, whole, lanes) as j:
             _store(p, matrix, at_row, f.add(column, j), f.load(vector, p.at(start, j)), lanes, None)

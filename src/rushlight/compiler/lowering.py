@@ -71,12 +71,14 @@ def map_nest(stores, buffer_of):
 def row_nest(reductions, stores, buffer_of):
     """Reductions of one shape over the same dimensions, the last one among them, and maps over the whole or over the kept shape.
 
-    `stores` are (node, buffer, offset)."""
+    `stores` are (node, buffer, offset).  Partial reductions (rewrites.py) give one result for each block of the run."""
     shape, reduced = reductions[0].inputs[0].shape, reductions[0].attributes[0]
-    space = Space(shape, reduced)
+    space, cut = Space(shape, reduced), _cut_of(reductions[0])
 
     def build():
         kept = tuple(i for d, i in enumerate(space.index) if d not in reduced)
+        if cut:
+            kept = (affine(cut[0]), *kept)
         outer = [a for a in space.axes if not a.reduced]
         reader, levels = Reader(buffer_of), {}
 
@@ -95,7 +97,7 @@ def row_nest(reductions, stores, buffer_of):
             levels.setdefault(accumulator.level, ([], [], []))[0].append(Accumulate(accumulator, expression, position))
             reader.results[r] = reader.make("result", (), r.dtype, accumulator), kept
         for node, buffer, offset in stores:
-            whole = node not in reductions and len(node.shape) == len(shape) and all(key(a) == key(b) for a, b in zip(node.shape, shape))
+            whole = node not in reader.results and len(node.shape) == len(shape) and all(key(a) == key(b) for a, b in zip(node.shape, shape))
             index = space.index if whole else kept
             expression = reader.read(node, index)
             levels.setdefault(stage(expression), ([], [], []))[1 if whole else 2].append(
@@ -118,7 +120,16 @@ def row_nest(reductions, stores, buffer_of):
     outer = merge_axes(nest, [a for a in space.axes if not a.reduced], places)
     _merge_run(nest, space, inner, places, reductions if len(stores) + len(reductions) > 2 else reductions[0].inputs)
     nest.outer = outer
+    if cut:
+        if len([a for a in inner if a not in nest.merged]) > 1:
+            raise MustStore(reductions[0].inputs[0], "its rows cannot be walked in one run")
+        window(nest, nest.vector, cut[1], cut[0])
     return divide_into_tasks(nest)
+
+
+def _cut_of(reduction):
+    """(the axis that counts blocks, the length of one) of a partial reduction; None for a whole one."""
+    return (Axis(1), reduction.attributes[1]) if reduction.primitive.startswith("partial.") else None
 
 
 def _merge_run(nest, space, inner, places, blame):
@@ -149,10 +160,12 @@ def _without_merged(body, merged):
 def column_nest(reductions, stores, buffer_of):
     """Reductions of one shape over the same dimensions, the last one not among them, and maps of what comes out."""
     shape, reduced = reductions[0].inputs[0].shape, reductions[0].attributes[0]
-    space, blocks = Space(shape, reduced), Axis(1)
+    space, blocks, cut = Space(shape, reduced), Axis(1), _cut_of(reductions[0])
 
     def build():
         kept = tuple(i for d, i in enumerate(space.index) if d not in reduced)
+        if cut:
+            kept = (affine(cut[0]), *kept)
         reader, sums, clear = Reader(buffer_of), [], []
         columns, rows = space.axes[-1], []
         place = Affine([(columns, 1), (blocks, -COLUMNS)])  # scratch is numbered from the first column of the block
@@ -174,12 +187,17 @@ def column_nest(reductions, stores, buffer_of):
     last = max((i for i, a in enumerate(space.axes) if a.reduced), default=-1)
     trailing = merge_axes(nest, space.axes[last + 1:], memory)
     outer = merge_axes(nest, [a for a in space.axes[:last + 1] if not a.reduced], memory)
+    rows_axes = merge_axes(nest, [a for a in space.axes if a.reduced], memory) or [Axis(1, True)]
     columns = nest.vector = trailing[-1]
     loop = sums
-    for axis in [columns, *([a for a in reversed(space.axes) if a.reduced] or [Axis(1, True)])]:
+    for axis in [columns, *reversed(rows_axes)]:
         loop = [Loop(axis, loop)]
     nest.body = [Loop(columns, clear), *loop, Loop(columns, results)]
     nest.outer = [*outer, *trailing[:-1]]
+    if cut:
+        if len(rows_axes) > 1:
+            raise MustStore(reductions[0].inputs[0], "its rows cannot be walked in one run")
+        window(nest, rows_axes[0], cut[1], cut[0])
     window(nest, columns, COLUMNS, blocks)
     nest.scratch = rows
     return divide_into_tasks(nest)

@@ -38,7 +38,7 @@ class Tile:
 
 
 _SUMS = {"float32": "float", "float64": "double", "float16": "float", "bfloat16": "float", "int64": "i64"}
-_BITS = {"float": 32, "double": 64, "i32": 32, "i64": 64}
+BITS = {"float": 32, "double": 64, "i32": 32, "i64": 64}
 
 
 def sum_type(dtype):
@@ -49,7 +49,7 @@ def sum_type(dtype):
 def tile(target, dtype):
     """The tile for a target: rows x vectors + vectors + 1 registers must fit, wide enough to hide the latency of fma."""
     element = sum_type(dtype)
-    lanes = target.vector_bits // _BITS[element]
+    lanes = target.vector_bits // BITS[element]
     if target.vector_registers < 32:
         rows, vectors = (6 if target.has_fma else 4), 2  # without fma a product needs a register of its own
     elif target.vector_bits >= 256:

@@ -1,5 +1,6 @@
-"""The coefficients of the vector math, lowest power first.  Written by tools/fit_polynomials.py, which says how they are found:
-do not edit.  Behind each: its worst error in the function it serves, in half ulps of 1, before arithmetic rounds.
+"""The coefficients of the vector math, lowest power first: written by tools/fit_polynomials.py, where they are derived.
+
+In parentheses: the worst error in the function that a polynomial serves, in half ulps of 1, before arithmetic rounds.
 """
 
 SINGLE = {

@@ -24,7 +24,8 @@ class Product:
         self.batch = 1
         for extent, _ in self.batch_axes:
             self.batch = extent * self.batch
-        self.form = contraction.choose(host(), node.dtype, *self.layouts, self.batch, self.m, self.k, self.n)
+        self.form = contraction.choose(host(), node.dtype, *(contraction.Operand(which, None, None, None) for which in self.layouts),
+                                       self.batch, self.m, self.k, self.n)
         self.tasks = contraction.task_count(self.form, self.batch, self.m, self.n)
         self.scratch_bytes = contraction.scratch_bytes(host(), node.dtype)
 

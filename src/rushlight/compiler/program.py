@@ -107,9 +107,10 @@ class _Segment:
 class Program:
     """A compiled graph.  `leaves_read` are the numbers of the leaves that it reads, `host_steps` how many nodes NumPy runs."""
 
-    def __init__(self, outputs, fuse=True):
+    def __init__(self, outputs, fuse=True, in_place=True):
         self.outputs, self.fuse = outputs, fuse
-        plan = self.plan = schedule(outputs, fuse)
+        plan = self.plan = schedule(outputs, fuse, in_place)
+        self._same, self._careful = plan.same, None
         self.leaves_read = plan.leaves
         self.host_steps = sum(isinstance(s, HostStep) for s in plan.steps)
         self._scalars = {n.attributes[0]: n.dtype.kind for n in topological([o.node for o in outputs]) if n.primitive == "scalar"}
@@ -156,10 +157,20 @@ class Program:
 
     def run(self, pointers, targets, scalars, integers):
         """Read the leaves at `pointers`, write the outputs to `targets`."""
+        for leaf, output in self._same:
+            if pointers[leaf] != targets[output]:
+                self._run_carefully(pointers, targets, scalars, integers)
+                return
         instance = self._instances.get(integers)
         if instance is None:
             instance = self._instance(len(pointers), scalars, integers)
         instance.run(pointers, targets, scalars, integers)
+
+    def _run_carefully(self, pointers, targets, scalars, integers):
+        """The memory of an output is not quite that of the leaf it was taken for: write nothing before all is read."""
+        if self._careful is None:
+            self._careful = Program(self.outputs, self.fuse, in_place=False)
+        self._careful.run(pointers, targets, scalars, integers)
 
     def _instance(self, leaves, scalars, integers):
         instance = _Instance(self, leaves, scalars, self._evaluate(integers))

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 
 from ..ir.graph import Node, topological
 from .expressions import Buffer, MustStore, is_inline, is_int, is_movement, key
+from .loops import Store, inputs_of
 from .lowering import assign_stores, column_nest, is_row_reduction, map_nest, row_nest
+from .rewrites import rewrite
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,26 @@ class Plan:
     steps: list
     arena: list
     leaves: list = field(default_factory=list)
+    same: list = field(default_factory=list)  # (leaf, output) numbers that the plan takes for the same memory
 
 
-def schedule(outputs, fuse=True):
-    """The Plan that computes the outputs.  Ends: each further attempt stores one node more."""
-    forced = {}
+class _MustCopy(Exception):
+    """An output cannot be written straight over the memory that it replaces."""
+
+    def __init__(self, output):
+        super().__init__(output)
+        self.output = output
+
+
+def schedule(outputs, fuse=True, in_place=True):
+    """The Plan that computes the outputs.  Ends: each further attempt stores one node more, or writes one output less in place."""
+    forced, copied = {}, set() if in_place else set(range(len(outputs)))
+    outputs = [Output(node, o.strides, o.storage) for node, o in zip(rewrite([o.node for o in outputs]), outputs)]
     while True:
         try:
-            return _Scheduler(outputs, fuse, forced).plan()
+            return _Scheduler(outputs, fuse, forced, copied).plan()
+        except _MustCopy as problem:
+            copied.add(problem.output)
         except MustStore as problem:
             if problem.node in forced:
                 raise AssertionError(f"{problem.node} is stored and still cannot be read: {problem.why}") from problem
@@ -87,9 +101,12 @@ class _Group:
         return self.kind, tuple(key(n) for n in self.shape), self.reduced
 
 
+_FUSABLE = ("map", "rows", "columns", "rows cut", "columns cut")
+
+
 class _Scheduler:
-    def __init__(self, outputs, fuse, forced):
-        self.outputs, self.fuse, self.forced = outputs, fuse, forced
+    def __init__(self, outputs, fuse, forced, copied):
+        self.outputs, self.fuse, self.forced, self.copied = outputs, fuse, forced, copied
         self.order = topological([o.node for o in outputs])
         self.buffers = {}   # node -> Buffer
         self.arena = []
@@ -97,17 +114,24 @@ class _Scheduler:
         self.home = {}      # stored node -> Group
         self.groups = []
         self.final = []     # (node, Buffer) copies at the very end
+        self.direct = {}    # node -> its target, where that lies over memory of leaves
+        self.same = set()
+        self.users = {}
+        for node in self.order:
+            for i in node.inputs:
+                self.users.setdefault(i, []).append(node)
 
     def plan(self):
         self._choose_stored()
         self._give_buffers()
         self._form_groups()
+        self._readers_first()
         steps = [s for g in self._in_order() for s in self._steps(g)]
         for source, target in self.final:
             steps.append(self._nest_step(map_nest([(source, target, 0)], self._buffer_of), "copy"))
         steps = [s for s in steps if not _empty(s)]
         leaves = sorted({b.number for s in steps for b in s.reads if b.kind == "leaf"})
-        return Plan(steps, self.arena, leaves)
+        return Plan(steps, self.arena, leaves, sorted(self.same))
 
     # Which nodes lie in memory
 
@@ -122,7 +146,7 @@ class _Scheduler:
                 self.stored.add(node)
                 if node.primitive == "contraction":
                     self.stored.update(i for i in node.inputs if _base_of_view(i) is None)
-                elif not node.primitive.startswith("reduce.") and node.primitive not in ("assign", "part"):
+                elif not node.primitive.startswith(("reduce.", "partial.")) and node.primitive not in ("assign", "part"):
                     self.stored.update(i for i in node.inputs)
             elif not self.fuse and not is_movement(node) and node.primitive not in ("constant", "scalar", "extent", "iota"):
                 self.stored.add(node)
@@ -137,15 +161,21 @@ class _Scheduler:
         written_over = []
         for number, o in enumerate(self.outputs):
             target = Buffer("target", number, o.node.dtype, o.node.shape, o.strides, o.storage)
-            if o.storage is not None:  # only when everything else is done, from memory that no such write can reach
+            if o.storage is None:
+                if o.node in self.buffers or o.node.primitive == "leaf":
+                    self.final.append((o.node, target))
+                else:
+                    self.buffers[o.node] = target
+            elif number not in self.copied and self._may_be_direct(o):
+                self.buffers[o.node] = self.direct[o.node] = target
+            else:  # only when everything else is done, from memory that no such write can reach
                 if o.node.primitive == "leaf":
                     self.forced.setdefault(o.node, "it is written over memory that is still read")
                 written_over.append((o.node, target))
-            elif o.node in self.buffers or o.node.primitive == "leaf":
-                self.final.append((o.node, target))
-            else:
-                self.buffers[o.node] = target
         self.final += written_over
+        for node in reversed(self.order):
+            if node.primitive == "assign":
+                self._share_with_input(node)
         for node in self.order:
             if node in self.stored and node not in self.buffers:
                 if node.primitive == "leaf" and node not in self.forced:
@@ -154,6 +184,21 @@ class _Scheduler:
                     self.buffers[node] = self._arena_buffer(node)
             elif node.primitive == "leaf":
                 self.buffers[node] = leaf_of[node]
+
+    def _may_be_direct(self, output):
+        alone = sum(o.storage == output.storage for o in self.outputs) == 1
+        return alone and output.node.primitive != "leaf" and output.node not in self.buffers
+
+    def _share_with_input(self, node):
+        """An assign to a value that nobody else reads happens where that value lies."""
+        flat = node.inputs[0]
+        if node not in self.buffers:
+            self.buffers[node] = self._arena_buffer(node)
+        if flat.primitive != "leaf" and flat not in self.buffers and len(self.users[flat]) == 1 and not is_movement(flat):
+            self.stored.add(flat)
+            self.buffers[flat] = self.buffers[node]
+            if node in self.direct:
+                self.direct[flat] = self.direct[node]
 
     def _arena_buffer(self, node):
         buffer = Buffer("arena", len(self.arena), node.dtype, node.shape)
@@ -198,7 +243,9 @@ class _Scheduler:
         self.home[node] = group
 
     def _kind(self, node):
-        if node.primitive.startswith("reduce.") and node.dtype.kind != "c":
+        if node.primitive.startswith("partial."):
+            return "rows cut" if is_row_reduction(node) else "columns cut", node.inputs[0].shape, node.attributes[0]
+        if node.primitive.startswith("reduce."):
             rows = is_row_reduction(node)
             if not rows and node.primitive in ("reduce.argmax", "reduce.argmin"):
                 return "host", node.shape, ()
@@ -212,12 +259,12 @@ class _Scheduler:
         return "host", node.shape, ()
 
     def _may_join(self, node, kind, shape, reduced, group, needs):
-        if kind not in ("map", "rows", "columns") or group.kind not in ("map", "rows", "columns"):
+        if kind not in _FUSABLE or group.kind not in _FUSABLE:
             return False
         if len(group.nodes) >= 12 or group.nodes[0] in self.forced or not self._fits(kind, shape, reduced, group):
             return False
-        if kind == "columns" and group in needs:
-            return False  # its columns are known only when all rows are added up
+        if kind in ("columns", "rows cut", "columns cut") and group in needs:
+            return False  # what it gives is known only when all rows are added up
         if not (self.reads[node] & set().union(*(self.reads[n] for n in group.nodes)) or group in needs):
             return False
         return not any(self._depends(other, group) for other in needs if other is not group)
@@ -227,10 +274,12 @@ class _Scheduler:
         shape, other = tuple(map(key, shape)), tuple(map(key, group.shape))
         kept = tuple(n for d, n in enumerate(other) if d not in group.reduced)
         if kind == "map":
-            return shape == kept if group.kind == "columns" else shape == other or (group.kind == "rows" and shape == kept)
+            if group.kind in ("map", "rows"):
+                return shape == other or (group.kind == "rows" and shape == kept)
+            return group.kind == "columns" and shape == kept
         if kind == "rows":
             return shape == other and (group.kind == "map" or (group.kind == "rows" and reduced == group.reduced))
-        return group.kind == "columns" and shape == other and reduced == group.reduced
+        return group.kind == kind and shape == other and reduced == group.reduced
 
     def _depends(self, group, on):
         seen, stack = set(), [group]
@@ -242,6 +291,38 @@ class _Scheduler:
                 seen.add(g)
                 stack.extend(g.needs)
         return False
+
+    def _readers_first(self):
+        """Whoever reads memory that is written over has to run before that."""
+        for node, target in self.direct.items():
+            writer = self.home[node]
+            for group in self.groups:
+                if group is writer or not any(self._lies_in(n, target.storage) for m in group.nodes for n in self.reads[m]):
+                    continue
+                if self._depends(group, writer):
+                    raise _MustCopy(target.number)
+                writer.needs.add(group)
+            if any(self._lies_in(source, target.storage) for source, _ in self.final):
+                raise _MustCopy(target.number)
+
+    @staticmethod
+    def _lies_in(node, storage):
+        return node.primitive == "leaf" and node.attributes[2] == storage
+
+    def _check_in_place(self, nest, nodes):
+        """Memory that is written over may be read at the very place that is written, and no more after it."""
+        for target in {self.direct[n] for n in nodes if n in self.direct}:
+            written = None
+            for loop, statement in [(around, s) for s, around in nest.statements()]:
+                for e in _all_in(statement):
+                    if e.op == "load" and (e.data[0].storage == target.storage and e.data[0].kind == "leaf" or _one_memory(e.data[0], target)):
+                        store = next(s for s, _ in nest.statements() if isinstance(s, Store) and _one_memory(s.buffer, target))
+                        if e.data[1].key != store.place.key or (written is not None and written != loop):
+                            raise _MustCopy(target.number)
+                        if e.data[0].kind == "leaf":
+                            self.same.add((e.data[0].number, target.number))
+                if isinstance(statement, Store) and _one_memory(statement.buffer, target):
+                    written = loop
 
     def _in_order(self):
         done, order = set(), []
@@ -266,23 +347,47 @@ class _Scheduler:
         node = group.nodes[0]
         if group.kind == "contraction":
             a, b, result = self._view(node.inputs[0]), self._view(node.inputs[1]), self.buffers[node]
+            self._check_reads(group)
             return [ContractionStep(node, a, b, result, [a, b], [result])]
         if group.kind == "host":
+            self._check_reads(group)
             return [self._host_step(group)]
         if group.kind == "assign":
-            first, then = assign_stores(node, self.buffers[node])
-            return [self._nest_step(map_nest(stores, self._buffer_of), "assign") for stores in (first, then)]
+            return self._assign_steps(node)
         inside = set(group.nodes)
         stores = [(n, self.buffers[n], 0) for n in group.nodes if self._is_wanted_outside(n, group)]
 
         def buffer_of(n):
             return self.leaf_buffers.get(n) if n in inside else self.buffers.get(n)
-        reductions = [n for n in group.nodes if n.primitive.startswith("reduce.")]
+        reductions = [n for n in group.nodes if n.primitive.startswith(("reduce.", "partial."))]
         if group.kind == "map":
             nest = map_nest(stores, buffer_of)
         else:
-            nest = (row_nest if group.kind == "rows" else column_nest)(reductions, stores, buffer_of)
+            nest = (row_nest if group.kind.startswith("rows") else column_nest)(reductions, stores, buffer_of)
+        self._check_in_place(nest, group.nodes)
         return [self._nest_step(nest, "+".join(dict.fromkeys(n.primitive for n in group.nodes)))]
+
+    def _check_reads(self, group):
+        for n in group.nodes:
+            if n in self.direct and any(self._lies_in(r, self.direct[n].storage) for m in group.nodes for r in self.reads[m]):
+                raise _MustCopy(self.direct[n].number)
+
+    def _assign_steps(self, node):
+        first, then = assign_stores(node, self.buffers[node])
+        steps = []
+        nest = map_nest(first, self._buffer_of)
+        self._check_in_place(nest, [node])
+        (store, _), = nest.statements()
+        there = store.expression
+        if not (there.op == "load" and not there.args and there.data[1].key == store.place.key
+                and (_one_memory(there.data[0], store.buffer) or (node in self.direct and there.data[0].storage == self.direct[node].storage))):
+            steps.append(self._nest_step(nest, "assign"))
+        nest = map_nest(then, self._buffer_of)
+        try:
+            self._check_in_place(nest, [node])
+        except _MustCopy:
+            raise MustStore(node.inputs[1], "it is written over memory that it is read from") from None
+        return [*steps, self._nest_step(nest, "assign")]
 
     def _host_step(self, group):
         call = group.nodes[0].inputs[0] if group.nodes[0].primitive == "part" else None
@@ -300,7 +405,7 @@ class _Scheduler:
 
     def _nest_step(self, nest, name):
         reads = list({e.data[0]: None for e in nest.expressions() if e.op == "load" and e.data[0].kind != "scratch"})
-        writes = [self._whole(s.buffer) for s, _ in nest.statements() if type(s).__name__ == "Store" and s.buffer.kind != "scratch"]
+        writes = [self._whole(s.buffer) for s, _ in nest.statements() if isinstance(s, Store) and s.buffer.kind != "scratch"]
         return NestStep(nest, reads, writes, name)
 
     def _whole(self, buffer):
@@ -315,6 +420,21 @@ class _Scheduler:
         inner = self._view(node.inputs[0])
         view = Buffer(inner.kind, inner.number, inner.dtype, node.shape, [inner.strides[d] for d in node.attributes[0]], inner.storage)
         return view
+
+
+def _one_memory(a, b):
+    return a.kind == b.kind and a.number == b.number
+
+
+def _all_in(statement):
+    """Every expression of a statement."""
+    found, stack = set(), list(statement.expressions)
+    while stack:
+        e = stack.pop()
+        if e not in found:
+            found.add(e)
+            stack.extend(inputs_of(e))
+    return found
 
 
 def _base_of_view(node):

@@ -1,4 +1,4 @@
-"""Functions that are computed in double for both float types: pow, the inverse hyperbolic ones, and those of the gamma and error kind.
+"""Functions that are mostly computed in double for both float types: pow, the inverse hyperbolic ones, those of the gamma kind.
 
     lgamma(x: float)   =   float(lgamma(double(x)))
 
@@ -78,7 +78,7 @@ def erfinv(y):
     near, far = polynomial(w - 2.5, table["erfinv"]), polynomial(w.root() - 3, table["erfinv_tail"])
     x = where(w < 5, near, far) * a
     if y.element == "double":
-        error = where(a < 0.5, transcendentals.erf_below_one(x) - a, (1 - a) - transcendentals.erfc_above_half(x))
+        error = where(a < 0.5, transcendentals.erf_below_one(x, table) - a, (1 - a) - transcendentals.erfc_above_half(x, table))
         step = error * (math.sqrt(PI) / 2) * transcendentals.exp(x * x)
         x = x - step / fma(x, step, 1)
     x = where(a.equals(1), INF, where(a < 1, x, NAN))
@@ -163,7 +163,7 @@ def _precise_power(a, y):
     high, low = _long_log(a)
     product = y * high
     rest = where(product.absolute() < 1000, fma(y, high, -product) + y * low, 0)
-    return transcendentals.exp_of_sum(product, rest)
+    return transcendentals.exp(product, rest)
 
 
 def _long_log(a):

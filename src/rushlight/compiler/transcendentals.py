@@ -22,6 +22,7 @@ from .polynomials import TABLES
 
 INF, NAN = math.inf, math.nan
 _LN2 = Fraction(0xB17217F7D1CF79ABC9E3B39803F2F6AF40F343267298B62D8A, 1 << 200)
+_LN10 = Fraction(0x24D763776AAA2B05BA95B58AE0B4C28A38A3FB3E76977E43A0F, 1 << 200)
 _PI = Fraction(0x3243F6A8885A308D313198A2E03707344A4093822299F31D008, 1 << 200)
 _TWO_OVER_PI = int(  # 2 / pi in units of 2^-1216
     "A2F9836E4E441529FC2757D1F534DDC0DB6295993C439041FE5163ABDEBBC561B7246E3A424DD2E006492EEA09D1921CFE1DEB1CB129A73EE88235F52EBB4484"
@@ -95,17 +96,11 @@ def _scale(p, n):
     return p * half.real() * (n - half + 2 * k.one).real()
 
 
-def exp(x):
+def exp(x, rest=None):
+    """e^x, or e^(x + rest) where `rest` is too small to be added to x."""
     k = kind(x)
     r, n = _reduce_exponent(x.at_most(k.most_exponent).at_least(k.least_exponent))
-    return _scale(polynomial(r, [1, 1, *k.table["exp"]]), n)
-
-
-def exp_of_sum(x, rest):
-    """exp(x + rest) where rest is far below x."""
-    k = kind(x)
-    r, n = _reduce_exponent(x.at_most(k.most_exponent).at_least(k.least_exponent))
-    return _scale(polynomial(r + rest, [1, 1, *k.table["exp"]]), n)
+    return _scale(polynomial(r if rest is None else r + rest, [1, 1, *k.table["exp"]]), n)
 
 
 def exp2(x):
@@ -177,7 +172,7 @@ def _as_real(n, offset):
 
 
 def _log_of_sum(f):
-    """log(1 + f) for f from sqrt(1/2) - 1 to sqrt(2) - 1, as f minus the second of the two results."""
+    """s, g, h such that log(1 + f) = f - (h - s g), for f from sqrt(1/2) - 1 to sqrt(2) - 1."""
     s = f / (f + 2)
     z = s * s
     h = f * f * 0.5
@@ -193,7 +188,7 @@ def log_parts(x):
     return exponent, m - 1
 
 
-def _log1(f):
+def _log_near_one(f):
     s, g, h = _log_of_sum(f)
     return f - fma(-s, g, h)
 
@@ -217,16 +212,15 @@ def log(x):
 def log2(x):
     exponent, f = log_parts(x)
     high, low = kind(x).split(1 / _LN2, 2)
-    l = _log1(f)
-    return log_edges(x, fma(l, high, fma(l, low, exponent)))
+    near = _log_near_one(f)
+    return log_edges(x, fma(near, high, fma(near, low, exponent)))
 
 
 def log10(x):
     exponent, f = log_parts(x)
-    ln10 = Fraction(math.log(10))
-    high, low = kind(x).split(_LN2 / ln10, 2)
-    l = _log1(f)
-    return log_edges(x, fma(exponent, high, fma(l, float(1 / ln10), exponent * low)))
+    high, low = kind(x).split(_LN2 / _LN10, 2)
+    near = _log_near_one(f)
+    return log_edges(x, fma(exponent, high, fma(near, float(1 / _LN10), exponent * low)))
 
 
 def log1p(x):
@@ -265,15 +259,14 @@ def _reduce_huge_angle(x):
 
 def _call_payne_hanek(x):
     f = x.f
-    f.declarations["rushlight.two_over_pi"] = f"@rushlight.two_over_pi = internal constant i1280 {_TWO_OVER_PI}, align 8"
-    f.declarations["rushlight.reduce_angle"] = _payne_hanek_text()
+    f.declarations.update(_payne_hanek())
     both = f.value("{ double, i64 }", f"call {{ double, i64 }} @rushlight.reduce_angle({x.value!r})")
     return [Lanes(f, f.value(t, f"extractvalue {both!r}, {i}")) for i, t in enumerate(("double", "i64"))]
 
 
 @functools.cache
-def _payne_hanek_text():
-    """A function double -> {r, n} for |x| >= 2^10.
+def _payne_hanek():
+    """A function double -> {r, n} for |x| >= 2^10, as what the module of its caller has to declare.
 
     |x| = m 2^e with an integer m.  Of the product m * 2/pi only what lies below 4 and above 2^-126 matters, so m meets a
     window of 192 bits of 2/pi, whose place depends on e: its top two bits weigh 2 and 1 after the product.
@@ -303,7 +296,8 @@ def _payne_hanek_text():
     r, n = where(negative, -r, r), where(negative, -n, n)
     half = f.value("{ double, i64 }", f"insertvalue {{ double, i64 }} poison, {r.value!r}, 0")
     f.ret(f.value("{ double, i64 }", f"insertvalue {half!r}, {n.value!r}, 1"))
-    return "\n".join([*f.declarations.values(), f.text().replace("define ", "define internal ", 1)])
+    return {**f.declarations, "rushlight.reduce_angle": f.text().replace("define ", "define internal ", 1),
+            "rushlight.two_over_pi": f"@rushlight.two_over_pi = internal constant i1280 {_TWO_OVER_PI}, align 8"}
 
 
 def _sine_and_cosine(r):
@@ -404,31 +398,37 @@ def atan2(y, x):
 # ---------------------------------------------------------------------------------------------------------------------
 # The error function
 
-def erf_below_one(x):
-    return fma(polynomial(x * x, kind(x).table["erf"]), x, x)
+def erf_below_one(x, table):
+    return fma(polynomial(x * x, table["erf"]), x, x)
 
 
-def erf(x):
-    a = x.absolute()
-    if x.element == "float":
-        t = a.at_most(4.0)
-        r, n = _reduce_exponent(-t * polynomial(t, kind(x).table["erf_tail"]))
-        far = 1 - polynomial(r, [1, 1, *kind(x).table["exp"]]) * (n + kind(x).one).real()
-    else:
-        far = 1 - erfc_above_half(a)
-    return where(a < 1, erf_below_one(x), far.with_sign_of(x))
-
-
-def erfc_above_half(x):
-    """exp(-x x) times a polynomial; x x is rounded, and what rounding took is put back as a factor."""
+def erfc_above_half(x, table):
+    """exp(-x x) times a quotient; x x is rounded, and what rounding took goes into the exponent as well."""
     x = x.at_most(28.0)
     square = x * x
     rest = fma(x, x, -square)
-    power = exp(-square)
-    scaled = polynomial((x - 4) / (x + 4), kind(x).table["erfc"]) / fma(x, 2, 1)
-    return fma(power, -rest, power) * scaled
+    return exp(-square, -rest) * (polynomial((x - 4) / (x + 4), table["erfc"]) / fma(x, 2, 1))
+
+
+def erf(x):
+    a, table = x.absolute(), kind(x).table
+    if x.element == "float":
+        t = a.at_most(4.0)
+        r, n = _reduce_exponent(-t * polynomial(t, table["erf_tail"]))
+        far = 1 - polynomial(r, [1, 1, *table["exp"]]) * (n + kind(x).one).real()
+    else:
+        far = 1 - erfc_above_half(a, table)
+    return where(a < 1, erf_below_one(x, table), far.with_sign_of(x))
 
 
 def erfc(x):
-    far = erfc_above_half(x.absolute())
-    return where(x.absolute() < 0.5, 1 - erf_below_one(x), where(x < 0, 2 - far, far))
+    """Floats in double, for their polynomials lose too many bits between 1/2 and 1; the short polynomials are enough for them."""
+    if x.element == "float":
+        return _erfc(x.converted("fpext", "double"), kind(x).table).converted("fptrunc", "float")
+    return _erfc(x, kind(x).table)
+
+
+def _erfc(x, table):
+    a = x.absolute()
+    far = erfc_above_half(a, table)
+    return where(a < 0.5, 1 - erf_below_one(x, table), where(x < 0, 2 - far, far))

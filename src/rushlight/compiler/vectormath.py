@@ -7,7 +7,7 @@ whatever the lane count and whatever the target.  Half-precision dtypes are comp
 Integers never trap: where the divisor is zero there is some number, since the operators refuse it before.
 
 Here: the choice among functions, and arithmetic on floats and integers.  transcendentals.py has exp, sin and their kin,
-specialfunctions.py what is computed in double for all types (pow, lgamma, erfinv ...).  Start at `elementwise`.
+specialfunctions.py pow, lgamma, erfinv and others that are mostly computed in double.  Start at `elementwise`.
 """
 from ..ir.dtypes import bfloat16, float16
 from . import specialfunctions, transcendentals
@@ -90,7 +90,7 @@ def _fma(dtype, a, b, c):
 
 
 def _divided(dtype, a, b):
-    """Integer quotient towards zero.  Division by 0 gives a, and by -1 is a negation, so that nothing can trap.
+    """Integer quotient towards zero.  Division by 0 gives a, and by -1 is a negation, so that nothing can trap or overflow.
 
     There are no vector instructions for this, but quotients of integers up to 32 bits are exact in a wider float once truncated:
     the quotient is no nearer to the next integer than its rounding error.
@@ -104,11 +104,13 @@ def _divided(dtype, a, b):
         quotient = a.apply(letter + "div", safe)
     else:
         wide = "float" if dtype.itemsize < 4 else "double"
-        quotient = (a.converted(letter + "itofp", wide) / safe.converted(letter + "itofp", wide)).converted("fpto" + letter + "i", a.element)
+        ratio = a.converted(letter + "itofp", wide) / safe.converted(letter + "itofp", wide)
+        quotient = ratio.converted("fpto" + letter + "i", a.element)
     return where(b.equals(-1), -a, quotient) if dtype.kind == "i" else quotient
 
 
 def _trunc_divide(dtype, a, b):
+    """Of floats, the rounded quotient without its fraction, as in PyTorch."""
     if dtype.kind == "f":
         return (a / b).call("llvm.trunc")
     return where(b.equals(0), 0, _divided(dtype, a, b))
@@ -221,7 +223,8 @@ def _integer_power(dtype, a, b):
     f.branch_if(any_lane(left.differs(0)), body, done)
     f.start(body)
     total, square = Lanes(f, result), Lanes(f, base)
-    for phi, x in zip((result, base, exponent), (where((left & 1).equals(0), total, total * square), square * square, left.shifted_right(1))):
+    turn = where((left & 1).equals(0), total, total * square), square * square, left.shifted_right(1)
+    for phi, x in zip((result, base, exponent), turn):
         f.incoming(phi, x.value, f.block)
     f.branch(head)
     f.start(done)

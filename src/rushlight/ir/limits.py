@@ -24,9 +24,7 @@ class finfo:
         self.bits, self.dtype = 8 * dtype.itemsize, dtype.name
         self.eps, self.max, self.min = float(limits.eps), float(limits.max), float(limits.min)
         self.tiny = self.smallest_normal = float(limits.smallest_normal)
-        # as C++ has it: 10 to the power of -digits10, rounded to the dtype
-        digits = int((limits.nmant) * math.log10(2))
-        self.resolution = float(np.float64(10.0 ** -digits).astype(dtype.numpy))
+        self.resolution = 10.0 ** -int(limits.nmant * math.log10(2))  # of that many decimal digits a number keeps each
 
     def __repr__(self):
         numbers = ", ".join(f"{name}={getattr(self, name):g}" for name in ("resolution", "min", "max", "eps", "smallest_normal", "tiny"))

@@ -9,7 +9,7 @@ Then the families, in alphabetical order.  Read definition.py first, then any fa
 """
 import importlib
 
-FAMILIES = ("arithmetic", "factories", "products", "reductions", "shaping")
+FAMILIES = ("arithmetic", "bits", "comparison", "elementwise", "factories", "products", "reductions", "rounding", "shaping")
 
 for _family in FAMILIES:
     importlib.import_module("." + _family, __name__)

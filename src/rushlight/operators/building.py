@@ -10,7 +10,7 @@ from ..runtime.recorder import dtype_of_number, here
 from ..runtime.trace import History, Value
 from ..tensors.creation import get_default_dtype
 from ..tensors.tensor import Tensor
-from .definition import fit, operator
+from .definition import fit, operator, pointwise_strides
 
 
 def apply(make, inputs, *attributes, strides=None, view=False, offset=0):
@@ -30,6 +30,12 @@ def apply(make, inputs, *attributes, strides=None, view=False, offset=0):
         else:
             value.history = History(node.primitive, values, (value,))
     return recorder.handle_of(value)
+
+
+def strides_like(result, *operands):
+    """A fresh result, laid out as element-wise results of these operands are."""
+    result._state.strides = pointwise_strides(result._state.node.shape, [t._state for t in operands])
+    return result
 
 
 def elementwise(name, *inputs):
@@ -145,12 +151,12 @@ def reduce_to(grad, x):
     return cast(grad.real if grad.dtype.kind == "c" and x.dtype.kind != "c" else grad, x.dtype)
 
 
-def filled_like(x, number, dtype=None):
+def repeated(x, number, dtype=None):
     """A tensor of the shape of `x` in which every element is a Python number."""
     return expand_to(constant(number, dtype or x.dtype), x.shape)
 
 
-def select(condition, a, b):
+def choose(condition, a, b):
     """a where the condition holds, else b; tensors or numbers, promoted and broadcast."""
     a, b = as_operand(a), as_operand(b)
     dtype = result_dtype(a, b)

@@ -29,8 +29,7 @@ import numpy as np
 
 from ..ir import dtypes, graph
 from ..ir.extents import Extent as SymbolicExtent
-from ..runtime import writing
-from ..runtime.recorder import here
+from ..runtime.recorder import FAST_ARGUMENTS, here
 from ..runtime.storage import dense_order, strides_in_order
 from ..runtime.trace import History, Value
 from ..tensors.tensor import Tensor
@@ -68,6 +67,7 @@ class Operator:
         self.keywords = [p.name for p in self.signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
         self.positional = len(self.kinds) - len(self.keywords)
         self.gradient = None
+        self.is_fast = len(self.kinds) <= len(FAST_ARGUMENTS) and not {TENSORS, EXTENT, EXTENTS} & set(self.kinds)
 
     def __repr__(self):
         return f"<operator {self.name}>"
@@ -149,6 +149,15 @@ class Operator:
 
     def _wrong_type(self, name, a, wanted):
         return TypeError(f"{self.name}(): argument '{name}' must be {wanted}, not {type(a).__name__}")
+
+    @staticmethod
+    def as_compared(part, operands, numbers):
+        """What a function that users call compares an argument with (see runtime.recorder.Step)."""
+        if part is TENSOR:
+            return next(operands)
+        if part is NUMBER:
+            return type(next(numbers))
+        return part.value if type(part) is Static else part
 
     # -----------------------------------------------------------------------------------------------------------------
     # What the recorder asks when a call is new
@@ -322,7 +331,7 @@ def operator(body=None, *, methods=None, inplace=None, out=True, view=False, poi
         return functools.partial(operator, methods=methods, inplace=inplace, out=out, view=view, pointwise=pointwise,
                                  differentiable=differentiable, namespace=namespace, names=names)
     op = Operator(body, view, pointwise, differentiable)
-    function = _function(op, out and not view)
+    function = function_of(op, out and not view)
     function.operator = op
     function.namespace, function.names = namespace, names
     ALL[op.name] = function
@@ -338,15 +347,15 @@ def operator(body=None, *, methods=None, inplace=None, out=True, view=False, poi
             attach(name, function)
         if inplace or (inplace is None and pointwise):
             for name in (method, *names):
-                attach(name + "_", _in_place(op, name))
+                attach_in_place(op, name)
     return function
 
 
-def exported(function=None, *, names=(), method=False):
-    """Put a plain function into the namespace of `rushlight` under its own name and `names`; with `method`, also on Tensor."""
+def exported(function=None, *, name=None, names=(), method=False):
+    """Put a plain function into the namespace of `rushlight` under its own name (or `name`) and `names`; with `method`, also on Tensor."""
     if function is None:
-        return functools.partial(exported, names=names, method=method)
-    for name in (function.__name__, *names):
+        return functools.partial(exported, name=name, names=names, method=method)
+    for name in (name or function.__name__, *names):
         EXPORTED[name] = function
         if method:
             attach(name, function)
@@ -358,151 +367,4 @@ def attach(name, function):
     setattr(Tensor, name, function)
 
 
-def _function(op, out):
-    """The function users call: PyTorch's signature, then straight to `call`."""
-    parameters = list(op.signature.parameters.values())
-    names = [p.name for p in parameters]
-    keyword = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
-    if out:
-        keyword.append(inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None))
-    text, defaults = [], {}
-    for p in [p for p in parameters if p.kind is not p.KEYWORD_ONLY] + (["*"] if keyword else []) + keyword:
-        if p == "*":
-            text.append("*")
-        elif p.default is p.empty:
-            text.append(p.name)
-        else:
-            defaults["_default_" + p.name] = p.default
-            text.append(f"{p.name}=_default_{p.name}")
-    arguments = ", ".join(names)
-    lines = [f"def {op.name}({', '.join(text)}):"]
-    if out:
-        lines += ["    if out is not None:", f"        return _write_out(_op, out, _call({arguments}))"]
-    lines += [f"    return _call({arguments})"]
-    scope = {"_op": op, "_call": op.call, "_write_out": write_out, **defaults}
-    exec("\n".join(lines), scope)  # noqa: S102  (text made from a signature)
-    function = scope[op.name]
-    function.__doc__, function.__module__, function.__wrapped__ = op.body.__doc__, op.body.__module__, op.body
-    function.__signature__ = op.signature.replace(parameters=[p.replace(kind=p.kind) for p in parameters] + (
-        [keyword[-1]] if out else []))
-    return function
-
-
-def _in_place(op, name):
-    first = next(iter(op.signature.parameters))
-
-    def in_place(self, *args, **kwargs):
-        if first in kwargs:
-            raise TypeError(f"{name}_() got multiple values for argument '{first}'")
-        bound = op.signature.bind(self, *args, **kwargs)
-        bound.apply_defaults()
-        return write_in_place(op, self, bound.args + tuple(bound.kwargs.values()))
-
-    in_place.__name__ = in_place.__qualname__ = name + "_"
-    in_place.__doc__ = f"The in-place form of `{op.name}`."
-    return in_place
-
-
-def write_in_place(op, target, arguments):
-    """Compute `op` and make the result the new value of `target`, with PyTorch's rules for in-place operations."""
-    recorder = here.recorder
-    check_writable(target)
-    if not isinstance(target, Tensor):
-        raise TypeError(f"{op.name}_(): argument 'self' must be Tensor, not {type(target).__name__}")
-    pinned = target._place is not None and target._place.storage.is_pinned()
-    if writing.aliases(recorder, target) or pinned or target._base is not None:
-        result = op.call(*arguments)
-        return replace(target, result, op.name + "_")
-    InPlace.of(op).call(*arguments, into=target)
-    storage = target._place.storage if target._place is not None else None
-    if storage is not None:
-        storage.version += 1
-    return target
-
-
-class InPlace(Operator):
-    """An operator whose result takes the place of its first operand: it must have that operand's shape, and is cast to its dtype."""
-
-    made = {}
-
-    @classmethod
-    def of(cls, op):
-        if op not in cls.made:
-            cls.made[op] = cls(op)
-        return cls.made[op]
-
-    def __init__(self, op):
-        self.__dict__.update(op.__dict__)
-        self.op = op
-
-    def infer(self, operands, scalars, extents, recipe):
-        values, _ = self.op.infer(operands, scalars, extents, recipe)
-        old = operands[0]
-        recorder = here.recorder
-        target, result = recorder.handle_of(old), recorder.handle_of(values[0])
-        fitting = Operator._own(fit(target, result, self.name + "_")._state, ())
-        return [fitting], None
-
-
-def fit(target, result, name):
-    """`result` in the dtype of `target`; RuntimeError when shape or dtype do not fit.  Inside a body."""
-    if len(result.shape) != len(target.shape) or not all(a == b for a, b in zip(result.shape, target.shape)):
-        raise RuntimeError(f"{name}: output with shape {list(map(int, target.shape))} doesn't match the broadcast shape {list(map(int, result.shape))}")
-    if result.dtype is target.dtype:
-        return result
-    if not dtypes.can_cast(result.dtype, target.dtype):
-        raise RuntimeError(f"{name}: result type {result.dtype.name.capitalize()} can't be cast to the desired output type {target.dtype.name.capitalize()}")
-    from .building import cast
-    return cast(result, target.dtype)
-
-
-def check_writable(target):
-    """PyTorch's refusals of in-place operations."""
-    if here.recorder.grad and isinstance(target, Tensor) and target.requires_grad:
-        root = target if target._base is None else target._base
-        if target.is_leaf:
-            raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
-        if root is not target and root.is_leaf and root.requires_grad:
-            raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
-    if isinstance(target, Tensor) and 0 in target.stride() and any(s == 0 and n > 1 for s, n in zip(target.stride(), target.shape)):
-        raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
-                           "Please clone() the tensor before performing the operation.")
-
-
-def replace(target, result, name):
-    """Write an already computed `result` into `target`."""
-    from .building import fitted
-    recorder = here.recorder
-    result = fitted(target, result, name)
-    pinned = target._place is not None and target._place.storage.is_pinned()
-    if writing.aliases(recorder, target) or target._base is not None:
-        writing.write_through(recorder, target, result)
-    else:
-        from .building import take_value
-        InPlace.of(take_value.operator).call(target, result, into=target)
-        if target._place is not None:
-            target._place.storage.version += 1
-    if pinned:
-        recorder.flush()
-    return target
-
-
-def write_out(op, out, result):
-    """`out=`: resize it where it must be, write the result, return it."""
-    if not isinstance(result, Tensor):
-        if not isinstance(out, (tuple, list)) or len(out) != len(result):
-            raise TypeError(f"{op.name}(): argument 'out' must be a tuple of {len(result)} Tensors")
-        parts = [write_out(op, o, r) for o, r in zip(out, result)]
-        return type(result)(*parts) if hasattr(result, "_fields") else type(result)(parts)
-    if not isinstance(out, Tensor):
-        raise TypeError(f"{op.name}(): argument 'out' must be Tensor, not {type(out).__name__}")
-    if here.recorder.grad and (out.requires_grad or result.requires_grad):
-        raise RuntimeError(f"{op.name}(): functions with out=... arguments don't support automatic differentiation, but one of the "
-                           "arguments requires grad.")
-    if not dtypes.can_cast(result.dtype, out.dtype):
-        raise RuntimeError(f"{op.name}: result type {result.dtype.name.capitalize()} can't be cast to the desired output type {out.dtype.name.capitalize()}")
-    if out.shape != result.shape:
-        out.resize_(result.shape)
-    return replace(out, result, op.name)
-
-
+from .calling import attach_in_place, check_writable, fit, function_of, replace, write_in_place, write_out  # noqa: E402, F401

@@ -2,35 +2,14 @@
 
 A binary operator that does not know its other operand returns NotImplemented, so that the other operand may try.
 """
-import numpy as np
-
 from ..tensors.tensor import Tensor
 from . import definition, shaping
+from .calling import OPERANDS, attach_python_operator
 from .definition import attach
-
-NUMBERS = (int, float, complex, bool, np.number, np.bool_, Tensor)
-
-
-def _binary(function, swapped=False):
-    call = function.operator.call
-    defaults = tuple(p.default for p in list(function.operator.signature.parameters.values())[2:])
-
-    def forward(self, other):
-        if not isinstance(other, NUMBERS):
-            return NotImplemented
-        return call(self, other, *defaults)
-
-    def backward(self, other):
-        if not isinstance(other, NUMBERS):
-            return NotImplemented
-        return call(other, self, *defaults)
-
-    return backward if swapped else forward
-
 
 def _in_place(name):
     def in_place(self, other):
-        if not isinstance(other, NUMBERS):
+        if not isinstance(other, OPERANDS):
             return NotImplemented
         return getattr(self, name)(other)
     return in_place
@@ -45,14 +24,14 @@ def install():
         function = definition.ALL.get(name)
         if function is None:
             continue
-        attach(f"__{python}__", _binary(function))
-        attach(f"__r{python}__", _binary(function, swapped=True))
+        attach_python_operator(function.operator, f"__{python}__")
+        attach_python_operator(function.operator, f"__r{python}__", swapped=True)
         method = {"floor_divide": "floor_divide_", "pow": "pow_"}.get(name, name + "_")
         if hasattr(Tensor, method):
             attach(f"__i{python}__", _in_place(method))
     for python, name in {"eq": "eq", "ne": "ne", "lt": "lt", "le": "le", "gt": "gt", "ge": "ge"}.items():
         if name in definition.ALL:
-            attach(f"__{python}__", _binary(definition.ALL[name]))
+            attach_python_operator(definition.ALL[name].operator, f"__{python}__")
     for python, name in {"neg": "neg", "abs": "abs", "invert": "bitwise_not", "pos": "positive"}.items():
         if name in definition.ALL:
             attach(f"__{python}__", definition.ALL[name])

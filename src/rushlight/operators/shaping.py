@@ -1,12 +1,18 @@
-"""Views and other changes of shape.
+"""Views: the same elements under another shape, order or selection, in the same memory.
 
-A view's body says two things: the node that reads the elements, and the strides and offset at which they lie in its base's memory.
+    x.view(6, -1)     reshape      strides_of_view: are there strides for that shape?
+    x.t()             permute      strides in the other order
+    x[:, 2:5]         slice        the same strides, an offset
+
+A view's body says two things: the node that reads the elements, and the strides and offset at which they lie in its base's memory
+(`view_of`).  Most names below are another way to ask for a `reshape`, a `permute` or a slice.  Start with `view_of` and `permute`.
 """
-from ..ir import dtypes, graph
+from ..ir import graph
 from ..ir.extents import product
+from ..tensors.size import Size
 from ..tensors.tensor import Tensor
 from .building import apply, wrap_dim
-from .definition import Extent, Extents, operator
+from .definition import Extent, Extents, attach, exported, operator
 
 
 def view_of(x, make, *attributes, strides, offset=0):
@@ -101,9 +107,40 @@ def reshape(input: Tensor, shape: Extents) -> Tensor:
     return view_of(input, graph.reshape, shape, strides=strides)
 
 
-@operator(view=True)
+def integers(values, name, argument="size"):
+    """Sizes or dimensions given one by one or as one sequence, as a tuple."""
+    if len(values) == 1 and isinstance(values[0], (tuple, list)):
+        values = values[0]
+    if any(isinstance(n, (bool, float, complex, str)) or n is None or not (isinstance(n, Tensor) or hasattr(n, "__index__")) for n in values):
+        bad = next(n for n in values if isinstance(n, (bool, float, complex, str)) or not hasattr(n, "__index__"))
+        raise TypeError(f"{name}(): argument '{argument}' must be tuple of ints, but found element of type {type(bad).__name__}")
+    return tuple(n if isinstance(n, int) else n.__index__() for n in values)
+
+
+def _method_of_sizes(name, function, argument="size"):
+    """A method that takes its sizes one by one, as one sequence, or by keyword."""
+    call = function.operator.call
+
+    def method(self, *sizes, **keyword):
+        if keyword:
+            sizes = (keyword.pop(argument),) if argument in keyword else sizes
+            if keyword:
+                raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(keyword))}'")
+        return call(self, integers(sizes, name, argument))
+    method.__name__, method.__doc__ = name, function.__doc__
+    attach(name, method)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Orders of dimensions
+
+@operator(view=True, methods=False)
 def permute(input: Tensor, dims: tuple) -> Tensor:
-    """Dimension i of the result is dimension dims[i] of the input."""
+    """Dimension i of the result is dimension dims[i] of the input.
+
+    >>> torch.zeros(2, 3, 4).permute(2, 0, 1).shape
+    torch.Size([4, 2, 3])
+    """
     order = tuple(wrap_dim(d, input.ndim, "permute") for d in dims)
     if len(order) != input.ndim:
         raise RuntimeError(f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired ordering of "
@@ -114,14 +151,18 @@ def permute(input: Tensor, dims: tuple) -> Tensor:
     return view_of(input, graph.permute, order, strides=[s[i] for i in order])
 
 
-@operator(view=True)
+def exchange(x, a, b):
+    """Two dimensions exchanged; inside a body."""
+    order = list(range(x.ndim))
+    if x.ndim:
+        order[a], order[b] = order[b], order[a]
+    return permute(x, tuple(order))
+
+
+@operator(view=True, names=("swapaxes", "swapdims"))
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Two dimensions exchanged."""
-    a, b = wrap_dim(dim0, input.ndim, "transpose"), wrap_dim(dim1, input.ndim, "transpose")
-    order = list(range(input.ndim))
-    if input.ndim:
-        order[a], order[b] = order[b], order[a]
-    return permute(input, tuple(order))
+    return exchange(input, wrap_dim(dim0, input.ndim, "transpose"), wrap_dim(dim1, input.ndim, "transpose"))
 
 
 @operator(view=True)
@@ -131,6 +172,65 @@ def t(input: Tensor) -> Tensor:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D")
     return permute(input, tuple(reversed(range(input.ndim))))
 
+
+@operator(view=True, namespace=False, methods=False)
+def reversed_dims(input: Tensor) -> Tensor:
+    """All dimensions in reverse order."""
+    return permute(input, tuple(reversed(range(input.ndim))))
+
+
+@operator(view=True, namespace=False, methods=False)
+def matrix_transposed(input: Tensor) -> Tensor:
+    """The last two dimensions exchanged."""
+    if input.ndim < 2:
+        raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {input.ndim}-D tensor.")
+    return exchange(input, -2, -1)
+
+
+@operator(out=False)
+def adjoint(input: Tensor) -> Tensor:
+    """The conjugate of every matrix transposed."""
+    if input.ndim == 1:
+        raise RuntimeError("tensor.adjoint() is only supported on matrices or batches of matrices. Got 1-D tensor.")
+    return (exchange(input, -2, -1) if input.ndim else input).conj()
+
+
+def _transposed_conjugate(self):
+    if self.ndim not in (0, 2):
+        raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {self.ndim}-D tensor.")
+    return adjoint(self)
+
+
+attach("T", property(lambda self: reversed_dims(self), doc="All dimensions in reverse order."))
+attach("mT", property(lambda self: matrix_transposed(self), doc="Every matrix transposed."))
+attach("H", property(_transposed_conjugate, doc="The conjugate of a matrix transposed."))
+attach("mH", property(lambda self: adjoint(self), doc="The conjugate of every matrix transposed."))
+
+
+@operator(view=True, names=("moveaxis",))
+def movedim(input: Tensor, source: int | tuple, destination: int | tuple) -> Tensor:
+    """Dimensions moved to other places; the others keep their order."""
+    source, destination = ((d,) if isinstance(d, int) else tuple(d) for d in (source, destination))
+    if len(source) != len(destination):
+        raise RuntimeError(f"movedim: Invalid source or destination dims: source ({list(source)} dims) should contain the same number of dims as "
+                           f"destination ({list(destination)} dims)")
+    source, destination = ([wrap_dim(d, input.ndim, "movedim") for d in dims] for dims in (source, destination))
+    for label, dims in (("source", source), ("destination", destination)):
+        if len(set(dims)) != len(dims):
+            raise RuntimeError(f"movedim: repeated dim in `{label}` ({dims})")
+    if not input.ndim:
+        return view_of(input, lambda n: n, strides=())
+    rest = iter(d for d in range(input.ndim) if d not in source)
+    there = dict(zip(destination, source))
+    return permute(input, tuple(there[d] if d in there else next(rest) for d in range(input.ndim)))
+
+
+_method_of_sizes("permute", permute, "dims")
+_method_of_sizes("reshape", reshape, "shape")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Repetition without a copy, dimensions of extent 1
 
 @operator(view=True, methods=False, namespace=False)
 def expand(input: Tensor, size: Extents) -> Tensor:
@@ -151,16 +251,54 @@ def expand(input: Tensor, size: Extents) -> Tensor:
         if isinstance(n, int) and n == -1 or n is m or n == m:
             shape.append(m)
             strides.append(s)
-        elif isinstance(m, int) and m == 1:
+        elif isinstance(m, int) and m == 1 and n >= 0:
             shape.append(n)
             strides.append(0)
         else:
             raise RuntimeError(f"The expanded size of the tensor ({int(n)}) must match the existing size ({int(m)}) at non-singleton dimension {i}.  "
                                f"Target sizes: {list(map(int, size))}.  Tensor sizes: {list(map(int, input.shape))}")
-
     if new:
         input = view_of(input, graph.reshape, (1,) * new + tuple(input.shape), strides=(0,) * new + tuple(input.stride()))
     return view_of(input, graph.expand, tuple(shape), strides=strides)
+
+
+_method_of_sizes("expand", expand)
+
+
+@exported
+def broadcast_to(input, size):
+    """Expanded to a shape that it broadcasts to."""
+    return expand.operator.call(input, integers((size,), "broadcast_to"))
+
+
+attach("broadcast_to", broadcast_to)
+
+
+@exported
+def broadcast_shapes(*shapes):
+    """The shape that these shapes broadcast to."""
+    rank, result = 0, []
+    shapes = [(s,) if isinstance(s, int) else tuple(s) for s in shapes]
+    for s in shapes:
+        rank = max(rank, len(s))
+        for n in s:
+            if n < 0:
+                raise RuntimeError(f"Trying to create tensor with negative dimension ({n}): ({n})")
+    for d in range(-rank, 0):
+        wanted = {s[d] for s in shapes if len(s) >= -d and s[d] != 1}
+        if len(wanted) > 1:
+            raise RuntimeError("Shape mismatch: objects cannot be broadcast to a single shape: " + ", ".join(str(s) for s in shapes))
+        result.append(wanted.pop() if wanted else 1)
+    return Size(result)
+
+
+@exported
+def broadcast_tensors(*tensors):
+    """Tensors expanded to the one shape that they broadcast to."""
+    if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
+        tensors = tuple(tensors[0])
+    shape = broadcast_shapes(*[t.shape for t in tensors])
+    return tuple(expand.operator.call(t, tuple(shape)) for t in tensors)
 
 
 @operator(view=True)
@@ -174,8 +312,76 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
     return view_of(input, graph.reshape, tuple(shape), strides=strides)
 
 
+@operator(view=True)
+def squeeze(input: Tensor, dim: int | tuple | None = None) -> Tensor:
+    """Dimensions of extent 1 removed: all of them, or those of `dim` that have that extent."""
+    if dim is None:
+        dims = range(input.ndim)
+    else:
+        dims = [wrap_dim(d, input.ndim, "squeeze") for d in (dim if isinstance(dim, tuple) else (dim,))]
+        if len(set(dims)) != len(dims):
+            raise RuntimeError(f"dim {next(d for d in dims if dims.count(d) > 1)} appears multiple times in the list of dims")
+    keep = [i for i, n in enumerate(input.shape) if not (i in dims and n == 1)]
+    s = input.stride()
+    return view_of(input, graph.reshape, tuple(input.shape[i] for i in keep), strides=[s[i] for i in keep])
+
+
+@operator(out=False)
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """Neighbouring dimensions made one: a view where that is possible, else a copy."""
+    first, last = (wrap_dim(d, input.ndim, "flatten") for d in (start_dim, end_dim))
+    if first > last:
+        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+    if not input.ndim:
+        return reshape(input, (1,))
+    shape = input.shape
+    return reshape(input, (*shape[:first], product(shape[first:last + 1]), *shape[last + 1:])) if first < last else input
+
+
+@operator(out=False)
+def ravel(input: Tensor) -> Tensor:
+    """All elements in one dimension."""
+    return reshape(input, (product(input.shape),))
+
+
 @operator(view=True, methods=False, namespace=False)
-def select(input: Tensor, dim: int, index: Extent) -> Tensor:
+def split_dim(input: Tensor, dim: int, sizes: Extents) -> Tensor:
+    """One dimension made several."""
+    d = wrap_dim(dim, input.ndim, "unflatten")
+    n = input.shape[d]
+    if not sizes:
+        raise RuntimeError("unflatten: sizes must be non-empty")
+    try:
+        sizes = resolve_size(sizes, n, "unflatten")
+    except RuntimeError:
+        raise RuntimeError(f"unflatten: Provided sizes {list(map(int, sizes))} don't multiply up to the size of dim {dim} ({int(n)}) in the input "
+                           "tensor") from None
+    strides, step = [], input.stride()[d]
+    for m in reversed(sizes):
+        strides.insert(0, step)
+        step = m * step
+    s = input.stride()
+    return view_of(input, graph.reshape, (*input.shape[:d], *sizes, *input.shape[d + 1:]), strides=(*s[:d], *strides, *s[d + 1:]))
+
+
+@exported(method=True)
+def unflatten(input, dim, sizes):
+    """Dimension `dim` as several, of these sizes (one of them may be -1)."""
+    if not isinstance(sizes, (tuple, list)):
+        raise TypeError(f"unflatten(): argument 'sizes' must be tuple of ints, not {type(sizes).__name__}")
+    return split_dim.operator.call(input, dim, integers((sizes,), "unflatten", "sizes"))
+
+
+@exported
+def view_as(input, other):
+    return view.operator.call(input, tuple(other.shape))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Parts
+
+@operator(view=True, methods=False, namespace=False)
+def select_at(input: Tensor, dim: int, index: Extent) -> Tensor:
     """One index of a dimension, which vanishes."""
     if not input.ndim:
         raise IndexError("select() cannot be applied to a 0-dim tensor.")
@@ -191,58 +397,247 @@ def select(input: Tensor, dim: int, index: Extent) -> Tensor:
     return view_of(one, graph.reshape, tuple(m for i, m in enumerate(shape) if i != d), strides=[s for i, s in enumerate(strides) if i != d])
 
 
+@exported(method=True)
+def select(input, dim, index):
+    """One index of a dimension, which vanishes: input[:, :, index] for dim 2."""
+    return select_at.operator.call(input, dim, index)
+
+
+def part(x, d, start, count, step=1):
+    """`count` places of dimension d from `start` on; inside a body."""
+    shape, strides = x.shape, x.stride()
+    return view_of(x, graph.slice, tuple(start if i == d else 0 for i in range(x.ndim)), tuple(count if i == d else m for i, m in enumerate(shape)),
+                   tuple(step if i == d else 1 for i in range(x.ndim)),
+                   strides=[s * step if i == d else s for i, s in enumerate(strides)], offset=start * strides[d])
+
+
 @operator(view=True, methods=False, namespace=False)
-def slice_dim(input: Tensor, dim: int, start: Extent, end: Extent, step: int) -> Tensor:
+def slice_dim(input: Tensor, dim: int, start: Extent | None, end: Extent | None, step: int) -> Tensor:
     """input[..., start:end:step, ...] on one dimension, with Python's rules for what lies outside."""
     d = wrap_dim(dim, input.ndim, "slice")
     n = input.shape[d]
     if step <= 0:
         raise ValueError("step must be greater than zero")
-    if start < 0:
-        start = n + start
-        if start < 0:
-            start = 0
-    if end < 0:
-        end = n + end
-        if end < 0:
-            end = 0
-    if start > n:
-        start = n
-    if end > n:
-        end = n
+    start = _within(0 if start is None else start, n)
+    end = n if end is None else _within(end, n)
     if end < start:
         end = start
-    count = (end - start + step - 1) // step
-    shape, strides = input.shape, input.stride()
-    return view_of(input, graph.slice, tuple(start if i == d else 0 for i in range(input.ndim)), tuple(count if i == d else m for i, m in enumerate(shape)),
-                   tuple(step if i == d else 1 for i in range(input.ndim)),
-                   strides=[s * step if i == d else s for i, s in enumerate(strides)], offset=start * strides[d])
+    return part(input, d, start, (end - start + (step - 1)) // step, step)
+
+
+def _within(place, n):
+    """A bound of a slice as a place from 0 to n."""
+    if place < 0:
+        place = n + place
+        return 0 if place < 0 else place
+    return n if place > n else place
+
+
+@operator(view=True, methods=False, namespace=False)
+def narrow_at(input: Tensor, dim: int, start: Extent, length: Extent) -> Tensor:
+    """`length` places of a dimension."""
+    if not input.ndim:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    d = wrap_dim(dim, input.ndim, "narrow")
+    n = input.shape[d]
+    if length < 0:
+        raise RuntimeError("narrow(): length must be non-negative.")
+    if not (start <= n and start >= -n):
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-int(n)}, {int(n)}], but got {int(start)})")
+    if start < 0:
+        start = n + start
+    if start + length > n:
+        raise RuntimeError(f"narrow: start ({int(start)}) + length ({int(length)}) exceeds dimension size ({int(n)}).")
+    return part(input, d, start, length)
+
+
+@exported(method=True)
+def narrow(input, dim, start, length):
+    """The places start, ..., start + length - 1 of a dimension."""
+    if isinstance(start, Tensor) and (start.ndim or start.dtype.kind not in "iu"):
+        raise RuntimeError("start must be an 0-dim integral Tensor.")
+    return narrow_at.operator.call(input, dim, start, length)
+
+
+@operator(view=True, methods=False, namespace=False)
+def split_in(input: Tensor, split_size: Extent, dim: int) -> tuple:
+    """Parts of `split_size` places each; the last may have fewer."""
+    if not input.ndim:
+        raise RuntimeError("split expects at least a 1-dimensional tensor")
+    d = wrap_dim(dim, input.ndim, "split")
+    n = input.shape[d]
+    if split_size < 0:
+        raise RuntimeError(f"split expects split_size be non-negative, but got split_size={int(split_size)}")
+    if split_size == 0:
+        if not n == 0:
+            raise RuntimeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {int(n)}")
+        return (part(input, d, 0, 0),)
+    count = max(int((n + (split_size - 1)) // split_size), 1)
+    return tuple(part(input, d, i * split_size, split_size if i < count - 1 else n - i * split_size) for i in range(count))
+
+
+@operator(view=True, methods=False, namespace=False)
+def split_at(input: Tensor, split_sizes: Extents, dim: int) -> tuple:
+    """Parts of the given sizes."""
+    if not input.ndim:
+        raise RuntimeError("split expects at least a 1-dimensional tensor")
+    d = wrap_dim(dim, input.ndim, "split_with_sizes")
+    start, parts = 0, []
+    for n in split_sizes:
+        if n < 0:
+            raise RuntimeError(f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={list(map(int, split_sizes))}")
+        parts.append((start, n))
+        start = start + n
+    if not start == input.shape[d]:
+        raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {int(input.shape[d])} (input tensor's size at dimension {d}), but got "
+                           f"split_sizes={list(map(int, split_sizes))}")
+    return tuple(part(input, d, start, n) for start, n in parts)
+
+
+@exported(names=("unsafe_split",), method=True)
+def split(tensor, split_size_or_sections, dim=0):
+    """The parts of a tensor along a dimension: each of one size (the last may be smaller), or of the sizes listed.
+
+    >>> torch.arange(5).split(2)
+    (tensor([0, 1]), tensor([2, 3]), tensor([4]))
+    """
+    if isinstance(split_size_or_sections, (tuple, list)):
+        return split_at.operator.call(tensor, integers((split_size_or_sections,), "split", "split_sizes"), dim)
+    return split_in.operator.call(tensor, split_size_or_sections, dim)
+
+
+@exported(names=("unsafe_split_with_sizes",), method=True)
+def split_with_sizes(input, split_sizes, dim=0):
+    """The parts of the given sizes along a dimension."""
+    return split_at.operator.call(input, integers((split_sizes,), "split_with_sizes", "split_sizes"), dim)
+
+
+@operator(view=True, names=("unsafe_chunk",))
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple:
+    """At most `chunks` parts of equal size along a dimension; the last may be smaller."""
+    if not input.ndim:
+        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
+    if chunks <= 0:
+        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+    d = wrap_dim(dim, input.ndim, "chunk")
+    n = input.shape[d]
+    if n == 0:
+        return tuple(part(input, d, 0, 0) for _ in range(chunks))
+    size = (n + (chunks - 1)) // chunks
+    return split_in(input, size, d)
+
+
+@operator(view=True)
+def unbind(input: Tensor, dim: int = 0) -> tuple:
+    """One tensor for each place of a dimension."""
+    if not input.ndim:
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
+    d = wrap_dim(dim, input.ndim, "unbind")
+    return tuple(select_at(input, d, i) for i in range(int(input.shape[d])))
+
+
+@exported(method=True)
+def tensor_split(input, indices_or_sections, dim=0):
+    """Parts along a dimension: so many of nearly equal size, or cut at the places listed."""
+    if isinstance(indices_or_sections, Tensor):
+        if indices_or_sections.ndim > 1:
+            raise RuntimeError("tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor, but got a "
+                               f"tensor with {indices_or_sections.ndim} dims")
+        if indices_or_sections.dtype.name != "int64":
+            raise RuntimeError(f"tensor_split expected tensor_indices_or_sections to have dtype of long, but got {indices_or_sections.dtype.name.capitalize()}")
+        indices_or_sections = indices_or_sections.tolist()
+    return _tensor_split("tensor_split", input, indices_or_sections, dim)
+
+
+def _tensor_split(name, input, where, dim):
+    if not input.ndim:
+        raise RuntimeError(f"{name} expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
+    n = input.shape[wrap_dim(dim, input.ndim, name)]
+    if isinstance(where, (tuple, list)):
+        places = [slice(a, b) for a, b in zip([None, *where], [*where, None])]
+        return tuple(slice_dim.operator.call(input, dim, p.start, p.stop, 1) for p in places)
+    if where <= 0:
+        raise RuntimeError(f"number of sections must be larger than 0, got {where}")
+    small, larger = divmod(n, where)
+    return split_at.operator.call(input, (small + 1,) * larger + (small,) * (where - larger), dim)
+
+
+def _axis_split(name, least, axis):
+    def function(input, *args, indices=None, sections=None, indices_or_sections=None):
+        if input.ndim < least:
+            raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension{'s' * (least > 1)}, but got a tensor with {input.ndim} dimensions!")
+        where = next(w for w in (*args[:1], indices, sections, indices_or_sections) if w is not None)
+        where = integers(args, name) if len(args) > 1 else where
+        dim = 0 if input.ndim == 1 else axis
+        if isinstance(where, int) and (where <= 0 or input.shape[dim] % where):
+            raise RuntimeError(f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {input.shape[dim]} is not divisible "
+                               f"by the split_size {where}!")
+        return _tensor_split(name, input, where, dim)
+    function.__name__, function.__doc__ = name, f"As `tensor_split` along dimension {axis}, into equal parts."
+    exported(function, method=True)
+
+
+for _name, _least, _axis in (("hsplit", 1, 1), ("vsplit", 2, 0), ("dsplit", 3, 2)):
+    _axis_split(_name, _least, _axis)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Other steps through the same memory
+
+def strided(x, shape, steps, offset=0):
+    """A view in which each dimension of `shape` steps over the dimensions of `x`: `steps[i]` is how many places of each of them.  A body
+    says the steps once; they serve for x's elements in row-major order and for its memory."""
+    rows = graph.row_major(x.shape)
+    start = [0] * x.ndim if offset == 0 else list(offset)
+
+    def through(strides):
+        return tuple(sum((k * s for k, s in zip(step, strides) if not (isinstance(k, int) and k == 0)), 0) for step in steps)
+
+    def place(strides):
+        return sum((k * s for k, s in zip(start, strides)), 0)
+
+    flat = apply(graph.reshape, (x,), (product(x.shape),))
+    out = apply(graph.as_strided, (flat,), tuple(shape), through(rows), place(rows), strides=through(x.stride()))
+    out._state.root, out._state.offset = view_of(x, lambda n: n, strides=x.stride())._state.root, x._state.offset + place(x.stride())
+    return out
+
+
+@operator(view=True)
+def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """The diagonal of two dimensions, as the last dimension of the result."""
+    if input.ndim < 2:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-max(input.ndim, 1)}, {max(input.ndim, 1) - 1}], but got {dim2})")
+    a, b = wrap_dim(dim1, input.ndim, "diagonal"), wrap_dim(dim2, input.ndim, "diagonal")
+    if a == b:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    rows, columns = input.shape[a], input.shape[b]
+    rows, columns = (rows + min(offset, 0), columns - max(offset, 0))
+    length = rows if rows <= columns else columns
+    if length < 0:
+        length = 0
+    rest = [i for i in range(input.ndim) if i not in (a, b)]
+    steps = [[int(i == d) for i in range(input.ndim)] for d in rest] + [[int(i in (a, b)) for i in range(input.ndim)]]
+    start = [0] * input.ndim
+    if not length == 0:
+        start[a], start[b] = max(-offset, 0), max(offset, 0)
+    return strided(input, [input.shape[d] for d in rest] + [length], steps, start)
 
 
 @operator(view=True, namespace=False)
-def detach(input: Tensor) -> Tensor:
-    """The same memory, cut off from the graph."""
-    out = view_of(input, lambda n: n, strides=input.stride())
-    out._state.needs_grad, out._state.history = False, None
-    return out
-
-
-@operator(out=False)
-def clone(input: Tensor, *, memory_format=None) -> Tensor:
-    """A copy in memory of its own, laid out alike; gradients pass."""
-    from .definition import pointwise_strides
-    out = apply(lambda n: n, (input,))
-    order = str(memory_format).rpartition(".")[2]
-    if order in ("None", "preserve_format"):
-        out._state.strides = pointwise_strides(out._state.node.shape, [input._state])
-    return out
-
-
-@operator(methods=False, namespace=False)
-def cast_to(input: Tensor, dtype: dtypes.DType) -> Tensor:
-    """A copy in another dtype, laid out alike."""
-    from .building import cast
-    from .definition import pointwise_strides
-    out = cast(input, dtype)
-    out._state.strides = pointwise_strides(out._state.node.shape, [input._state])
-    return out
+def unfold(input: Tensor, dimension: int, size: Extent, step: Extent) -> Tensor:
+    """Windows of `size` places along a dimension, each `step` behind the one before; a new last dimension holds a window."""
+    d = wrap_dim(dimension, input.ndim, "unfold")
+    n = input.shape[d] if input.ndim else 1
+    if size < 0:
+        raise RuntimeError(f"size is {int(size)} but must be >= 0")
+    if size > n:
+        raise RuntimeError(f"maximum size for tensor at dimension {d} is {int(n)} but size is {int(size)}")
+    if step <= 0:
+        raise RuntimeError(f"step is {int(step)} but must be > 0")
+    if not input.ndim:
+        one = view_of(input, graph.reshape, (1,), strides=(1,))
+        return part(one, 0, 0, size)
+    count = (n - size) // step + 1
+    shape = [count if i == d else m for i, m in enumerate(input.shape)] + [size]
+    steps = [[(step if i == d else 1) if i == j else 0 for i in range(input.ndim)] for j in range(input.ndim)]
+    return strided(input, shape, steps + [[int(i == d) for i in range(input.ndim)]])

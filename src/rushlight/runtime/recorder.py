@@ -29,14 +29,19 @@ LARGEST_TRIE = 50_000  # steps; a trie that has grown larger is dropped and grow
 
 
 class Step:
-    """A place in the trie: the call that leads here from `previous`, what it made, what came next before."""
+    """A place in the trie: the call that leads here from `previous`, what it made, what came next before.
 
-    __slots__ = ("key", "previous", "next", "guess", "values", "structure", "guards", "holds", "plans", "depth")
+    `guess` is the step taken last from here: the functions that users call compare it with the call in hand
+    (callee, and a0 ... a5: an operand's Value, a number's type, a static argument) before anything else.
+    """
+
+    __slots__ = ("key", "previous", "next", "guess", "values", "structure", "guards", "holds", "plans", "depth",
+                 "callee", "value", "a0", "a1", "a2", "a3", "a4", "a5")
 
     def __init__(self, key, previous, values=(), structure=None, guards=()):
         self.key, self.previous, self.values, self.structure = key, previous, values, structure
         self.guards, self.holds = guards, check(guards)
-        self.next, self.guess, self.plans = {}, None, {}
+        self.next, self.guess, self.plans, self.callee = {}, NOTHING, {}, None
         self.depth = 0 if previous is None else previous.depth + 1
 
     def path(self):
@@ -46,6 +51,14 @@ class Step:
             steps.append(step)
             step = step.previous
         return steps[::-1]
+
+
+NOTHING = None
+NOTHING = Step(None, None)  # the guess where there is none
+INSIDE = Step(None, None)   # where a recorder stands while it is inside an operator's body
+INSIDE.guess = NOTHING.guess = NOTHING
+LEAF = object()             # the callee of a step that enters a tensor
+FAST_ARGUMENTS = ("a0", "a1", "a2", "a3", "a4", "a5")
 
 
 class Recorder:
@@ -63,10 +76,31 @@ class Recorder:
         self.trace = Trace()
         self.lock = threading.RLock()
         self.inline = 0
-        self.grad = True  # whether calls are being differentiated
+        self._grad = True
         self.saved_hooks = []  # pairs of functions for what is saved for backward
         self.steps = 0
         self.thread = threading.get_ident()
+
+    @property
+    def grad(self):
+        """Whether calls are being differentiated.  A change is a step of the trie, so that no call needs to look."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, on):
+        if on is self._grad:
+            return
+        self._grad = on
+        if not self.inline:
+            self.at = self._mode(self.at)
+
+    def _mode(self, at):
+        """The step after `at` under the present mode."""
+        if at.key is not None and at.key[0] == "grad":
+            return at.previous  # nothing was recorded in between: back to where it was
+        key = ("grad", self._grad)
+        found = at.next.get(key)
+        return found[0] if found else self._add(at, key, (), None, ())
 
     # -----------------------------------------------------------------------------------------------------------------
     # Calls
@@ -85,12 +119,16 @@ class Recorder:
                 for t in tensors:
                     hand_over(t)
                 continue
-            full = (callee, key, operands, tuple(map(type, numbers)), tuple(map(classify, integers)), self.grad, into is not None)
+            full = (callee, key, operands, tuple(map(type, numbers)), tuple(map(classify, integers)), into is not None)
             used = [n for n in integers if not -1 <= n <= 1] if integers else []
             at = self.at
             step = self._find(at, full, trace.integers + used if used else trace.integers)
             if step is None:
                 step = self._infer(at, full, callee, operands, numbers, integers, arguments, into is not None)
+            if step.callee is None and step.structure is None and callee.is_fast:
+                self._make_guessable(step, callee, key, operands, numbers)
+            if step.callee is not None and step.depth & 255:  # now and then the length of the trace has to be looked at
+                at.guess = step
             if into is not None:
                 if self._advance(at, step, trace, (), numbers, used):
                     into._state = value = step.values[0]
@@ -110,6 +148,15 @@ class Recorder:
         if self.at.depth > LONGEST_TRACE:
             self.flush()
         return handles[0] if step.structure is None else step.structure(handles)
+
+    @staticmethod
+    def _make_guessable(step, callee, recipe, operands, numbers):
+        operand, number = iter(operands), iter(numbers)
+        if (step.values[0].view_of is not None) != callee.view:
+            return
+        for slot, part in zip(FAST_ARGUMENTS, recipe):
+            setattr(step, slot, callee.as_compared(part, operand, number))
+        step.value, step.callee = step.values[0], callee
 
     def handle_of(self, value):
         """A new tensor that stands for a value of this trie."""
@@ -150,10 +197,12 @@ class Recorder:
         before = len(assumptions.guards)
         with assumptions:
             self.inline += 1
+            self.at = INSIDE
             try:
                 values, structure = callee.infer(operands, scalars, extents, arguments)
             finally:
                 self.inline -= 1
+                self.at = at
         if in_place:
             old, new = operands[0], values[0]
             new.strides, new.root, new.family, new.writes = old.strides, old.root, old.family, trace.writes.get(old.family, 0) + 1
@@ -199,14 +248,21 @@ class Recorder:
         storage = place.storage
         if storage.value is not None:
             return self._enter_view(tensor, place, storage)
-        pinned = storage.is_pinned()
+        pinned = not storage.alone and storage.is_pinned()
         gradient = gradient_of(tensor)
         memory = storage.snapshot(place) if pinned else None
+        number = id(storage)
+        description, used = place.description(), place.integers()
         while True:
             trace, at = self.trace, self.at
-            first = None if pinned else trace.storages.get(id(storage))
-            key = ("leaf", place.description(), first, gradient)
-            used = place.integers()
+            first = None if pinned else trace.storages.get(number)
+            step = at.guess
+            if step.callee is LEAF and step.a0 is description and step.a1 is gradient and step.a2 == first:
+                value, address = step.value, memory.address if pinned else place.address if storage.block is not None else 0
+                if self._advance_leaf(at, step, trace, tensor, value, address, used):
+                    break
+                continue
+            key = ("leaf", description, first, gradient)
             step = self._find(at, key, trace.integers)
             if step is None:
                 shape, strides, _ = place.symbolic(len(trace.integers))
@@ -215,6 +271,8 @@ class Recorder:
                 if first is not None:
                     value.family, value.writes = trace.entered[first].family, trace.writes.get(trace.entered[first].family, 0)
                 step = self._add(at, key, (value,), None, ())
+                step.callee, step.value, step.a0, step.a1, step.a2 = LEAF, value, description, gradient, first
+            at.guess = step
             value, address = step.values[0], memory.address if pinned else place.address if storage.block is not None else 0
             if self._advance_leaf(at, step, trace, tensor, value, address, used):
                 break
@@ -222,7 +280,7 @@ class Recorder:
             trace.kept.append(memory)
             return value
         if first is None:
-            trace.storages[id(storage)] = value.leaf
+            trace.storages[number] = value.leaf
         tensor._state = value
         return value
 
@@ -281,14 +339,15 @@ class Recorder:
                         if t._state is None:
                             self.enter(t)
             fresh = Trace()
+            start = self.root if self._grad else self._mode(self.root)
             trace, at = self.trace, self.at
-            if at is self.root:
+            if not trace.handles and not trace.leaves:
                 return
-            self.trace, self.at = fresh, self.root
+            self.trace, self.at = fresh, start
             plan.flush(self, trace, at, (*map(getrefcount, trace.handles), trace.freed_mark))
             if self.steps > LARGEST_TRIE:
-                self.root = self.at = Step(None, None)
-                self.steps = 0
+                self.root, self.steps = Step(None, None), 0
+                self.at = self.root if self._grad else self._mode(self.root)
 
 
 def gradient_of(tensor):

@@ -25,15 +25,16 @@ class Storage:
     version   how often it was written to in place (autograd's version counter)
     value     the Value of its whole content, one-dimensional, while that is pending (`flat` mode), else None
     members   weak references to the tensors that lie in it, kept once there is more than one
+    alone     known to lie under one tensor only, and to be seen by nobody outside
     exports   how many live NumPy arrays (or other outside holders) show this memory
     imported  the NumPy array whose memory this is, or None
     """
 
-    __slots__ = ("block", "size", "dtype", "version", "value", "members", "exports", "imported", "__weakref__")
+    __slots__ = ("block", "size", "dtype", "version", "value", "members", "alone", "exports", "imported", "__weakref__")
 
     def __init__(self, block, size, dtype):
         self.block, self.size, self.dtype = block, size, dtype
-        self.version, self.value, self.members, self.exports, self.imported = 0, None, [], 0, None
+        self.version, self.value, self.members, self.exports, self.imported, self.alone = 0, None, [], 0, None, True
 
     def is_pinned(self):
         """Whether somebody outside can see this memory, so that reads are taken and writes are made at the call."""
@@ -46,6 +47,7 @@ class Storage:
 
     def join(self, tensor):
         """Note a tensor that lies here."""
+        self.alone = False
         self.members = [m for m in self.members if m() is not None]
         self.members.append(weakref.ref(tensor))
 
@@ -93,11 +95,12 @@ class Place:
         return count
 
     def description(self):
-        """What of the place belongs to the structure; hashable."""
+        """What of the place belongs to the structure: hashable, and one object for all that are equal."""
         if self._description is None:
             order = dense_order(self.shape, self.strides)
             general = () if order is not None else tuple(0 if n == 1 else s if 0 <= s <= 1 else None for n, s in zip(self.shape, self.strides))
-            self._description = (self.dtype, tuple(n if n <= 1 else None for n in self.shape), order, general)
+            description = (self.dtype, tuple(n if n <= 1 else None for n in self.shape), order, general)
+            self._description = _descriptions.setdefault(description, description)
             self._integers = [n for n in self.shape if n > 1]
             if order is None:
                 self._integers += [s for n, s in zip(self.shape, self.strides) if n != 1 and not 0 <= s <= 1]
@@ -129,6 +132,9 @@ class Place:
         if with_offset:
             offset = self.offset if self.offset <= 1 else extents.symbol(number, self.offset, dimension=False)
         return tuple(shape), tuple(strides), offset
+
+
+_descriptions = {}  # equal descriptions are one object, so that they compare by identity
 
 
 def dense_order(shape, strides):
@@ -176,7 +182,7 @@ def of_array(array, dtype, share):
         return place
     block = Block.around(array)
     storage = Storage(block, block.nbytes, dtype)
-    storage.imported = array
+    storage.imported, storage.alone = array, False
     strides = tuple(s // array.itemsize for s in array.strides)
     return Place(storage, array.shape, strides, 0, dtype)
 

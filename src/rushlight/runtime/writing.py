@@ -34,7 +34,7 @@ def aliases(recorder, tensor):
 class _Flatten:
     """The whole content of a storage, from the tensor that covers it."""
 
-    gradient = None
+    is_fast = False
 
     @staticmethod
     def infer(operands, scalars, extents, arguments):
@@ -54,6 +54,8 @@ class _Flatten:
 
 class _Assign:
     """The whole content of a storage after a part of it was overwritten."""
+
+    is_fast = False
 
     @staticmethod
     def infer(operands, scalars, extents, arguments):

@@ -147,6 +147,7 @@ class Export:
     def __init__(self, place):
         self.storage = place.storage
         self.storage.exports += 1
+        self.storage.alone = False
         array = place.array()
         self.__array_interface__ = {"version": 3, "shape": tuple(place.shape), "typestr": array.dtype.str,
                                     "strides": tuple(s * place.dtype.itemsize for s in place.strides) if 0 not in place.shape else None,

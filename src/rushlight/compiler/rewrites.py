@@ -1,0 +1,161 @@
+"""Rewrites of the graph before it is scheduled: each is one function with its own before and after.
+
+    sum(permute(x, order), axes)            ->  sum(x, axes'), permuted               sums follow the memory that the user sees
+    sum(x of 10 million)                    ->  sum(partial sums of blocks)           threads, and precision
+    scatter add of one number in each row   ->  where(column == index, x + v, x)      reads like any other map
+    as_strided(assign(x, v, region), region) -> v
+
+They are part of what an operator means to every program, fused or not, so results do not depend on fusion.  Start with `rewrite`.
+"""
+from ..ir.extents import product
+from ..ir.graph import Node, elementwise, expand, numel, permute, reduce, reshape, topological
+from .expressions import is_int, key
+
+ROW_BLOCK = 65536     # elements of a run that are summed as one
+COLUMN_BLOCK = 256    # rows that are added up as one
+
+
+def rewrite(roots):
+    """The roots with every node replaced by what the rules make of it.
+
+    Ends: each node is visited once, and no rule's result is visited again except through a shorter reduction.
+    """
+    new = {}
+    for node in topological(roots):
+        inputs = tuple(new[i] for i in node.inputs)
+        if any(a is not b for a, b in zip(inputs, node.inputs)):
+            node_now = Node(node.primitive, inputs, node.attributes, node.shape, node.dtype)
+        else:
+            node_now = node
+        rule = _RULES.get(node.primitive.split(".")[0])
+        new[node] = rule(node_now) if rule else node_now
+    return [new[r] for r in roots]
+
+
+def _reduce(node):
+    x = node.inputs[0]
+    if x.primitive == "permute" and not node.primitive.startswith("reduce.arg"):
+        return _reduce_in_memory_order(node, x)
+    return _cut(node)
+
+
+def _reduce_in_memory_order(node, x):
+    """Reduce what lies under a permutation, and permute what is left.
+
+        before   sum(permute(x, (1, 0)), 0)
+        after    sum(x, 1)
+    """
+    order = x.attributes[0]
+    inner = _reduce(reduce(node.primitive.split(".")[1], x.inputs[0], [order[a] for a in node.attributes[0]]))
+    kept = [order[d] for d in range(x.ndim) if d not in node.attributes[0]]
+    ranks = sorted(kept)
+    return permute(inner, [ranks.index(d) for d in kept])
+
+
+def _cut(node):
+    """Cut a long reduction into blocks whose results are reduced in turn.
+
+        before   sum(x, 0)                    x of 1000000
+        after    sum(partial_sum(x, 0), 0)    partial sums of 16 blocks
+
+    Several runs of neighbouring dimensions are reduced one after the other, the last one first.
+    """
+    x, name, axes = node.inputs[0], node.primitive.split(".")[1], node.attributes[0]
+    axes = [a for a in axes if not is_int(x.shape[a], 1)]
+    if name.startswith("arg") or not axes:
+        return node
+    last = max(d for d, n in enumerate(x.shape) if not is_int(n, 1))
+    block = ROW_BLOCK if last in axes else COLUMN_BLOCK
+    if product(x.shape[a] for a in axes) <= block:
+        return node
+    run = [axes[-1]]
+    while run[0] - 1 in axes or (run[0] > 0 and is_int(x.shape[run[0] - 1], 1) and any(a < run[0] for a in axes)):
+        run.insert(0, run[0] - 1)
+    if set(axes) - set(run):
+        rest = [a for a in node.attributes[0] if a not in run]
+        first = _cut(reduce(name, x, run))
+        return _cut(reduce(name, first, rest))
+    length = product(x.shape[a] for a in axes)
+    kept = [n for d, n in enumerate(x.shape) if d not in node.attributes[0]]
+    blocks = (length + (block - 1)) // block
+    partial = Node("partial." + name, (x,), (node.attributes[0], block), (blocks, *kept), node.dtype)
+    return _cut(reduce(name, partial, (0,)))
+
+
+def _as_strided(node):
+    """What was just written into a region, read from the same region.
+
+        before   as_strided(assign(flat, v, strides, offset), v.shape, strides, offset)
+        after    v
+    """
+    flat = node.inputs[0]
+    if flat.primitive == "assign" and _same(flat.attributes, node.attributes) and _same(flat.inputs[1].shape, node.shape):
+        return flat.inputs[1]
+    return node
+
+
+def _assign(node):
+    """A region that is written twice keeps what came last.
+
+        before   assign(assign(flat, v, region), w, region)
+        after    assign(flat, w, region)
+    """
+    flat, value = node.inputs
+    if flat.primitive == "assign" and _same(flat.attributes, node.attributes) and _same(flat.inputs[1].shape, value.shape):
+        return Node("assign", (flat.inputs[0], value), node.attributes, node.shape, node.dtype)
+    return node
+
+
+def _scatter(node):
+    """One place in each row: ask of every element whether it is the one.
+
+        before   scatter add(x, (i, index[i]), v[i])           i = 0, 1, ...
+        after    where(j == index[i], x[i, j] + v[i], x[i, j])
+
+    Only where the index of every axis but the last counts along its own dimension, so that no place is met twice.
+    """
+    x, values, *indices = node.inputs
+    name, axes = node.primitive.split(".")[1], node.attributes[0]
+    places = indices[0].shape
+    if axes != tuple(range(x.ndim)) or len(places) < x.ndim - 1 or not all(_counts(i, d, x.shape[d]) for d, i in enumerate(indices[:-1])):
+        return node
+    if len(places) > x.ndim - 1 and not (len(places) == x.ndim and is_int(places[-1], 1)):
+        return node
+    if not _same(tuple(places[:x.ndim - 1]), x.shape[:-1]):
+        return node
+    column = (*x.shape[:-1], 1)
+    index, value = (expand(reshape(v, column), x.shape) for v in (indices[-1], values))
+    here = elementwise("eq", _counting(x.shape), index)
+    combined = value if name == "set" else elementwise({"add": "add", "mul": "mul", "max": "maximum", "min": "minimum"}[name], x, value)
+    return elementwise("where", here, combined, x)
+
+
+def _counting(shape):
+    """The index along the last dimension, everywhere."""
+    return expand(reshape(Node("iota", (), (), (shape[-1],), _int64()), (*(1,) * (len(shape) - 1), shape[-1])), shape)
+
+
+def _int64():
+    from ..ir import dtypes
+    return dtypes.int64
+
+
+def _counts(index, dimension, extent):
+    """Whether an index node is the counting index of its own dimension `dimension`."""
+    while index.primitive in ("expand", "reshape"):
+        if index.primitive == "reshape":
+            sized = [d for d, n in enumerate(index.shape) if not is_int(n, 1)]
+            if sized not in ([dimension], []):
+                return False
+        index = index.inputs[0]
+    return index.primitive == "iota" and key(numel(index)) == key(extent)
+
+
+def _same(a, b):
+    """Whether two tuples of extents are the same text."""
+    if isinstance(a, tuple) or isinstance(b, tuple):
+        return isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b))
+    return key(a) == key(b)
+
+
+_RULES = {"reduce": _reduce, "as_strided": _as_strided, "assign": _assign, "scatter": _scatter}

@@ -1,0 +1,95 @@
+"""Products with so few rows that reading B is all the work: B is read once, where it lies, and never packed.
+
+    add_rows      B in rows of neighbours: sums[i] += a[i, k] B[k] for eight k at a time, over pieces of rows that stay in cache
+    add_columns   B in columns of neighbours, one row of A: squares of B are turned in registers
+
+Both add over k in its order, one fma after the other, just as the tiles of microkernel do.
+"""
+from .llvmir import Value, vector_type
+from .microkernel import BITS, multiply_add
+from .packing import transposed
+
+_AT_ONCE = 8  # k whose numbers of A stay in registers
+
+
+def add_rows(f, shape, a, b, rows, columns, length, sums, pitch):
+    """sums[i * pitch + j] = the sum over k < length of a(i, k) * B[k, j]; `b` reads along its rows."""
+    lanes = shape.lanes
+    clear_rows(f, shape, rows, columns, sums, pitch)
+    whole_k = f.binary("and", length, -_AT_ONCE)
+    whole_columns = f.binary("and", columns, -2 * lanes)
+    for begin, end, at_once in ((0, whole_k, _AT_ONCE), (whole_k, length, 1)):
+        with f.loop(begin, end, at_once) as k:
+            b_rows = [b.row(f.add(k, u)) for u in range(at_once)]
+            ahead = [f.add(k, at_once + u) for u in range(at_once)]
+            with f.loop(0, rows) as i:
+                row = f.element(sums, shape.element, f.mul(i, pitch))
+                numbers = [a(i, f.add(k, u)) for u in range(at_once)]
+                for width, count, first, last in ((lanes, 2, 0, whole_columns), (1, 1, whole_columns, columns)):
+                    spread = [f.splat(x, width) for x in numbers]
+                    with f.loop(first, last, width * count) as j:
+                        if width > 1 and at_once > 1:
+                            for u in ahead:
+                                b.prefetch(u, j)
+                        for v in range(count):
+                            at = f.add(j, v * width)
+                            place = f.element(row, shape.element, at)
+                            total = f.load(vector_type(shape.element, width), place)
+                            for x, b_row in zip(spread, b_rows):
+                                total = multiply_add(f, shape, x, b_row(at, width), total)
+                            f.store(total, place)
+
+
+def add_columns(f, shape, a, b, columns, length, sums):
+    """sums[j] = the sum over k < length of a(k) * B[k, j]; `b(k, j, lanes)` gives neighbours along k."""
+    lanes = shape.lanes
+    line = max(lanes, 64 * 8 // BITS[shape.element])  # k in a line of cache: it is used up at once, since many rows may fall on one place
+    whole_k = f.binary("and", length, -line)
+    pairs, whole = f.binary("and", columns, -2 * lanes), f.binary("and", columns, -lanes)
+    zero = Value("zeroinitializer", vector_type(shape.element, lanes))
+    for begin, end, squares in ((0, pairs, 2), (pairs, whole, 1)):  # two chains of multiply-adds hide each other's latency
+        with f.loop(begin, end, squares * lanes) as j:
+            with f.loop(0, whole_k, line, [zero] * squares) as (first, now):
+                totals = list(now)
+                for s in range(squares):
+                    for i in range(lanes):
+                        b.prefetch(f.add(first, 8 * line), f.add(j, s * lanes + i))
+                    for k in (f.add(first, u) for u in range(0, line, lanes)):
+                        turned = transposed(f, [b(k, f.add(j, s * lanes + i), lanes) for i in range(lanes)])
+                        for u, y in enumerate(turned):
+                            totals[s] = multiply_add(f, shape, f.splat(a(f.add(k, u)), lanes), y, totals[s])
+                now.next = totals
+            with f.loop(whole_k, length, 1, now.final) as (k, rest):
+                number, totals = f.splat(a(k), lanes), []
+                for s, total in enumerate(rest):
+                    column = Value("poison", zero.type)
+                    for i in range(lanes):
+                        column = f.insert(column, b(k, f.add(j, s * lanes + i), 1), i)
+                    totals.append(multiply_add(f, shape, number, column, total))
+                rest.next = totals
+            for s, total in enumerate(rest.final):
+                f.store(total, f.element(sums, shape.element, f.add(j, s * lanes)))
+    with f.loop(whole, columns) as j:
+        with f.loop(0, length, 1, [f.of(0, shape.element)]) as (k, now):
+            now.next = [multiply_add(f, shape, a(k), b(k, j, 1), now[0])]
+        f.store(now.final[0], f.element(sums, shape.element, j))
+
+
+def clear_rows(f, shape, rows, columns, sums, pitch):
+    """Zeros in all of sums[:rows, :columns], and up to a vector beyond."""
+    with f.loop(0, rows) as i:
+        row = f.element(sums, shape.element, f.mul(i, pitch))
+        with f.loop(0, columns, shape.lanes) as j:
+            f.store(Value("zeroinitializer", vector_type(shape.element, shape.lanes)), f.element(row, shape.element, j))
+
+
+def add_block(f, shape, rows, columns, sums, totals, pitch):
+    """totals += sums, in whole vectors."""
+    vector = vector_type(shape.element, shape.lanes)
+    with f.loop(0, rows) as i:
+        start = f.mul(i, pitch)
+        with f.loop(0, columns, shape.lanes) as j:
+            at = f.add(start, j)
+            place = f.element(totals, shape.element, at)
+            add = "fadd" if shape.element in ("float", "double") else "add"
+            f.store(f.binary(add, f.load(vector, place), f.load(vector, f.element(sums, shape.element, at))), place)

@@ -1,0 +1,273 @@
+"""The functions users call: made from an operator's signature, with the way to the recorder as short as it can be.
+
+    def add(input, other, *, alpha=1, out=None):       what `function_of` writes for `add`
+        ...
+        step = recorder.at.guess                       the step taken last time from here
+        if step.callee is add and step.a0 is input's value and step.a1 is other's value and step.a2 is alpha:
+            recorder.at = step                         the very call that came last time: stand there,
+            ...                                        hand out a handle of its value
+        return call(input, other, alpha)               else the long way, which ends at the same step
+
+Between looking at `recorder.at` and advancing it no function is called, so nothing can record in between.  Then the in-place forms and
+`out=`, which write a result into a tensor.
+"""
+import inspect
+import linecache
+
+import numpy as np
+
+from ..ir import dtypes
+from ..runtime import writing
+from ..runtime.recorder import FAST_ARGUMENTS, here
+from ..tensors.tensor import Tensor
+from .definition import NUMBER, STATIC, TENSOR, TENSOR_OR_NUMBER, Operator, attach
+
+
+def function_of(op, out):
+    """The function users call: PyTorch's signature; a call that was recorded last time is one comparison."""
+    parameters = list(op.signature.parameters.values())
+    if out:
+        parameters.append(inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None))
+    head, defaults = _head(parameters)
+    arguments = ", ".join(op.signature.parameters)
+    lines = [f"def {op.name}({head}):"]
+    if out:
+        lines += ["    if out is not None:", f"        return write_out(op, out, call({arguments}))"]
+    if op.is_fast:
+        lines += _states(op, f"return call({arguments})")
+        lines += ["    handle = new(Tensor)", "    handle._place = handle._tape = None"]
+        if op.view:
+            first = next(iter(op.signature.parameters))
+            lines += [f"    handle._base = base = {first} if {first}._base is None else {first}._base", "    views = recorder.trace.views.setdefault(id(base), [])"]
+        else:
+            lines += ["    handle._base = None"]
+        lines += _comparison(op)
+        lines += ["        recorder.at = step", "        trace = recorder.trace", *_numbers(op), "        handle._state = step.value"]
+        lines += ["        trace.handles.append(handle)"] + (["        views.append(handle)"] if op.view else []) + ["        return handle"]
+    lines += [f"    return call({arguments})"]
+    function = _compiled(op.name, lines, {"op": op, "call": op.call, "write_out": write_out, **defaults})
+    function.__doc__, function.__module__, function.__wrapped__ = op.body.__doc__, op.body.__module__, op.body
+    function.__signature__ = op.signature.replace(parameters=parameters)
+    return function
+
+
+def attach_python_operator(op, name, swapped=False):
+    """Make `self OP other` (or, `swapped`, `other OP self`) the method `name`; NotImplemented where `other` is no operand."""
+    parameters = list(op.signature.parameters.values())
+    first, second = ("other", "self") if swapped else ("self", "other")
+    names = [first, second, *("default_" + p.name for p in parameters[2:])]
+    defaults = {"default_" + p.name: p.default for p in parameters[2:]}
+    arguments = ", ".join(names)
+    lines = [f"def {name}(self, other):"]
+    if op.is_fast:
+        lines += _states(op, f"return otherwise(other, {arguments})", names)
+        lines += ["    handle = new(Tensor)", "    handle._place = handle._tape = handle._base = None", *_comparison(op, names=names)]
+        lines += ["        recorder.at = step", "        trace = recorder.trace", *_numbers(op, names), "        handle._state = step.value",
+                  "        trace.handles.append(handle)", "        return handle"]
+    lines += [f"    return otherwise(other, {arguments})"]
+
+    def otherwise(other, *arguments):
+        return op.call(*arguments) if isinstance(other, OPERANDS) else NotImplemented
+
+    function = _compiled(name, lines, {"op": op, "otherwise": otherwise, **defaults})
+    function.__doc__ = f"Python's operator for `{op.name}`."
+    attach(name, function)
+
+
+OPERANDS = (Tensor, int, float, complex, bool, np.number, np.bool_)  # what stands beside a tensor in a Python operator
+
+
+def attach_in_place(op, name):
+    """Make the in-place form of an operator the Tensor method `name_`."""
+    parameters = list(op.signature.parameters.values())
+    head, defaults = _head(parameters)
+    arguments = ", ".join(op.signature.parameters)
+    target = parameters[0].name
+    in_place = InPlace.of(op)
+    lines = [f"def {name}_({head}):"]
+    if op.is_fast:
+        lines += _states(op, f"return write_in_place(op, {target}, ({arguments},))")
+        lines += [f"    me, place = id({target}), {target}._place"]
+        alone = f"{target}._base is None and (place is None or place.storage.alone) and me not in recorder.trace.views"
+        lines += _comparison(op, alone)
+        lines += ["        recorder.at = step", "        trace = recorder.trace", *_numbers(op), f"        {target}._state = value = step.value",
+                  "        trace.writes[value.family] = value.writes", "        if place is not None:", "            place.storage.version += 1",
+                  f"        return {target}"]
+    lines += [f"    return write_in_place(op, {target}, ({arguments},))"]
+    function = _compiled(name + "_", lines, {"op": op, "callee": in_place, "write_in_place": write_in_place, **defaults})
+    function.__doc__ = f"The in-place form of `{op.name}`."
+    attach(name + "_", function)
+
+
+def _head(parameters):
+    """A parameter list as source text, and the default values it names."""
+    text, defaults, star = [], {}, False
+    for p in parameters:
+        if p.kind is p.KEYWORD_ONLY and not star:
+            text.append("*")
+            star = True
+        if p.default is p.empty:
+            text.append(p.name)
+        else:
+            defaults["default_" + p.name] = p.default
+            text.append(f"{p.name}=default_{p.name}")
+    return ", ".join(text), defaults
+
+
+def _states(op, otherwise, names=None):
+    """Source that finds each operand's value (s0, s1, ...), or a number's type."""
+    lines = ["    recorder = here.recorder", "    try:"]
+    for i, (name, kind, optional) in enumerate(zip(names or op.signature.parameters, op.kinds, op.optional)):
+        if kind is STATIC:
+            continue
+        value = f"{name}._state or recorder.enter({name})"
+        if kind is TENSOR_OR_NUMBER:
+            lines.append(f"        k{i} = type({name})")
+            value = f"k{i} if k{i} is float or k{i} is int else {value}"
+        elif kind is NUMBER:
+            value = f"type({name})"
+        if optional:
+            value = f"None if {name} is None else {value}"
+        lines.append(f"        s{i} = {value}")
+    return [*lines, "    except AttributeError:", f"        {otherwise}"] if len(lines) > 2 else lines[:1]
+
+
+def _comparison(op, further="", names=None):
+    """Source of the comparison with the step taken last."""
+    parts = ["step.callee is callee"]
+    for i, (name, kind) in enumerate(zip(names or op.signature.parameters, op.kinds)):
+        parts.append(f"step.{FAST_ARGUMENTS[i]} is {name if kind is STATIC else f's{i}'}")
+    if further:
+        parts.append(further)
+    parts.append("(step.holds is None or (step.holds(recorder.trace.integers) and recorder.at is at))")
+    return ["    at = recorder.at", "    step = at.guess", f"    if {' and '.join(parts)}:"]
+
+
+def _numbers(op, names=None):
+    """Source that notes the run-time numbers."""
+    lines = []
+    for i, (name, kind, optional) in enumerate(zip(names or op.signature.parameters, op.kinds, op.optional)):
+        if kind is NUMBER:
+            lines += [f"        if {name} is not None:"] if optional else []
+            lines.append(("    " if optional else "") + f"        trace.scalars += ({name},)")
+        elif kind is TENSOR_OR_NUMBER:
+            lines += [f"        if s{i} is k{i}:", f"            trace.scalars += ({name},)"]
+            if optional:
+                lines[-2] = f"        if {name} is not None and s{i} is k{i}:"
+    return lines
+
+
+def _compiled(name, lines, scope):
+    """The function that the lines define, with its source where a debugger finds it."""
+    text = "\n".join(lines) + "\n"
+    file = f"<rushlight operator {name}>"
+    linecache.cache[file] = (len(text), None, text.splitlines(True), file)
+    scope = {"here": here, "new": object.__new__, "Tensor": Tensor, "callee": scope["op"], **scope}
+    exec(compile(text, file, "exec"), scope)  # noqa: S102  (text made from a signature)
+    return scope[name]
+
+
+def write_in_place(op, target, arguments):
+    """Compute `op` and make the result the new value of `target`, with PyTorch's rules for in-place operations."""
+    recorder = here.recorder
+    check_writable(target)
+    if not isinstance(target, Tensor):
+        raise TypeError(f"{op.name}_(): argument 'self' must be Tensor, not {type(target).__name__}")
+    pinned = target._place is not None and target._place.storage.is_pinned()
+    if writing.aliases(recorder, target) or pinned or target._base is not None:
+        result = op.call(*arguments)
+        return replace(target, result, op.name + "_")
+    InPlace.of(op).call(*arguments, into=target)
+    storage = target._place.storage if target._place is not None else None
+    if storage is not None:
+        storage.version += 1
+        storage.alone = True
+    return target
+
+
+class InPlace(Operator):
+    """An operator whose result takes the place of its first operand: it must have that operand's shape, and is cast to its dtype."""
+
+    made = {}
+
+    @classmethod
+    def of(cls, op):
+        if op not in cls.made:
+            cls.made[op] = cls(op)
+        return cls.made[op]
+
+    def __init__(self, op):
+        self.__dict__.update(op.__dict__)
+        self.op = op
+
+    def infer(self, operands, scalars, extents, recipe):
+        values, _ = self.op.infer(operands, scalars, extents, recipe)
+        old = operands[0]
+        recorder = here.recorder
+        target, result = recorder.handle_of(old), recorder.handle_of(values[0])
+        fitting = Operator._own(fit(target, result, self.name + "_")._state, ())
+        return [fitting], None
+
+
+def fit(target, result, name):
+    """`result` in the dtype of `target`; RuntimeError when shape or dtype do not fit.  Inside a body."""
+    if len(result.shape) != len(target.shape) or not all(a == b for a, b in zip(result.shape, target.shape)):
+        raise RuntimeError(f"{name}: output with shape {list(map(int, target.shape))} doesn't match the broadcast shape {list(map(int, result.shape))}")
+    if result.dtype is target.dtype:
+        return result
+    if not dtypes.can_cast(result.dtype, target.dtype):
+        raise RuntimeError(f"{name}: result type {result.dtype.name.capitalize()} can't be cast to the desired output type {target.dtype.name.capitalize()}")
+    from .building import cast
+    return cast(result, target.dtype)
+
+
+def check_writable(target):
+    """PyTorch's refusals of in-place operations."""
+    if here.recorder.grad and isinstance(target, Tensor) and target.requires_grad:
+        root = target if target._base is None else target._base
+        if target.is_leaf:
+            raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+        if root is not target and root.is_leaf and root.requires_grad:
+            raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+    if isinstance(target, Tensor) and 0 in target.stride() and any(s == 0 and n > 1 for s, n in zip(target.stride(), target.shape)):
+        raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+                           "Please clone() the tensor before performing the operation.")
+
+
+def replace(target, result, name):
+    """Write an already computed `result` into `target`."""
+    from .building import fitted
+    recorder = here.recorder
+    result = fitted(target, result, name)
+    pinned = target._place is not None and target._place.storage.is_pinned()
+    if writing.aliases(recorder, target) or target._base is not None:
+        writing.write_through(recorder, target, result)
+    else:
+        from .building import take_value
+        InPlace.of(take_value.operator).call(target, result, into=target)
+        if target._place is not None:
+            target._place.storage.version += 1
+    if pinned:
+        recorder.flush()
+    return target
+
+
+def write_out(op, out, result):
+    """`out=`: resize it where it must be, write the result, return it."""
+    if not isinstance(result, Tensor):
+        if not isinstance(out, (tuple, list)) or len(out) != len(result):
+            raise TypeError(f"{op.name}(): argument 'out' must be a tuple of {len(result)} Tensors")
+        parts = [write_out(op, o, r) for o, r in zip(out, result)]
+        return type(result)(*parts) if hasattr(result, "_fields") else type(result)(parts)
+    if not isinstance(out, Tensor):
+        raise TypeError(f"{op.name}(): argument 'out' must be Tensor, not {type(out).__name__}")
+    if here.recorder.grad and (out.requires_grad or result.requires_grad):
+        raise RuntimeError(f"{op.name}(): functions with out=... arguments don't support automatic differentiation, but one of the "
+                           "arguments requires grad.")
+    if not dtypes.can_cast(result.dtype, out.dtype):
+        raise RuntimeError(f"{op.name}: result type {result.dtype.name.capitalize()} can't be cast to the desired output type {out.dtype.name.capitalize()}")
+    if out.shape != result.shape:
+        out.resize_(result.shape)
+    return replace(out, result, op.name)
+
+
