@@ -98,9 +98,9 @@ def value_tensor(trace, value):
     one that has only a shape."""
     if not trace.flushed:
         return here.recorder.handle_of(value)
-    if value in trace.saved:
-        return trace.saved[value]
-    if value.node.primitive == "leaf" and value.leaf < len(trace.leaves) and trace.leaves[value.leaf] is not None:
+    if value in trace.record.saved:
+        return trace.record.saved[value]
+    if value.node.primitive == "leaf" and trace.leaves[value.leaf] is not None:
         t = trace.leaves[value.leaf]
         if t._place is not None:
             return plain(t._place)
@@ -114,10 +114,10 @@ def check_unmodified(trace, history):
     for value in reads(history):
         if not trace.flushed:
             now, then = trace.writes.get(value.family, 0), value.writes
-        elif value.node.primitive == "leaf" and value.leaf in trace.versions:
-            now, then = trace.leaves[value.leaf]._version, trace.versions[value.leaf]
-        elif value in trace.versions:
-            now, then = trace.saved[value]._place.storage.version, trace.versions[value]
+        elif value.node.primitive == "leaf" and value.leaf in trace.record.versions:
+            now, then = trace.leaves[value.leaf]._version, trace.record.versions[value.leaf]
+        elif value in trace.record.versions:
+            now, then = trace.record.saved[value]._place.storage.version, trace.record.versions[value]
         else:
             continue
         if now != then:
@@ -156,12 +156,14 @@ def _source_of(trace, value, tensor=None):
     if value.history is not None:
         return trace, value
     if value.leaf is not None:
-        return trace.roots[value.leaf] or trace.leaves[value.leaf]
+        leaf = trace.leaves[value.leaf]
+        history = trace.record.roots.get(value.leaf) if trace.flushed else leaf._tape.history
+        return history or leaf
     return tensor
 
 
 class External:
-    """Stands as the callee of what a user's `Function` made; what goes backward through it is in `trace.externals`."""
+    """Stands as the callee of what a user's `Function` made; what goes backward through it is in the trace's record."""
 
     def __repr__(self):
         return "<Function>"
@@ -203,9 +205,8 @@ def differentiate(outputs, grads, create_graph=False, retain_graph=False, wanted
             key = heapq.heappop(queue)[2]
             trace, history, by_value = arriving.pop(key)
             for value, grad in by_value.items():
-                for hook in list(trace.hooks.get(value, {}).values()):
-                    replaced = hook(grad)
-                    grad = by_value[value] = grad if replaced is None else replaced
+                if trace.record is not None:
+                    grad = by_value[value] = _run_hooks(trace.record.hooks.get(value), grad)
                 if (id(trace), id(value)) in wanted:
                     at_wanted[id(trace), id(value)] = grad
             visited.append((trace, history))
@@ -220,16 +221,16 @@ def differentiate(outputs, grads, create_graph=False, retain_graph=False, wanted
 
 def _back_through(trace, history, by_value):
     """(where it goes, gradient) for each operand of a call."""
-    node = trace.nodes.get(history)
+    node = trace.record.nodes.get(history) if trace.record is not None else None
     grads = [by_value.get(v) for v in history.results]
     if node is not None:
         for hook in list(node.prehooks.values()):
             replaced = hook(tuple(grads))
             grads = grads if replaced is None else list(replaced if isinstance(replaced, tuple) else (replaced,))
-    if history in trace.freed and (history.callee is EXTERNAL or reads(history)):
+    if trace.is_freed(history) and (history.callee is EXTERNAL or reads(history)):
         raise RuntimeError(FREED)
     if history.callee is EXTERNAL:
-        external = trace.externals[history]
+        external = trace.record.externals[history]
         wheres, made = external.sources, external.gradients(grads)
     else:
         check_unmodified(trace, history)
@@ -259,16 +260,16 @@ def rule_gradients(trace, history, grads):
 
 def _free(visited):
     """What the visited calls' rules read is no longer kept."""
-    flushed = set()
+    groups = {}
     for trace, history in visited:
-        trace.freed.add(history)
-        trace.freed_mark = hash((trace.freed_mark, id(history)))
+        groups.setdefault(trace, []).append(history)
+    for trace, histories in groups.items():
+        trace.free(frozenset(histories))
         if trace.flushed:
-            flushed.add(trace)
-    for trace in flushed:
-        trace.unfreed = tuple(h for h in trace.unfreed if h not in trace.freed)
-        still = {v for h in trace.unfreed for v in reads(h)}
-        trace.saved = {v: t for v, t in trace.saved.items() if v in still}
+            record = trace.record
+            record.unfreed = tuple(h for h in record.unfreed if not trace.is_freed(h))
+            still = {v for h in record.unfreed for v in reads(h)}
+            record.saved = {v: t for v, t in record.saved.items() if v in still}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -371,7 +372,7 @@ def read_by_backward(trace, values):
     needed, histories, waiting = {}, {}, list(values)
     while waiting:
         history = waiting.pop().history
-        if history is None or history in histories or history in trace.freed:
+        if history is None or history in histories or trace.is_freed(history):
             continue
         histories[history] = True
         for value in reads(history):

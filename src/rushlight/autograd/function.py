@@ -94,7 +94,7 @@ class Context:
 
 
 class _Call:
-    """One application, as it stands in `trace.externals`."""
+    """One application, as it stands in the trace's record."""
 
     def __init__(self, function, ctx, inputs, outputs):
         self.function, self.ctx = function, ctx
@@ -172,7 +172,7 @@ class Function:
             attached = recorder.record(ATTACH, tensors, flags, arguments=flags)
         history = next((t._state.history for t in attached if t._state.history is not None), None)
         if history is not None:
-            recorder.trace.externals[history] = placeholder
+            recorder.trace.recorded().externals[history] = placeholder
         ctx._saved = tuple(_renamed(s, tensors, attached) for s in ctx._saved) if ctx._unpack is None else ctx._saved
         handle = iter(attached)
         outputs = [next(handle) if isinstance(o, Tensor) else o for o in outputs]

@@ -50,7 +50,7 @@ class Node:
         """Such as "MulBackward0"."""
         callee = self.history.callee
         if callee is EXTERNAL:
-            return self.trace.externals[self.history].name
+            return self.trace.record.externals[self.history].name
         word = callee.name if isinstance(callee, Operator) else _WORDS.get(callee, callee.rpartition(".")[2])
         return "".join(p[:1].upper() + p[1:] for p in word.split("_")) + "Backward0"
 
@@ -58,7 +58,7 @@ class Node:
     def next_functions(self):
         """((node, number of its result), ...), one pair an operand."""
         if self.history.callee is EXTERNAL:
-            places = self.trace.externals[self.history].sources
+            places = self.trace.record.externals[self.history].sources
         else:
             places = [_source_of(self.trace, o) for o in self.history.operands if o is not None and not o.weak]
         return tuple((node_at(p), _output_number(p)) for p in places)
@@ -113,9 +113,10 @@ def node_at(place):
             tape.node = AccumulateGrad(place)
         return tape.node
     trace, value = place
-    node = trace.nodes.get(value.history)
+    nodes = trace.recorded().nodes
+    node = nodes.get(value.history)
     if node is None:
-        node = trace.nodes[value.history] = Node(trace, value.history)
+        node = nodes[value.history] = Node(trace, value.history)
     return node
 
 
@@ -138,7 +139,7 @@ def register_hook(self, hook):
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
     place = source(self)
     if isinstance(place, tuple):
-        hooks = place[0].hooks.setdefault(place[1], {})
+        hooks = place[0].recorded().hooks.setdefault(place[1], {})
     else:
         tape = tape_of(self)
         tape.hooks = hooks = tape.hooks if tape.hooks is not None else {}
@@ -165,7 +166,7 @@ def retain_grad(self):
 
     def keep(grad):
         tape.grad = grad.detach() if not here.recorder.grad else grad
-    hooks = place[0].hooks.setdefault(place[1], {})
+    hooks = place[0].recorded().hooks.setdefault(place[1], {})
     hooks["retain"] = keep
 
 

@@ -1,6 +1,6 @@
 """The `rushlight` command: arguments, errors and exit codes.
 
-    rushlight train digits [--epochs 20] [--lr 0.004] [--seed 0] [--batch-size 64] [--out FOLDER] [--threads N]
+    rushlight train digits [--epochs 20] [--lr 0.004] [--seed 0] [--batch-size 32] [--out FOLDER] [--threads N]
     rushlight predict RUN FILE
     rushlight --version
 
@@ -41,7 +41,7 @@ def make_parser():
     train.add_argument("--epochs", type=positive(int), default=20, help="how often to go through the data")
     train.add_argument("--lr", type=positive(float), default=4e-3, help="the highest learning rate")
     train.add_argument("--seed", type=int, default=0, help="where random numbers start")
-    train.add_argument("--batch-size", type=positive(int), default=64, help="samples a step")
+    train.add_argument("--batch-size", type=positive(int), default=32, help="samples a step")
     train.add_argument("--out", metavar="FOLDER", help="folder for model, metrics and report; runs/digits-N if not given")
     train.add_argument("--threads", type=positive(int), help="threads to compute with; all cores if not given")
     train.set_defaults(run=run_train)

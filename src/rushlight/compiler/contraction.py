@@ -299,12 +299,14 @@ class _Reader:
         """Element (i, j), or that many neighbours from there on."""
         return self.row(i)(j, lanes)
 
-    def prefetch(self, i, j):
-        """Begin to fetch what lies at (i, j), which may be past the end, into the cache; nothing for what is computed."""
+    def prefetcher(self, i):
+        """A function of the column that begins to fetch what lies there in row i, which may be past the end; nothing for what is computed."""
         f, operand = self.p.f, self.operand
-        if isinstance(operand, Operand):
-            place = _element(f, self.p, self.start, f.mul(i, operand.row_stride), f.mul(j, operand.column_stride))
-            f.intrinsic("llvm.prefetch.p0", "void", place, *(Value(x, "i32") for x in "031"))
+        if isinstance(operand, Computed):
+            return lambda j: None
+        start = _element(f, self.p, self.start, f.mul(i, operand.row_stride))
+        return lambda j: f.intrinsic("llvm.prefetch.p0", "void", _element(f, self.p, start, f.mul(j, operand.column_stride)),
+                                     *(Value(x, "i32") for x in "021"))
 
     def row(self, i):
         """The elements of row i, as a function of column and lanes; what depends on the row alone is computed here."""

@@ -12,7 +12,7 @@ same iteration space when nothing it needs waits for that group.  Read `schedule
 from dataclasses import dataclass, field
 
 from ..ir.graph import Node, topological
-from .expressions import Buffer, MustStore, is_inline, is_int, is_movement, key
+from .expressions import Buffer, MustStore, is_inline, is_int, is_movement, key, price
 from .loops import Store, inputs_of
 from .lowering import assign_stores, column_nest, is_row_reduction, map_nest, row_nest
 from .rewrites import rewrite
@@ -96,11 +96,12 @@ class _Group:
         self.kind, self.shape, self.reduced = kind, shape, reduced
         self.nodes = []
         self.needs = set()  # groups that have to run before
-
-    def space(self):
-        return self.kind, tuple(key(n) for n in self.shape), self.reduced
+        self.made_of = 0    # the nodes that are computed in it, as bits
 
 
+LARGEST_VALUE = 400     # instructions of one vector, about, that a value may take from what is stored
+LARGEST_KERNEL = 1000
+_LEAVES = frozenset(["leaf", "constant", "scalar", "extent", "iota"])
 _FUSABLE = ("map", "rows", "columns", "rows cut", "columns cut")
 
 
@@ -148,8 +149,31 @@ class _Scheduler:
                     self.stored.update(i for i in node.inputs if _base_of_view(i) is None)
                 elif not node.primitive.startswith(("reduce.", "partial.")) and node.primitive not in ("assign", "part"):
                     self.stored.update(i for i in node.inputs)
-            elif not self.fuse and not is_movement(node) and node.primitive not in ("constant", "scalar", "extent", "iota"):
+            elif not self.fuse and not is_movement(node) and node.primitive not in _LEAVES:
                 self.stored.add(node)
+        self._limit_kernels()
+
+    def _limit_kernels(self):
+        """Store values in the middle of what would become too large a kernel.
+
+        `made_of[n]` has a bit for each node that is computed where n is read.
+        """
+        bit, made_of, dear = {}, {}, 0
+        for node in self.order:
+            bit[node] = 1 << len(bit) if node.primitive not in _LEAVES and not is_movement(node) else 0
+            if price(node.primitive) >= 15:
+                dear |= bit[node]
+
+            def gathered(node=node):
+                bits = bit[node]
+                for i in node.inputs:
+                    bits |= 0 if i in self.stored else made_of[i]
+                return bits
+            made_of[node] = gathered()
+            if _size(made_of[node], dear) > LARGEST_VALUE and is_inline(node):
+                self.stored.update(i for i in node.inputs if _size(made_of[i], dear) > LARGEST_VALUE // 4 and i.primitive != "leaf")
+                made_of[node] = gathered()
+        self.made_of, self.dear = made_of, dear
 
     def _give_buffers(self):
         leaf_of = {}
@@ -231,12 +255,14 @@ class _Scheduler:
             for group in reversed(self.groups[-8:]):
                 if self._may_join(node, kind, shape, reduced, group, needs):
                     group.nodes.append(node)
+                    group.made_of |= self.made_of[node]
                     group.needs |= needs - {group}
                     if kind == "rows" and group.kind == "map":
                         group.kind, group.reduced = "rows", reduced
                     self.home[node] = group
                     return
         group = _Group(kind, shape, reduced)
+        group.made_of = self.made_of[node]
         group.nodes.append(node)
         group.needs = needs
         self.groups.append(group)
@@ -261,7 +287,9 @@ class _Scheduler:
     def _may_join(self, node, kind, shape, reduced, group, needs):
         if kind not in _FUSABLE or group.kind not in _FUSABLE:
             return False
-        if len(group.nodes) >= 12 or group.nodes[0] in self.forced or not self._fits(kind, shape, reduced, group):
+        if _size(self.made_of[node] | group.made_of, self.dear) > LARGEST_KERNEL:
+            return False
+        if group.nodes[0] in self.forced or not self._fits(kind, shape, reduced, group):
             return False
         if kind in ("columns", "rows cut", "columns cut") and group in needs:
             return False  # what it gives is known only when all rows are added up
@@ -420,6 +448,11 @@ class _Scheduler:
         inner = self._view(node.inputs[0])
         view = Buffer(inner.kind, inner.number, inner.dtype, node.shape, [inner.strides[d] for d in node.attributes[0]], inner.storage)
         return view
+
+
+def _size(made_of, dear):
+    """About how many instructions the nodes of these bits take."""
+    return made_of.bit_count() + 20 * (made_of & dear).bit_count()
 
 
 def _one_memory(a, b):

@@ -9,6 +9,8 @@ from .llvmir import Value, vector_type
 from .microkernel import BITS, multiply_add
 from .packing import transposed
 
+HEAD = 4
+DIST=8
 _AT_ONCE = 8  # k whose numbers of A stay in registers
 
 
@@ -21,16 +23,16 @@ def add_rows(f, shape, a, b, rows, columns, length, sums, pitch):
     for begin, end, at_once in ((0, whole_k, _AT_ONCE), (whole_k, length, 1)):
         with f.loop(begin, end, at_once) as k:
             b_rows = [b.row(f.add(k, u)) for u in range(at_once)]
-            ahead = [f.add(k, at_once + u) for u in range(at_once)]
+            for u in range(at_once if at_once > 1 else 0):
+                ahead = b.prefetcher(f.add(k, at_once + u))
+                for line in range(HEAD):
+                    ahead(f.of(line * 64 * 8 // BITS[shape.element], "i64"))
             with f.loop(0, rows) as i:
                 row = f.element(sums, shape.element, f.mul(i, pitch))
                 numbers = [a(i, f.add(k, u)) for u in range(at_once)]
                 for width, count, first, last in ((lanes, 2, 0, whole_columns), (1, 1, whole_columns, columns)):
                     spread = [f.splat(x, width) for x in numbers]
                     with f.loop(first, last, width * count) as j:
-                        if width > 1 and at_once > 1:
-                            for u in ahead:
-                                b.prefetch(u, j)
                         for v in range(count):
                             at = f.add(j, v * width)
                             place = f.element(row, shape.element, at)
@@ -52,10 +54,19 @@ def add_columns(f, shape, a, b, columns, length, sums):
             with f.loop(0, whole_k, line, [zero] * squares) as (first, now):
                 totals = list(now)
                 for s in range(squares):
-                    for i in range(lanes):
-                        b.prefetch(f.add(first, 8 * line), f.add(j, s * lanes + i))
+                    for i in range(lanes if DIST else 0):
+                        b.prefetcher(f.add(first, DIST * line))(f.add(j, s * lanes + i))
                     for k in (f.add(first, u) for u in range(0, line, lanes)):
-                        turned = transposed(f, [b(k, f.add(j, s * lanes + i), lanes) for i in range(lanes)])
+                        if QUARTER:
+                            turned=[]
+                            for part in range(0,lanes,4):
+                                rows=[]
+                                for i in range(4):
+                                    x=b(f.add(k,part), f.add(j, s*lanes+i),4); y=b(f.add(k,part), f.add(j, s*lanes+i+4),4)
+                                    rows.append(f.shuffle(x,y,range(8)))
+                                turned += transposed4(f, rows)
+                        else:
+                            turned = transposed(f, [b(k, f.add(j, s * lanes + i), lanes) for i in range(lanes)])
                         for u, y in enumerate(turned):
                             totals[s] = multiply_add(f, shape, f.splat(a(f.add(k, u)), lanes), y, totals[s])
                 now.next = totals
@@ -93,3 +104,15 @@ def add_block(f, shape, rows, columns, sums, totals, pitch):
             place = f.element(totals, shape.element, at)
             add = "fadd" if shape.element in ("float", "double") else "add"
             f.store(f.binary(add, f.load(vector, place), f.load(vector, f.element(sums, shape.element, at))), place)
+
+QUARTER=0
+def transposed4(f, rows):
+    from .packing import _halves
+    n=8
+    low = [j // 4 * 4 + j % 4 // 2 + (n if j % 2 else 0) for j in range(n)]
+    pairs = [(f.shuffle(a, b, low), f.shuffle(a, b, [j + 2 for j in low])) for a, b in zip(rows[::2], rows[1::2])]
+    rows = []
+    for (a, b), (c, d) in zip(pairs[::2], pairs[1::2]):
+        for x, y in ((a, c), (b, d)):
+            rows += [_halves(f, x, y, 2, 0), _halves(f, x, y, 2, 1)]
+    return rows

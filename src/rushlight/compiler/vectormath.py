@@ -92,8 +92,8 @@ def _fma(dtype, a, b, c):
 def _divided(dtype, a, b):
     """Integer quotient towards zero.  Division by 0 gives a, and by -1 is a negation, so that nothing can trap or overflow.
 
-    There are no vector instructions for this, but quotients of integers up to 32 bits are exact in a wider float once truncated:
-    the quotient is no nearer to the next integer than its rounding error.
+    Processors have no vector instruction for it, but up to 32 bits a wider float truncates to the right answer: a quotient that
+    is no whole number is further from the next one than rounding moves it.
     """
     bad = b.equals(0)
     if dtype.kind == "i":

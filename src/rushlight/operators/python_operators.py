@@ -3,7 +3,7 @@
 A binary operator that does not know its other operand returns NotImplemented, so that the other operand may try.
 """
 from ..tensors.tensor import Tensor
-from . import definition, shaping
+from . import definition
 from .calling import OPERANDS, attach_python_operator
 from .definition import attach
 
@@ -35,25 +35,3 @@ def install():
     for python, name in {"neg": "neg", "abs": "abs", "invert": "bitwise_not", "pos": "positive"}.items():
         if name in definition.ALL:
             attach(f"__{python}__", definition.ALL[name])
-
-
-def sizes(arguments, name):
-    """The sizes given as one sequence or as separate arguments."""
-    if len(arguments) == 1 and isinstance(arguments[0], (tuple, list)):
-        return tuple(arguments[0])
-    return tuple(arguments)
-
-
-def _method_of_sizes(function, name):
-    call = function.operator.call
-
-    def method(self, *args, **kwargs):
-        if kwargs:
-            args = (*args, *kwargs.values())
-        return call(self, sizes(args, name))
-    method.__name__, method.__doc__ = name, function.__doc__
-    return method
-
-
-for _name, _function in {"reshape": shaping.reshape, "expand": shaping.expand, "permute": shaping.permute}.items():
-    attach(_name, _method_of_sizes(_function, _name))

@@ -372,9 +372,23 @@ def unflatten(input, dim, sizes):
     return split_dim.operator.call(input, dim, integers((sizes,), "unflatten", "sizes"))
 
 
-@exported
-def view_as(input, other):
-    return view.operator.call(input, tuple(other.shape))
+def view_as(self, other):
+    """The tensor under the shape of another."""
+    return view.operator.call(self, tuple(other.shape))
+
+
+def reshape_as(self, other):
+    """The tensor under the shape of another, copied where it must be."""
+    return reshape.operator.call(self, tuple(other.shape))
+
+
+def expand_as(self, other):
+    """The tensor expanded to the shape of another."""
+    return expand.operator.call(self, tuple(other.shape))
+
+
+for _function in (view_as, reshape_as, expand_as):
+    attach(_function.__name__, _function)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -579,65 +593,3 @@ def _axis_split(name, least, axis):
 
 for _name, _least, _axis in (("hsplit", 1, 1), ("vsplit", 2, 0), ("dsplit", 3, 2)):
     _axis_split(_name, _least, _axis)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Other steps through the same memory
-
-def strided(x, shape, steps, offset=0):
-    """A view in which each dimension of `shape` steps over the dimensions of `x`: `steps[i]` is how many places of each of them.  A body
-    says the steps once; they serve for x's elements in row-major order and for its memory."""
-    rows = graph.row_major(x.shape)
-    start = [0] * x.ndim if offset == 0 else list(offset)
-
-    def through(strides):
-        return tuple(sum((k * s for k, s in zip(step, strides) if not (isinstance(k, int) and k == 0)), 0) for step in steps)
-
-    def place(strides):
-        return sum((k * s for k, s in zip(start, strides)), 0)
-
-    flat = apply(graph.reshape, (x,), (product(x.shape),))
-    out = apply(graph.as_strided, (flat,), tuple(shape), through(rows), place(rows), strides=through(x.stride()))
-    out._state.root, out._state.offset = view_of(x, lambda n: n, strides=x.stride())._state.root, x._state.offset + place(x.stride())
-    return out
-
-
-@operator(view=True)
-def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """The diagonal of two dimensions, as the last dimension of the result."""
-    if input.ndim < 2:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-max(input.ndim, 1)}, {max(input.ndim, 1) - 1}], but got {dim2})")
-    a, b = wrap_dim(dim1, input.ndim, "diagonal"), wrap_dim(dim2, input.ndim, "diagonal")
-    if a == b:
-        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
-    rows, columns = input.shape[a], input.shape[b]
-    rows, columns = (rows + min(offset, 0), columns - max(offset, 0))
-    length = rows if rows <= columns else columns
-    if length < 0:
-        length = 0
-    rest = [i for i in range(input.ndim) if i not in (a, b)]
-    steps = [[int(i == d) for i in range(input.ndim)] for d in rest] + [[int(i in (a, b)) for i in range(input.ndim)]]
-    start = [0] * input.ndim
-    if not length == 0:
-        start[a], start[b] = max(-offset, 0), max(offset, 0)
-    return strided(input, [input.shape[d] for d in rest] + [length], steps, start)
-
-
-@operator(view=True, namespace=False)
-def unfold(input: Tensor, dimension: int, size: Extent, step: Extent) -> Tensor:
-    """Windows of `size` places along a dimension, each `step` behind the one before; a new last dimension holds a window."""
-    d = wrap_dim(dimension, input.ndim, "unfold")
-    n = input.shape[d] if input.ndim else 1
-    if size < 0:
-        raise RuntimeError(f"size is {int(size)} but must be >= 0")
-    if size > n:
-        raise RuntimeError(f"maximum size for tensor at dimension {d} is {int(n)} but size is {int(size)}")
-    if step <= 0:
-        raise RuntimeError(f"step is {int(step)} but must be > 0")
-    if not input.ndim:
-        one = view_of(input, graph.reshape, (1,), strides=(1,))
-        return part(one, 0, 0, size)
-    count = (n - size) // step + 1
-    shape = [count if i == d else m for i, m in enumerate(input.shape)] + [size]
-    steps = [[(step if i == d else 1) if i == j else 0 for i in range(input.ndim)] for j in range(input.ndim)]
-    return strided(input, shape, steps + [[int(i == d) for i in range(input.ndim)]])

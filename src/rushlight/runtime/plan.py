@@ -3,7 +3,7 @@
     handles that somebody holds        -> memory of their own
     tensors that were written in place -> their own memory, again
     storages written through views     -> the whole storage
-    what backward will read            -> kept in the trace
+    what backward will read            -> kept in the trace's record
 
 A plan is made once for a step of the trie and a pattern of reference counts; later flushes only run it.
 """
@@ -19,6 +19,7 @@ from .trace import evaluator
 
 _probe = [object()]
 UNHELD = next(map(getrefcount, _probe))  # the reference count that a handle shows when only the trace holds it
+LAYOUTS_KEPT = 8                         # sets of run-time integers whose layouts a plan remembers
 
 
 def backend():
@@ -27,18 +28,46 @@ def backend():
 
 
 class Plan:
-    """Everything about a flush that does not change from run to run."""
+    """Everything about a flush that does not change from run to run.
 
-    __slots__ = ("program", "guards", "holds", "layouts", "fresh", "in_place", "flats", "views", "saved", "shared", "unfreed", "keeps_record")
+    program     what is run; its guards on the run-time integers, and `holds` that checks them
+    outputs     (node, strides) of every result of the program, in its order: fresh, in place, flats, saved
+    fresh       (number of the handle, whether it is held, whether it has a history) for results with memory of their own
+    in_place    numbers of leaves that were written
+    views       numbers of held handles that are views, with their Values
+    saved       Values kept for backward, `shared` those whose memory a fresh handle has: (value, position in fresh)
+    unfreed     histories that backward from here will go through; `read_leaves` numbers of the leaves they read
+    rings       per result with memory of its own, the blocks it had last, used again once nobody sees them
+    """
+
+    __slots__ = ("program", "guards", "holds", "outputs", "fresh", "in_place", "views", "saved", "shared", "unfreed", "read_leaves", "kept_leaves",
+                 "keeps_record", "_evaluate", "_layouts", "rings")
+
+    def layouts(self, integers):
+        """((shape, strides, elements) of every output, (shape, strides, offset) of every view) for these run-time integers."""
+        found = self._layouts.get(integers)
+        if found is None:
+            if len(self._layouts) >= LAYOUTS_KEPT:
+                self._layouts.pop(next(iter(self._layouts)))
+            outputs, views = self._evaluate(integers)
+            sized = []
+            for shape, strides in outputs:
+                count = 1
+                for n in shape:
+                    count *= n
+                sized.append((shape, strides, count))
+            found = self._layouts[integers] = (sized, views)
+        return found
 
 
 def flush(recorder, trace, step, counts):
     """Run a trace that ended at `step`; `counts` are the reference counts of its handles."""
-    plans = step.plans.get(counts)
-    plan = None
-    if plans is not None:
-        plan = next((p for p in plans if p.holds is None or p.holds(trace.integers)), None)
     try:
+        plan = None
+        for candidate in step.plans.get(counts, ()):
+            if candidate.holds is None or candidate.holds(trace.integers):
+                plan = candidate
+                break
         if plan is None:
             plan = make(recorder, trace, step, counts)
             step.plans.setdefault(counts, []).append(plan)
@@ -58,11 +87,8 @@ def make(recorder, trace, step, counts):
     """Decide what is wanted, and compile."""
     plan = Plan()
     held = _held(trace, counts)
-    outputs, layouts = [], []
-
-    def want(value, storage=None):
-        outputs.append(programs.Output(value.node, value.strides, storage))
-        layouts.append((tuple(value.node.shape), tuple(value.strides)))
+    entered = step.leaf_values()
+    outputs = []
 
     # 1. Handles with memory of their own; a view needs its base's.
     index = {id(h): i for i, h in enumerate(trace.handles)}
@@ -76,27 +102,26 @@ def make(recorder, trace, step, counts):
             views.append(i)
         if root._place is None and id(root) in index:
             fresh[index[id(root)]] = root
-    plan.fresh = []
-    for i, h in sorted(fresh.items()):
-        plan.fresh.append((i, h._state.node.dtype, i in held))
-        want(h._state)
+    fresh = sorted(fresh.items())
+    outputs += [programs.Output(h._state.node, h._state.strides, None) for _, h in fresh]
+    plan.fresh = [(i, h._state.history is not None) for i, h in fresh]
     # 2. Leaves written in place.
-    plan.in_place = [i for i, t in enumerate(trace.leaves) if t._state is not None and t._state is not trace.entered[i] and t._base is None and t._place.storage.value is None]
+    plan.in_place = [i for i, t in enumerate(trace.leaves)
+                     if t._state is not None and t._state is not entered[i] and t._base is None and t._place.storage.value is None]
     for i in plan.in_place:
-        want(trace.leaves[i]._state, _storage_number(trace, trace.leaves[i]))
+        t = trace.leaves[i]
+        outputs.append(programs.Output(t._state.node, t._state.strides, trace.storages.get(id(t._place.storage))))
     # 3. Whole storages.
-    plan.flats = list(range(len(trace.flats)))
-    for storage in trace.flats:
-        want(storage.value, trace.storages.get(id(storage)))
+    outputs += [programs.Output(s.value.node, s.value.strides, trace.storages.get(id(s))) for s in trace.flats]
     # 4. What backward will read.
-    graphs = [trace.handles[i]._state for i in held if trace.handles[i]._state is not None]
-    graphs += [trace.leaves[i]._state for i in plan.in_place] + [s.value for s in trace.flats]
-    graphs = [v for v in graphs if v.history is not None]
-    plan.keeps_record = bool(graphs)
+    ends = [trace.handles[i]._state for i in held if trace.handles[i]._state is not None]
+    ends += [trace.leaves[i]._state for i in plan.in_place] + [s.value for s in trace.flats]
+    ends = [v for v in ends if v.history is not None]
+    plan.keeps_record = bool(ends)
     plan.saved, plan.shared, plan.unfreed = [], [], ()
-    if graphs:
-        wanted, plan.unfreed = recorder.read_by_backward(trace, graphs)
-        stored = {h._state: n for n, (i, h) in enumerate(sorted(fresh.items()))}
+    if ends:
+        wanted, plan.unfreed = recorder.read_by_backward(trace, ends)
+        stored = {h._state: n for n, (_, h) in enumerate(fresh)}
         for value in wanted:
             if value.node.primitive == "leaf":
                 continue  # the tensor itself is kept
@@ -104,15 +129,12 @@ def make(recorder, trace, step, counts):
                 plan.shared.append((value, stored[value]))
                 continue
             plan.saved.append(value)
-            row = graph.row_major(value.node.shape)
-            outputs.append(programs.Output(value.node, row, None))
-            layouts.append((tuple(value.node.shape), row))
-    plan.views = []
-    view_layouts = []
-    for i in views:
-        v = trace.handles[i]._state
-        plan.views.append(i)
-        view_layouts.append((tuple(v.node.shape), tuple(v.strides), v.offset))
+            outputs.append(programs.Output(value.node, graph.row_major(value.node.shape), None))
+    plan.read_leaves = [(v.leaf, v) for v in {v: 0 for h in plan.unfreed for v in h.reads} if v.node.primitive == "leaf"]
+    reads = {i for i, _ in plan.read_leaves}
+    plan.kept_leaves = [v.needs_grad or i in reads for i, v in enumerate(entered)]
+    plan.views = [(i, trace.handles[i]._state.node.dtype) for i in views]
+    plan.rings = [[] for _ in range(len(plan.fresh) + len(plan.saved))]
 
     assumptions = recorder.assume(step)
     before = len(assumptions.guards)
@@ -120,114 +142,129 @@ def make(recorder, trace, step, counts):
         plan.program = programs.ReferenceProgram(outputs) if backend() == "reference" else programs.compile_program(outputs)
     plan.guards = assumptions.guards[before:]
     plan.holds = check(plan.guards)
-    plan.layouts = evaluator((tuple(layouts), tuple(view_layouts)))
+    plan.outputs = [(o.node.dtype, o.node.dtype.itemsize) for o in outputs]
+    plan._evaluate = evaluator((tuple((tuple(o.node.shape), tuple(o.strides)) for o in outputs),
+                                tuple((tuple(v.node.shape), tuple(v.strides), v.offset) for v in (trace.handles[i]._state for i in views))))
+    plan._layouts = {}
     return plan
 
 
 def _held(trace, counts):
     """The numbers of the handles that somebody outside the trace holds."""
     inside = {}
+
+    def held_inside(h):
+        inside[id(h)] = inside.get(id(h), 0) + 1
     for h in trace.handles:
         if h._base is not None:
-            inside[id(h._base)] = inside.get(id(h._base), 0) + 1
+            held_inside(h._base)
     for views in trace.views.values():
         for h in views:
-            inside[id(h)] = inside.get(id(h), 0) + 1
+            held_inside(h)
     for h in trace.kept:
-        inside[id(h)] = inside.get(id(h), 0) + 1
+        held_inside(h)
     return [i for i, (h, n) in enumerate(zip(trace.handles, counts)) if n > UNHELD + inside.get(id(h), 0)]
-
-
-def _storage_number(trace, tensor):
-    return trace.storages.get(id(tensor._place.storage))
 
 
 def run(recorder, plan, trace):
     """Make the memory, run the program, and hand the results to the tensors that wait for them."""
     integers = tuple(trace.integers)
     layouts, view_layouts = plan.layouts(integers)
-    layout = iter(layouts)
-    places, targets = [], []
-    for _, dtype, _ in plan.fresh:
-        place = _new_place(*next(layout), dtype)
+    leaves, flats = trace.leaves, trace.flats
+    targets, places, number = [], [], 0
+    for number, ring in enumerate(plan.rings[:len(plan.fresh)]):
+        place = _new_place(ring, layouts[number], plan.outputs[number])
         places.append(place)
         targets.append(place.storage.block.address)
+    number = len(plan.fresh)
     for i in plan.in_place:
-        next(layout)
-        targets.append(trace.leaves[i]._place.address)
-    for storage in trace.flats:
-        shape, _ = next(layout)
+        targets.append(leaves[i]._place.address)
+        number += 1
+    for storage in flats:
         if storage.block is None:
-            storage.size = shape[0] * storage.dtype.itemsize
+            storage.size = layouts[number][2] * storage.dtype.itemsize
             storage.block = Block(storage.size)
         targets.append(storage.block.address)
+        number += 1
     kept = []
-    for value in plan.saved:
-        place = _new_place(*next(layout), value.node.dtype)
+    for ring in plan.rings[len(plan.fresh):]:
+        place = _new_place(ring, layouts[number], plan.outputs[number])
         kept.append(place)
         targets.append(place.storage.block.address)
+        number += 1
 
-    plan.program.run(trace.addresses, targets, trace.scalars, integers)
+    plan.program.run([t._place.address if t._place.storage.block is not None else 0 for t in leaves], targets, trace.scalars, integers)
 
+    if plan.keeps_record:
+        _keep_record(recorder, plan, trace, places, kept)
     handles = trace.handles
-    for (i, _, _), place in zip(plan.fresh, places):
+    for (i, has_history), place in zip(plan.fresh, places):
         h = handles[i]
         h._place = place
-        _settle(h, trace)
-    for i, (shape, strides, offset) in zip(plan.views, view_layouts):
+        if has_history:
+            h._set_history(trace, h._state)
+        h._state = None
+    for (i, dtype), (shape, strides, offset) in zip(plan.views, view_layouts):
         h = handles[i]
         base = h._base._place
-        h._place = Place(base.storage, shape, strides, base.offset + offset, h._state.node.dtype)
+        if h._place is None:
+            h._place = Place(base.storage, shape, strides, base.offset + offset, dtype)
+            h._place.cut = h._base.requires_grad and not h._state.needs_grad
         if not base.storage.members:
             base.storage.join(h._base)
         base.storage.join(h)
         _settle(h, trace)
-    for storage in trace.flats:
+    for storage in flats:
         storage.value = None
-    for t in trace.leaves:
+    for t in leaves:
         if t._state is not None:
-            if t._state.history is not None:
-                _settle(t, trace)
-            t._state = None
+            _settle(t, trace)
     for t in trace.kept:
-        if isinstance(t, recorder.handle):
-            if t._state is not None and t._state.history is not None:
-                _settle(t, trace)
-            t._state = None
+        if t._state is not None:
+            _settle(t, trace)
     if plan.keeps_record:
-        trace.saved = {v: recorder.handle_at(p) for v, p in zip(plan.saved, kept)}
-        for v, n in plan.shared:
-            trace.saved[v] = recorder.handle_at(places[n])
-            trace.versions[v] = 0
-        trace.unfreed = plan.unfreed
-        read = {v.leaf for h in plan.unfreed for v in h.reads if v.node.primitive == "leaf"}
-        for i, t in enumerate(trace.leaves):
-            if i in read and t._place is not None:
-                trace.versions[i] = t._place.storage.version - writes_to(trace, trace.entered[i])
-            elif trace.entered[i].needs_grad is False:
-                trace.leaves[i] = None
+        trace.leaves = [t if keep else None for t, keep in zip(leaves, plan.kept_leaves)]
     else:
-        trace.leaves, trace.entered, trace.roots = [], [], []
-    trace.handles, trace.views, trace.kept, trace.flats, trace.addresses, trace.storages = [], {}, [], [], [], {}
+        trace.leaves = ()
+    trace.handles = trace.kept = trace.flats = ()
+    trace.views = trace.storages = None
 
 
-def writes_to(trace, value):
-    """How often the value's storage was written to in this trace after the value was recorded."""
-    return trace.writes.get(value.family, 0) - value.writes
+def _keep_record(recorder, plan, trace, places, kept):
+    """What backward from this trace's tensors will need."""
+    record = trace.recorded()
+    record.unfreed = plan.unfreed
+    record.saved = {v: recorder.handle_at(p) for v, p in zip(plan.saved, kept)}
+    for v, n in plan.shared:
+        record.saved[v] = recorder.handle_at(places[n])
+        record.versions[v] = 0
+    for i, v in plan.read_leaves:  # as it was when it was read: before what was written to it since
+        record.versions[i] = trace.leaves[i]._place.storage.version - (trace.writes.get(v.family, 0) - v.writes)
+    for i, t in enumerate(trace.leaves):
+        if t._tape is not None:
+            record.roots[i] = t._tape.history
 
 
 def _settle(tensor, trace):
     """The tensor has memory now: its value is no longer pending, its history is in the trace."""
-    value = tensor._state
-    if value.history is not None:
-        tensor._set_history(trace, value)
+    if tensor._state.history is not None:
+        tensor._set_history(trace, tensor._state)
     tensor._state = None
 
 
-def _new_place(shape, strides, dtype):
-    count = 1
-    for n in shape:
-        count *= n
-    size = count * dtype.itemsize
-    return Place(Storage(Block(size), size, dtype), shape, strides, 0, dtype)
-
+def _new_place(ring, layout, kind):
+    """A place for a result, in a block that an earlier run used and nobody sees any more, or in a new one."""
+    shape, strides, count = layout
+    dtype, itemsize = kind
+    size = count * itemsize
+    block = None
+    for candidate in ring:
+        if candidate.nbytes == size and getrefcount(candidate) == 3 and getrefcount(candidate.bytes) == 2:
+            block = candidate
+            break
+    if block is None:
+        block = Block(size)
+        if len(ring) > 1:
+            ring.pop(0)
+        ring.append(block)
+    return Place(Storage(block, size, dtype), shape, strides, 0, dtype)

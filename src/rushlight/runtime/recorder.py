@@ -44,6 +44,14 @@ class Step:
         self.next, self.guess, self.plans, self.callee = {}, NOTHING, {}, None
         self.depth = 0 if previous is None else previous.depth + 1
 
+    def leaf_values(self):
+        """The Values as which leaves were entered on the way here, by leaf number."""
+        return [v for step in self.path() if step.key and step.key[0] in ("leaf", "view") for v in step.values if step.enters_leaf]
+
+    @property
+    def enters_leaf(self):
+        return self.key[0] == "leaf" or self.key[4]
+
     def path(self):
         """The steps from the root to here."""
         steps, step = [], self
@@ -248,52 +256,48 @@ class Recorder:
         storage = place.storage
         if storage.value is not None:
             return self._enter_view(tensor, place, storage)
-        pinned = not storage.alone and storage.is_pinned()
-        gradient = gradient_of(tensor)
-        memory = storage.snapshot(place) if pinned else None
-        number = id(storage)
-        description, used = place.description(), place.integers()
+        if not storage.alone and storage.is_pinned():
+            return self._enter_snapshot(tensor, place, storage)
+        tape = tensor._tape
+        gradient = None if tape is None or not tape.requires_grad else "leaf" if tape.history is None else "history"
+        number, description = id(storage), place.description()
         while True:
             trace, at = self.trace, self.at
-            first = None if pinned else trace.storages.get(number)
             step = at.guess
-            if step.callee is LEAF and step.a0 is description and step.a1 is gradient and step.a2 == first:
-                value, address = step.value, memory.address if pinned else place.address if storage.block is not None else 0
-                if self._advance_leaf(at, step, trace, tensor, value, address, used):
-                    break
-                continue
-            key = ("leaf", description, first, gradient)
-            step = self._find(at, key, trace.integers)
-            if step is None:
-                shape, strides, _ = place.symbolic(len(trace.integers))
-                number = len(trace.leaves)
-                value = Value(graph.leaf(number, shape, place.dtype, strides, first), strides, needs_grad=gradient is not None, leaf=number)
-                if first is not None:
-                    value.family, value.writes = trace.entered[first].family, trace.writes.get(trace.entered[first].family, 0)
-                step = self._add(at, key, (value,), None, ())
-                step.callee, step.value, step.a0, step.a1, step.a2 = LEAF, value, description, gradient, first
-            at.guess = step
-            value, address = step.values[0], memory.address if pinned else place.address if storage.block is not None else 0
-            if self._advance_leaf(at, step, trace, tensor, value, address, used):
-                break
-        if pinned:
-            trace.kept.append(memory)
-            return value
-        if first is None:
-            trace.storages[number] = value.leaf
-        tensor._state = value
-        return value
+            first = trace.storages.get(number)
+            trace, at = self.trace, self.at
+            if not (step.callee is LEAF and step is at.guess and step.a0 is description and step.a1 is gradient and step.a2 == first):
+                step = self._leaf_step(at, trace, place, description, first, gradient)
+            if self.at is at and self.trace is trace:
+                self.at = step
+                trace.integers += place._integers
+                trace.leaves += (tensor,)
+                tensor._state = value = step.value
+                if first is None:
+                    trace.storages[number] = value.leaf
+                return value
 
-    def _advance_leaf(self, at, step, trace, tensor, value, address, used):
-        if self.at is not at or self.trace is not trace:
-            return False
-        self.at = step
-        trace.integers += used
-        trace.leaves += (tensor,)
-        trace.entered += (value,)
-        trace.roots += (tensor._tape and tensor._tape.history,)
-        trace.addresses += (address,)
-        return True
+    def _leaf_step(self, at, trace, place, description, first, gradient):
+        """The step that enters a tensor with this description, which may lie in the storage of leaf `first`."""
+        key = ("leaf", description, first, gradient)
+        step = self._find(at, key, trace.integers)
+        if step is None:
+            shape, strides, _ = place.symbolic(len(trace.integers))
+            number = len(trace.leaves)
+            value = Value(graph.leaf(number, shape, place.dtype, strides, first), strides, needs_grad=gradient is not None, leaf=number)
+            if first is not None:
+                value.family = at.leaf_values()[first].family
+                value.writes = trace.writes.get(value.family, 0)
+            step = self._add(at, key, (value,), None, ())
+            step.callee, step.value, step.a0, step.a1, step.a2 = LEAF, value, description, gradient, first
+        at.guess = step
+        return step
+
+    def _enter_snapshot(self, tensor, place, storage):
+        """Memory that others can see is read at the call: a copy of it is entered, and the tensor has no value that could be used again."""
+        copy = self.handle_at(storage.snapshot(place))
+        copy._tape = tensor._tape
+        return self.enter(copy)
 
     def _enter_view(self, tensor, place, storage):
         """The tensor's part of a storage whose content is pending."""
@@ -318,10 +322,9 @@ class Recorder:
                         value.needs_grad, value.history, value.leaf = True, None, len(trace.leaves)
                 step = self._add(at, key, (value,), None, assumptions.guards[before:])
             value = step.values[0]
-            if gradient == "leaf":
-                if self._advance_leaf(at, step, trace, tensor, value, 0, used):
-                    break
-            elif self._advance(at, step, trace, (), (), used):
+            if self._advance(at, step, trace, (), (), used):
+                if gradient == "leaf":
+                    trace.leaves += (tensor,)
                 break
         trace.kept.append(tensor)
         tensor._state = value

@@ -56,12 +56,12 @@ class Storage:
         return [t for t in (m() for m in self.members) if t is not None]
 
     def snapshot(self, place):
-        """A private copy of the bytes that a place covers, laid out alike."""
+        """A place with a private copy of the bytes that a place covers, laid out alike."""
         span = place.span() * place.dtype.itemsize
-        copy = Block(span)
+        block = Block(span)
         start = place.offset * place.dtype.itemsize
-        copy.bytes[:] = self.block.bytes[start:start + span]
-        return copy
+        block.bytes[:] = self.block.bytes[start:start + span]
+        return Place(Storage(block, span, place.dtype), place.shape, place.strides, 0, place.dtype)
 
 
 class Place:

@@ -83,33 +83,58 @@ class Trace:
 
     number      traces are numbered as they begin
     handles     tensors given out, in order
-    leaves      tensors entered, in order, with the Value each `entered` as, its `addresses`, and in `roots` the history it had then
+    leaves      tensors entered, in order (for a storage that others can see, one over a `snapshot` of it stands in)
     integers    run-time integers (extents of leaves, integer arguments); scalars: run-time Python numbers
     storages    number of the first leaf in each storage, by id(storage)
     flats       storages that are written to through one of several tensors: their whole content is a pending value
     views       tensors that are views, by id of their base
     writes      how often each family of values was written to
     kept        what has to live until the flush (snapshots, tensors entered as views)
+    flushed     it is over; freed: what was gone back through, in groups of histories; `freed_mark` tells such sets apart
+    record      what autograd keeps here, or None
+    """
+
+    __slots__ = ("number", "handles", "leaves", "integers", "scalars", "storages", "flats", "views", "writes", "kept", "flushed",
+                 "freed", "freed_mark", "record", "__weakref__")
+    count = 0
+
+    def __init__(self):
+        Trace.count += 1
+        self.number = Trace.count
+        self.handles, self.leaves, self.integers, self.scalars, self.flats, self.kept = [], [], [], [], [], []
+        self.storages, self.views, self.writes = {}, {}, {}
+        self.flushed, self.freed, self.freed_mark, self.record = False, (), 0, None
+
+    def recorded(self):
+        """Its Record, made when it has none."""
+        if self.record is None:
+            self.record = Record()
+        return self.record
+
+    def is_freed(self, history):
+        return any(history in group for group in self.freed)
+
+    def free(self, histories):
+        """Note calls that were gone back through, and are not to be again."""
+        self.freed += (histories,)
+        self.freed_mark = hash((self.freed_mark, len(histories), id(histories)))
+
+
+class Record:
+    """What autograd keeps in a trace.
+
     hooks       functions of the gradient of a value, by Value; nodes: `grad_fn` objects, by History
     externals   what goes backward through a user's `Function`, by History
-    freed       histories that were gone back through, and not to be again; `freed_mark` tells such sets apart
+    roots       after the flush: the history that each leaf had when it was entered, by leaf number
     saved       after the flush: {Value: tensor} that gradient rules read; `unfreed` the histories that will read them
     versions    of the storages that backward will read, when it was recorded: by leaf number, or by Value where it is saved
     """
 
-    __slots__ = ("handles", "leaves", "entered", "roots", "addresses", "storages", "integers", "scalars", "flats", "views", "writes", "kept",
-                 "saved", "versions", "flushed", "hooks", "nodes", "externals", "freed", "freed_mark", "unfreed", "number", "__weakref__")
-    count = 0
-
+    __slots__ = ("hooks", "nodes", "externals", "roots", "saved", "unfreed", "versions")
 
     def __init__(self):
-        self.handles, self.leaves, self.entered, self.roots, self.addresses = [], [], [], [], []
-        self.integers, self.scalars, self.flats, self.kept = [], [], [], []
-        self.storages, self.views, self.writes, self.saved, self.versions = {}, {}, {}, {}, {}
-        self.flushed, self.hooks, self.nodes, self.externals = False, {}, {}, {}
-        Trace.count += 1
-        self.number = Trace.count
-        self.freed, self.freed_mark, self.unfreed = set(), 0, ()
+        self.hooks, self.nodes, self.externals, self.roots = {}, {}, {}, {}
+        self.saved, self.unfreed, self.versions = {}, (), {}
 
 
 def classify(n):

@@ -1,0 +1,242 @@
+"""Copies: in another dtype, in another memory layout, into other memory; and what a tensor is cut off from its history by.
+
+    x.to(torch.float64)      cast_to        x itself where there is nothing to do
+    x.contiguous()           clone          x itself where it is
+    x.copy_(y)               copied, then written into x's memory
+
+Start with `to`.
+"""
+from ..ir import dtypes
+from ..tensors.device import CPU, channels_last, channels_last_3d, contiguous_format, device as device_class, dimension_order, preserve_format, usable
+from ..runtime.recorder import here
+from ..runtime.storage import strides_in_order
+from ..tensors.tensor import Tensor
+from .building import apply, cast, expand_to, strides_like
+from .definition import attach, check_writable, exported, operator, replace
+from .shaping import view_of
+
+
+@operator(out=False, namespace=False, methods=False)
+def clone_as(input: Tensor, memory_format: object) -> Tensor:
+    """A copy in memory of its own, in a memory format; gradients pass."""
+    out = apply(lambda n: n, (input,))
+    if memory_format is preserve_format:
+        return strides_like(out, input)
+    out._state.strides = strides_in_order(input.shape, dimension_order(memory_format, input.ndim))
+    return out
+
+
+@exported(method=True)
+def clone(input, *, memory_format=preserve_format):
+    """A copy in memory of its own, laid out alike; gradients pass."""
+    return clone_as.operator.call(input, preserve_format if memory_format is None else memory_format)
+
+
+def contiguous(self, memory_format=contiguous_format):
+    """The tensor itself where it lies in that order without gaps, else such a copy."""
+    return self if self.is_contiguous(memory_format) else clone_as.operator.call(self, memory_format)
+
+
+attach("contiguous", contiguous)
+
+
+@operator(methods=False, namespace=False, out=False)
+def cast_to(input: Tensor, dtype: dtypes.DType) -> Tensor:
+    """A copy in another dtype, laid out alike."""
+    return strides_like(apply(lambda n: n, (cast(input, dtype),)), input)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# to
+
+def to(self, *args, dtype=None, device=None, other=None, non_blocking=False, copy=False, memory_format=preserve_format):
+    """The tensor in another dtype (or on another device, or as another tensor is): itself where nothing is to be done.
+
+    to(dtype), to(device, dtype), to(other), each with copy= and memory_format=
+    """
+    for position, a in enumerate(args):
+        if isinstance(a, dtypes.DType):
+            dtype = a
+        elif isinstance(a, Tensor):
+            other = a
+        elif isinstance(a, (device_class, str)) or (isinstance(a, int) and not isinstance(a, bool) and position == 0):
+            device = a
+        elif isinstance(a, bool) and position == len(args) - 1 and position >= 2 and isinstance(args[-2], bool):
+            copy = a
+        elif isinstance(a, bool):
+            non_blocking = a
+        elif a is not None:
+            raise TypeError(f"to() received an invalid combination of arguments: got {type(a).__name__} at position {position}")
+    if other is not None:
+        dtype = other.dtype
+    if dtype is not None and not isinstance(dtype, dtypes.DType):
+        raise TypeError(f"to(): argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
+    usable(device)
+    memory_format = preserve_format if memory_format is None else memory_format
+    if dtype is None or dtype is self.dtype:
+        if memory_format is not preserve_format and not self.is_contiguous(memory_format):
+            return clone_as.operator.call(self, memory_format)
+        return clone_as.operator.call(self, memory_format) if copy else self
+    out = cast_to.operator.call(self, dtype)
+    return out if memory_format is preserve_format or out.is_contiguous(memory_format) else clone_as.operator.call(out, memory_format)
+
+
+attach("to", to)
+
+
+def _as_dtype(name, dtype):
+    def method(self, memory_format=preserve_format):
+        return to(self, dtype, memory_format=memory_format)
+    method.__name__, method.__doc__ = name, f"The tensor as {dtype}."
+    attach(name, method)
+
+
+for _name, _dtype in {"float": dtypes.float32, "double": dtypes.float64, "half": dtypes.float16, "bfloat16": dtypes.bfloat16, "byte": dtypes.uint8,
+                      "char": dtypes.int8, "short": dtypes.int16, "int": dtypes.int32, "long": dtypes.int64, "bool": dtypes.bool_,
+                      "cfloat": dtypes.complex64, "cdouble": dtypes.complex128}.items():
+    _as_dtype(_name, _dtype)
+
+_TYPE_NAMES = {"Float": dtypes.float32, "Double": dtypes.float64, "Half": dtypes.float16, "BFloat16": dtypes.bfloat16, "Byte": dtypes.uint8,
+               "Char": dtypes.int8, "Short": dtypes.int16, "Int": dtypes.int32, "Long": dtypes.int64, "Bool": dtypes.bool_,
+               "ComplexFloat": dtypes.complex64, "ComplexDouble": dtypes.complex128}
+
+
+def type_(self, dtype=None, non_blocking=False):
+    """Without an argument the name of the tensor's type, "torch.FloatTensor"; else the tensor in that dtype."""
+    if dtype is None:
+        return "torch." + next(name for name, d in _TYPE_NAMES.items() if d is self.dtype) + "Tensor"
+    if isinstance(dtype, str):
+        name = dtype.removeprefix("torch.").removesuffix("Tensor")
+        if name not in _TYPE_NAMES:
+            raise ValueError(f"invalid type: '{dtype}'")
+        dtype = _TYPE_NAMES[name]
+    return to(self, {float: dtypes.float64, int: dtypes.int64, bool: dtypes.bool_}.get(dtype, dtype))
+
+
+attach("type", type_)
+
+
+@exported
+def type_as(self, other):
+    """The tensor in the dtype of another."""
+    return to(self, other.dtype)
+
+
+attach("type_as", type_as)
+
+
+def cpu(self, memory_format=preserve_format):
+    """On the CPU, where it is already."""
+    return to(self, memory_format=memory_format)
+
+
+def cuda(self, device=None, non_blocking=False, memory_format=preserve_format):
+    """On a GPU."""
+    return to(self, "cuda" if device is None else device)
+
+
+attach("cpu", cpu)
+attach("cuda", cuda)
+attach("device", property(lambda self: CPU, doc="Where it lies."))
+attach("get_device", lambda self: -1)
+for _kind in ("cuda", "mps", "meta", "sparse", "quantized", "xpu", "nested", "mkldnn"):
+    attach("is_" + _kind, property(lambda self: False))
+attach("is_cpu", property(lambda self: True))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Into other memory
+
+@operator(methods=False, namespace=False, out=False)
+def copied(input: Tensor, src: Tensor) -> Tensor:
+    """`src` in the shape and dtype of `input`."""
+    missing = len(input.shape) - len(src.shape)
+    fits = missing >= 0 and all(m is n or (isinstance(m, int) and m == 1) or m == n for m, n in zip(src.shape, input.shape[max(missing, 0):]))
+    if not fits:
+        raise RuntimeError(f"copy_: a tensor of shape {tuple(map(int, src.shape))} does not broadcast to {tuple(map(int, input.shape))}, the shape of "
+                           "the tensor that it is written into")
+    return apply(lambda n: n, (expand_to(cast(src, input.dtype), input.shape),))
+
+
+def copy_(self, src, non_blocking=False):
+    """Write the elements of `src` into this tensor, with broadcasting and conversion."""
+    if not isinstance(src, Tensor):
+        raise TypeError(f"copy_(): argument 'src' must be Tensor, not {type(src).__name__}")
+    check_writable(self)
+    if src is self:
+        return self
+    return replace(self, copied.operator.call(self, src), "copy_")
+
+
+attach("copy_", copy_)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Without its history
+
+@operator(view=True, methods=False, namespace=False)
+def detached(input: Tensor) -> Tensor:
+    """The same memory, cut off from the graph."""
+    out = view_of(input, lambda n: n, strides=input.stride())
+    out._state.needs_grad, out._state.history = False, None
+    return out
+
+
+@exported(method=True)
+def detach(self):
+    """The same memory, cut off from the graph."""
+    return detached.operator.call(self)
+
+
+@exported(method=True)
+def detach_(self):
+    """Cut the tensor itself off from the graph."""
+    if self._base is not None and self.requires_grad:
+        raise RuntimeError("Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, and "
+                           "gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be called on these gradients.")
+    if self.requires_grad:
+        self._stored()
+        self._tape.requires_grad, self._tape.history = False, None
+    return self
+
+
+def _get_data(self):
+    return detached.operator.call(self)
+
+
+def _set_data(self, new):
+    """Put the tensor over the memory of another one; its history and its gradient stay."""
+    if not isinstance(new, Tensor):
+        raise TypeError(f"Variable data has to be a tensor, but got {type(new).__name__}")
+    place = new._stored()
+    if self._state is not None or self._place is not None:
+        if self.dtype is not new.dtype and self._tape is not None and self._tape.requires_grad and new.dtype.kind not in "fc":
+            raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
+        if self._state is not None:
+            self._stored()
+    self._place, self._state, self._base = place, None, None
+    place.storage.join(new)
+    place.storage.join(self)
+
+
+attach("data", property(_get_data, _set_data, doc="The same memory without history; setting it moves the tensor to other memory."))
+
+
+@operator(view=True, methods=False, namespace=False)
+def alias(input: Tensor) -> Tensor:
+    """The same memory under the same shape."""
+    return view_of(input, lambda n: n, strides=input.stride())
+
+
+def as_subclass(self, cls):
+    """The same memory as an instance of a subclass of Tensor."""
+    made = alias.operator.call(self)
+    out = cls.__new__(cls) if cls.__new__ is Tensor.__new__ else Tensor.__new__(cls)
+    made._stored()
+    for slot in ("_state", "_base", "_place", "_tape"):
+        setattr(out, slot, getattr(made, slot))
+    out._place.storage.join(out)
+    return out
+
+
+attach("as_subclass", as_subclass)

@@ -1,0 +1,236 @@
+"""The same memory read as another dtype: `view(dtype)`, the parts of complex numbers, pairs of reals as complex ones.
+
+    x.view(torch.int32)      bits as they are
+    z.real, z.imag           every other real number of z's memory
+    view_as_real(z)          a last dimension of 2
+
+Such a view lies in the storage under another dtype, so the storage is pinned while the view lives: what is written runs at once, as for
+memory that NumPy shares.  Where a gradient has to pass it is a copy instead.  Start with `over_memory`.
+"""
+from ..ir import dtypes, graph
+from ..runtime.recorder import here
+from ..runtime.storage import Place
+from ..tensors.tensor import Tensor, plain
+from .building import apply, cast, constant, elementwise, expand_to
+from .definition import attach, exported, operator
+from .shaping import integers, view
+
+
+class _Pin:
+    """Keeps a storage pinned for as long as it lives."""
+
+    def __init__(self, storage):
+        self.storage = storage
+        storage.exports += 1
+
+    def __del__(self):
+        self.storage.exports -= 1
+
+
+def over_memory(input, dtype, shape, strides, offset):
+    """A tensor over the input's memory; strides and offset count elements of `dtype`."""
+    place = input._stored()
+    made = plain(Place(place.storage, tuple(shape), tuple(strides), offset, dtype))
+    made._pin = _Pin(place.storage)
+    place.storage.join(input)
+    place.storage.join(made)
+    return made
+
+
+def view_dtype(self, dtype):
+    """The same bytes as another dtype; the last dimension grows or shrinks by the ratio of the sizes."""
+    if dtype is self.dtype:
+        return self.view(self.shape)
+    if self.requires_grad and here.recorder.grad:
+        raise RuntimeError("view(dtype): a tensor that requires grad cannot be viewed as another dtype; detach() it first")
+    shape, strides, offset = list(self.shape), list(self.stride()), self.storage_offset()
+    old, new = self.dtype.itemsize, dtype.itemsize
+    if old != new:
+        if not shape:
+            raise RuntimeError(f"self.dim() cannot be 0 to view {self.dtype} as {dtype} (different element sizes)")
+        if strides[-1] != 1 and shape[-1] > 1:
+            raise RuntimeError(f"self.stride(-1) must be 1 to view {self.dtype} as {dtype} (different element sizes), but got {strides[-1]}")
+    if old > new:
+        ratio = old // new
+        shape[-1] *= ratio
+        strides, offset = [s * ratio for s in strides[:-1]] + [1], offset * ratio
+    elif old < new:
+        ratio = new // old
+        for label, n in (("size(-1)", shape[-1]), ("storage_offset()", offset), *((f"stride({i})", s) for i, s in enumerate(strides[:-1]))):
+            if n % ratio:
+                raise RuntimeError(f"self.{label} must be divisible by {ratio} to view {self.dtype} as {dtype} (different element sizes), but got {n}")
+        shape[-1] //= ratio
+        strides, offset = [s // ratio for s in strides[:-1]] + [1], offset // ratio
+    return over_memory(self, dtype, shape, strides, offset)
+
+
+def _view(self, *size, **named):
+    """The same memory under another shape, or, given a dtype, read as another dtype."""
+    if named:
+        size = (named["dtype"] if "dtype" in named else named["size"],)
+    if len(size) == 1 and isinstance(size[0], dtypes.DType):
+        return view_dtype(self, size[0])
+    return view.operator.call(self, integers(size, "view"))
+
+
+attach("view", _view)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Complex numbers
+
+def imaginary(z):
+    """The imaginary part; inside a body."""
+    return cast(elementwise("mul", z, expand_to(constant(-1j, z.dtype), z.shape)), z.dtype.to_real())
+
+
+@operator(namespace=False, methods=False)
+def real_part(input: Tensor) -> Tensor:
+    return cast(input, input.dtype.to_real())
+
+
+@operator(namespace=False, methods=False)
+def imaginary_part(input: Tensor) -> Tensor:
+    return imaginary(input)
+
+
+@imaginary_part.gradient
+def imaginary_part_gradient(grad, result, input):
+    return elementwise("mul", cast(grad, input.dtype), expand_to(constant(1j, input.dtype), input.shape))
+
+
+@operator(methods=False)
+def complex(real: Tensor, imag: Tensor) -> Tensor:
+    """Complex numbers from their parts."""
+    if real.dtype is not imag.dtype:
+        raise RuntimeError(f"Expected object of scalar type {real.dtype.name.capitalize()} but got scalar type {imag.dtype.name.capitalize()} for second argument")
+    if real.dtype not in (dtypes.float16, dtypes.float32, dtypes.float64):
+        raise RuntimeError(f"Expected both inputs to be Half, Float or Double tensors but got {real.dtype.name.capitalize()} and {imag.dtype.name.capitalize()}")
+    from .building import broadcast
+    real, imag = broadcast(real, imag, name="complex")
+    return assembled(real, imag)
+
+
+def assembled(real, imag):
+    """real + i imag; inside a body, on operands of one shape."""
+    dtype = real.dtype.to_complex()
+    turned = elementwise("mul", cast(imag, dtype), expand_to(constant(1j, dtype), imag.shape))
+    return elementwise("add", cast(real, dtype), turned)
+
+
+@operator(methods=False)
+def polar(abs: Tensor, angle: Tensor) -> Tensor:
+    """Complex numbers from their absolute values and angles."""
+    if abs.dtype is not angle.dtype:
+        raise RuntimeError(f"Expected object of scalar type {abs.dtype.name.capitalize()} but got scalar type {angle.dtype.name.capitalize()} for second argument")
+    if abs.dtype not in (dtypes.float32, dtypes.float64):
+        raise RuntimeError(f"Expected both inputs to be Half, Float or Double tensors but got {abs.dtype.name.capitalize()} and {angle.dtype.name.capitalize()}")
+    from .building import broadcast
+    abs, angle = broadcast(abs, angle, name="polar")
+    return assembled(elementwise("mul", abs, elementwise("cos", angle)), elementwise("mul", abs, elementwise("sin", angle)))
+
+
+@operator(namespace=False, methods=False)
+def pairs_of_reals(input: Tensor) -> Tensor:
+    parts = [cast(input, input.dtype.to_real()), imaginary_part(input)]
+    parts = [apply(graph.reshape, (p,), (*input.shape, 1)) for p in parts]
+    return apply(lambda a, b: graph.cat((a, b), len(input.shape)), parts)
+
+
+@operator(namespace=False, methods=False)
+def complex_of_pairs(input: Tensor) -> Tensor:
+    last = input.ndim - 1
+    starts = lambda k: tuple(k if i == last else 0 for i in range(input.ndim))  # noqa: E731
+    parts = [apply(graph.slice, (input,), starts(k), (*input.shape[:-1], 1)) for k in (0, 1)]
+    return assembled(*[apply(graph.reshape, (p,), tuple(input.shape[:-1])) for p in parts])
+
+
+def _differentiated(x):
+    return x.requires_grad and here.recorder.grad
+
+
+@exported
+def real(input):
+    """The real part: a view of complex memory; real tensors are what they are."""
+    if input.dtype.kind != "c":
+        return input
+    if _differentiated(input):
+        return real_part(input)
+    return over_memory(input, input.dtype.to_real(), input.shape, [2 * s for s in input.stride()], 2 * input.storage_offset())
+
+
+@exported
+def imag(input):
+    """The imaginary part: a view of complex memory."""
+    if input.dtype.kind != "c":
+        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
+    if _differentiated(input):
+        return imaginary_part(input)
+    return over_memory(input, input.dtype.to_real(), input.shape, [2 * s for s in input.stride()], 2 * input.storage_offset() + 1)
+
+
+@exported
+def view_as_real(input):
+    """A complex tensor as a real one with a last dimension of 2: real part, imaginary part."""
+    if input.dtype.kind != "c":
+        raise RuntimeError("view_as_real is only supported for complex tensors")
+    if _differentiated(input):
+        return pairs_of_reals(input)
+    return over_memory(input, input.dtype.to_real(), (*input.shape, 2), [*(2 * s for s in input.stride()), 1], 2 * input.storage_offset())
+
+
+@exported
+def view_as_complex(input):
+    """A real tensor whose last dimension is 2 as a complex one."""
+    if input.dtype not in (dtypes.float16, dtypes.float32, dtypes.float64):
+        raise RuntimeError(f"view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: {input.dtype.name}")
+    if not input.ndim:
+        raise RuntimeError("Input tensor must have one or more dimensions")
+    if input.shape[-1] != 2:
+        raise RuntimeError(f"Tensor must have a last dimension of size 2, but it has shape {tuple(input.shape)}")
+    if input.stride(-1) != 1:
+        raise RuntimeError("Tensor must have a last dimension with stride 1")
+    if any(s % 2 for s in input.stride()[:-1]):
+        raise RuntimeError("Tensor must have a stride divisible by 2 for all but last dimension")
+    if input.storage_offset() % 2:
+        raise RuntimeError("Tensor must have a storage_offset divisible by 2")
+    if _differentiated(input):
+        return complex_of_pairs(input)
+    return over_memory(input, input.dtype.to_complex(), input.shape[:-1], [s // 2 for s in input.stride()[:-1]], input.storage_offset() // 2)
+
+
+def _set_part(function):
+    def write(self, value):
+        function(self).copy_(value if isinstance(value, Tensor) else _as_tensor(value, self))
+    return write
+
+
+def _as_tensor(value, like):
+    from ..tensors.creation import tensor
+    return tensor(value, dtype=like.dtype.to_real())
+
+
+attach("real", property(lambda self: real(self), _set_part(real), doc="The real part."))
+attach("imag", property(lambda self: imag(self), _set_part(imag), doc="The imaginary part."))
+
+
+@exported(method=True)
+def resolve_conj(input):
+    """The tensor itself: conjugates are never left pending here."""
+    return input
+
+
+@exported(method=True)
+def resolve_neg(input):
+    """The tensor itself: negations are never left pending here."""
+    return input
+
+
+@exported(method=True)
+def is_conj(input):
+    return False
+
+
+@exported(method=True)
+def is_neg(input):
+    return False

@@ -1,0 +1,130 @@
+"""Views whose dimensions step over several of the input's at once: diagonals, sliding windows, `as_strided`.
+
+    diagonal   one step goes a row down and a column right       strides[row] + strides[column]
+    unfold     one dimension is walked twice: windows, and the places of a window
+
+Start with `strided`.
+"""
+from ..ir import graph
+from ..ir.extents import product
+from ..tensors.tensor import Tensor, plain
+from ..runtime.storage import Place, dense_order
+from .building import apply, wrap_dim
+from .definition import Extent, Extents, exported, operator, attach
+from .shaping import integers, part, view_of
+
+
+def strided(x, shape, steps, offset=0):
+    """A view in which each dimension of `shape` steps over the dimensions of `x`: `steps[i]` is how many places of each of them.  A body
+    says the steps once; they serve for x's elements in row-major order and for its memory."""
+    rows = graph.row_major(x.shape)
+    start = [0] * x.ndim if offset == 0 else list(offset)
+
+    def through(strides):
+        return tuple(sum((k * s for k, s in zip(step, strides) if not (isinstance(k, int) and k == 0)), 0) for step in steps)
+
+    def place(strides):
+        return sum((k * s for k, s in zip(start, strides)), 0)
+
+    flat = apply(graph.reshape, (x,), (product(x.shape),))
+    out = apply(graph.as_strided, (flat,), tuple(shape), through(rows), place(rows), strides=through(x.stride()))
+    first = x._state
+    out._state.root = first if first.owner is not None or first.root is None else first.root
+    out._state.offset = first.offset + place(x.stride())
+    return out
+
+
+@operator(view=True)
+def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """The diagonal of two dimensions, as the last dimension of the result."""
+    if input.ndim < 2:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-max(input.ndim, 1)}, {max(input.ndim, 1) - 1}], but got {dim2})")
+    a, b = wrap_dim(dim1, input.ndim, "diagonal"), wrap_dim(dim2, input.ndim, "diagonal")
+    if a == b:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    rows, columns = input.shape[a], input.shape[b]
+    rows, columns = (rows + min(offset, 0), columns - max(offset, 0))
+    length = rows if rows <= columns else columns
+    if length < 0:
+        length = 0
+    rest = [i for i in range(input.ndim) if i not in (a, b)]
+    steps = [[int(i == d) for i in range(input.ndim)] for d in rest] + [[int(i in (a, b)) for i in range(input.ndim)]]
+    start = [0] * input.ndim
+    if not length == 0:
+        start[a], start[b] = max(-offset, 0), max(offset, 0)
+    return strided(input, [input.shape[d] for d in rest] + [length], steps, start)
+
+
+@operator(view=True, namespace=False)
+def unfold(input: Tensor, dimension: int, size: Extent, step: Extent) -> Tensor:
+    """Windows of `size` places along a dimension, each `step` behind the one before; a new last dimension holds a window."""
+    d = wrap_dim(dimension, input.ndim, "unfold")
+    n = input.shape[d] if input.ndim else 1
+    if size < 0:
+        raise RuntimeError(f"size is {int(size)} but must be >= 0")
+    if size > n:
+        raise RuntimeError(f"maximum size for tensor at dimension {d} is {int(n)} but size is {int(size)}")
+    if step <= 0:
+        raise RuntimeError(f"step is {int(step)} but must be > 0")
+    if not input.ndim:
+        one = view_of(input, graph.reshape, (1,), strides=(1,))
+        return part(one, 0, 0, size)
+    count = (n - size) // step + 1
+    shape = [count if i == d else m for i, m in enumerate(input.shape)] + [size]
+    steps = [[(step if i == d else 1) if i == j else 0 for i in range(input.ndim)] for j in range(input.ndim)]
+    return strided(input, shape, steps + [[int(i == d) for i in range(input.ndim)]])
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# as_strided
+
+@operator(view=True, methods=False, namespace=False)
+def strided_from(input: Tensor, order: tuple, size: Extents, stride: Extents, offset: Extent) -> Tensor:
+    """Any strides over the memory of a dense tensor, whose dimensions lie in `order`; `offset` counts from its first element."""
+    flat = apply(graph.reshape, (apply(graph.permute, (input,), order),), (product(input.shape),))
+    out = apply(graph.as_strided, (flat,), tuple(size), tuple(stride), offset, strides=tuple(stride))
+    first = input._state
+    out._state.root = first if first.owner is not None or first.root is None else first.root
+    out._state.offset = first.offset + offset
+    return out
+
+
+@exported(method=True)
+def as_strided(input, size, stride, storage_offset=None):
+    """A view of the input's whole storage, with any shape, strides and offset."""
+    size, stride = integers((size,), "as_strided"), integers((stride,), "as_strided", "stride")
+    if len(size) != len(stride):
+        raise RuntimeError("mismatch in length of strides and shape")
+    if any(s < 0 for s in stride):
+        raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}")
+    if any(n < 0 for n in size):
+        raise RuntimeError(f"as_strided: sizes must not be negative, but they are {list(size)}")
+    offset = input.storage_offset() if storage_offset is None else storage_offset
+    span = 0 if 0 in size else 1 + sum((n - 1) * s for n, s in zip(size, stride))
+    root = input if input._base is None or dense_order(input.shape, input.stride()) is not None else input._base
+    order = dense_order(root.shape, root.stride())
+    first = offset - root.storage_offset()
+    if order is not None and 0 <= first and first + span <= root.numel():
+        return strided_from.operator.call(root, order, size, stride, first)
+    return _over_storage(input, size, stride, offset, span)
+
+
+def _over_storage(input, size, stride, offset, span):
+    """Memory beyond what the tensor (or its base) covers: no gradient can pass."""
+    place = input._stored()
+    if (offset + span) * place.dtype.itemsize > place.storage.size:
+        raise RuntimeError(f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize {place.dtype.itemsize} "
+                           f"requiring a storage size of {(offset + span) * place.dtype.itemsize} are out of bounds for storage of size {place.storage.size}")
+    view = plain(Place(place.storage, size, stride, offset, place.dtype))
+    view._base = input if input._base is None else input._base
+    for t in (view._base, view):
+        place.storage.join(t)
+    return view
+
+
+@exported(method=True)
+def as_strided_(input, size, stride, storage_offset=None):
+    """As `as_strided`, in place: the tensor itself has the new shape."""
+    view = as_strided(input, size, stride, storage_offset)
+    input._place, input._state = view._stored(), None
+    return input
