@@ -153,12 +153,12 @@ def scale(w, i, j, k):
     return w.at(i) * (0.5 + j % 3)
 
 
-@action()
+@action("tanh")
 def tanh(w, i, j, k):
     return w.at(i).tanh()
 
 
-@action()
+@action("relu")
 def relu(w, i, j, k):
     return w.at(i).relu()
 
@@ -179,7 +179,7 @@ def matmul(w, i, j, k):
     return w.at(i) @ w.at(j)
 
 
-@action()
+@action("clone")
 def clone(w, i, j, k):
     return w.at(i).clone()
 
@@ -202,13 +202,13 @@ def running(w, i, j, k):
 
 # Views
 
-@action()
+@action("transpose")
 def transpose(w, i, j, k):
     x = w.at(i)
     return x.transpose(j, k) if j < x.ndim and k < x.ndim else x.t()
 
 
-@action()
+@action("unsqueeze")
 def unsqueeze(w, i, j, k):
     x = w.at(i)
     return x.unsqueeze(j % (x.ndim + 1)) if x.ndim < 4 else None
@@ -270,7 +270,7 @@ def overlapping(w, i, j, k):
     return x.as_strided((2, 2), (1, 1), x.storage_offset()) if x.is_contiguous() and x.numel() >= 3 else None
 
 
-@action()
+@action("detach")
 def detach(w, i, j, k):
     return w.at(i).detach()
 
@@ -297,12 +297,12 @@ def shift_(w, i, j, k):
     w.at(i).add_(0.25 * (1 + j % 4))
 
 
-@action()
+@action("tanh_")
 def tanh_(w, i, j, k):
     w.at(i).tanh_()
 
 
-@action()
+@action("relu_")
 def relu_(w, i, j, k):
     w.at(i).relu_()
 

@@ -15,7 +15,8 @@ import heapq
 import weakref
 
 from ..ir import graph
-from ..ir.extents import Extent
+from ..ir.extents import Assumptions, Extent
+from ..operators.building import constant, expand_to
 from ..operators.definition import Operator
 from ..operators.factories import ones_like, zeros
 from ..operators.rules import RULES
@@ -50,22 +51,34 @@ class RuleCall:
     def infer(self, operands, scalars, extents, recipe):
         recorder = here.recorder
         t, n, x = ([*map(recorder.handle_of, operands)], [*map(recorder.handle_of, scalars)], extents)
-        grads, results, arguments = (_decode(part, t, n, x) for part in recipe)
-        if isinstance(self.callee, Operator):
-            first = grads if len(results) > 1 else grads[0]
-            made = self.callee.gradient(first, results if len(results) > 1 else results[0], *arguments)
-        else:
-            inputs, attributes = arguments
-            made = RULES[self.callee](grads[0], results[0], *inputs, attributes=attributes)
-        made = made if isinstance(made, tuple) else (made,)
+        made = run_rule(self.callee, *(_decode(part, t, n, x) for part in recipe))
         there = [g is not None for g in made]
-        values = [Operator._own(g._state, ()) if g._state.owner is not None else g._state for g in made if g is not None]
-        values = [v if v.root is None else Operator._own(v, ()) for v in values]
+        values = own_values([g for g in made if g is not None])
 
         def structure(handles):
             handle = iter(handles)
             return [next(handle) if one else None for one in there]
         return values, structure
+
+
+def run_rule(callee, grads, results, arguments):
+    """The gradients that a rule makes, one an operand.  `arguments`: an operator's own; (inputs, attributes) of a primitive."""
+    if isinstance(callee, Operator):
+        single = len(results) == 1
+        made = callee.gradient(grads[0] if single else grads, results[0] if single else results, *arguments)
+    else:
+        inputs, attributes = arguments
+        made = RULES[callee](grads[0], results[0], *inputs, attributes=attributes)
+    return made if isinstance(made, tuple) else (made,)
+
+
+def own_values(tensors):
+    """The Values of tensors made in a body, as results of a recorded call: none is an operand's own, none a view."""
+    values = []
+    for t in tensors:
+        v = t._state
+        values.append(Operator._own(v, ()) if v.owner is not None or v.root is not None or v in values else v)
+    return values
 
 
 def _encode(tree, trace, tensors, numbers, integers):
@@ -100,8 +113,8 @@ def value_tensor(trace, value):
         return here.recorder.handle_of(value)
     if value in trace.record.saved:
         return trace.record.saved[value]
-    if value.node.primitive == "leaf" and trace.leaves[value.leaf] is not None:
-        t = trace.leaves[value.leaf]
+    if value.node.primitive == "leaf" and trace.leaves[value.node.attributes[0]] is not None:
+        t = trace.leaves[value.node.attributes[0]]
         if t._place is not None:
             return plain(t._place)
     shape, strides, _ = value.layout(trace.integers)
@@ -111,11 +124,12 @@ def value_tensor(trace, value):
 
 def check_unmodified(trace, history):
     """Refuse to go back through a call when what its rule reads was overwritten in place."""
-    for value in reads(history):
+    for value in reads(trace, history):
         if not trace.flushed:
             now, then = trace.writes.get(value.family, 0), value.writes
-        elif value.node.primitive == "leaf" and value.leaf in trace.record.versions:
-            now, then = trace.leaves[value.leaf]._version, trace.record.versions[value.leaf]
+        elif value.node.primitive == "leaf" and value.node.attributes[0] in trace.record.versions:
+            number = value.node.attributes[0]
+            now, then = trace.leaves[number]._version, trace.record.versions[number]
         elif value in trace.record.versions:
             now, then = trace.record.saved[value]._place.storage.version, trace.record.versions[value]
         else:
@@ -227,7 +241,7 @@ def _back_through(trace, history, by_value):
         for hook in list(node.prehooks.values()):
             replaced = hook(tuple(grads))
             grads = grads if replaced is None else list(replaced if isinstance(replaced, tuple) else (replaced,))
-    if trace.is_freed(history) and (history.callee is EXTERNAL or reads(history)):
+    if trace.is_freed(history) and (history.callee is EXTERNAL or reads(trace, history)):
         raise RuntimeError(FREED)
     if history.callee is EXTERNAL:
         external = trace.record.externals[history]
@@ -264,12 +278,186 @@ def _free(visited):
     for trace, history in visited:
         groups.setdefault(trace, []).append(history)
     for trace, histories in groups.items():
-        trace.free(frozenset(histories))
-        if trace.flushed:
-            record = trace.record
-            record.unfreed = tuple(h for h in record.unfreed if not trace.is_freed(h))
-            still = {v for h in record.unfreed for v in reads(h)}
-            record.saved = {v: t for v, t in record.saved.items() if v in still}
+        _free_in(trace, frozenset(histories))
+
+
+def _free_in(trace, histories):
+    trace.free(histories)
+    if trace.flushed:
+        record = trace.record
+        record.unfreed = tuple(h for h in record.unfreed if h not in histories)
+        still = {v for h in record.unfreed for v in h.reads} if record.unfreed else ()
+        record.saved = {v: t for v, t in record.saved.items() if v in still} if still else {}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# A whole backward as one recorded call
+
+class _NotOne(Exception):
+    """This backward cannot be one call."""
+
+
+class WholeBackward:
+    """Callee: backward from a scalar to the leaves of its trace, all rules in one body.
+
+    The walk is the same; it is taken once, inside the recorder's inference, and looked up from then on.  Not for graphs that go on in
+    other traces, nor where hooks or users' Functions stand in the way.
+    """
+
+    is_fast = False
+    refused = weakref.WeakSet()  # values whose backward cannot be one call
+
+    @classmethod
+    def applies(cls, loss):
+        """The trace in which the whole of `loss`'s graph may lie, or None."""
+        value = loss._state
+        if value is not None:
+            trace = value.owner.trace
+            if value.owner is not here.recorder:
+                return None
+        elif loss._tape is not None and loss._tape.history is not None:
+            trace, value = loss._tape.history
+        else:
+            return None
+        record = trace.record
+        if value in cls.refused or value.history is None or record is not None and (record.hooks or record.nodes or record.externals):
+            return None
+        if trace.flushed and trace.freed:
+            return None
+        return trace
+
+    def run(self, loss, trace):
+        """[(leaf, gradient), ...], or None where it turns out that it cannot be one call."""
+        recorder = here.recorder
+        try:
+            if not trace.flushed:
+                made = recorder.record(self, (loss,), trace.freed_mark, arguments=(trace, loss._state))
+            else:
+                value, record = loss._tape.history[1], trace.record
+                check_all_unmodified(trace)
+                kept = list(record.saved)
+                leaves = list(record.versions_of_leaves())
+                tensors = [record.saved[v] for v in kept] + [plain(trace.leaves[v.leaf]._place) for v in leaves]
+                made = recorder.record(self, tensors, value, trace.scalars, trace.integers, arguments=(trace, value, kept + leaves))
+        except _NotOne:
+            self.refused.add(loss._state if loss._state is not None else loss._tape.history[1])
+            return None
+        numbers, histories, gradients = made
+        return [(trace.leaves[n], g) for n, g in zip(numbers, gradients)], histories
+
+    def infer(self, operands, scalars, extents, arguments):
+        trace, value, *kept = arguments
+        again = _SameTrace() if not trace.flushed else _LaterTrace(dict(zip(kept[0], operands)), scalars, extents)
+        at_leaf, histories = walk_inside(trace, value, again)
+        numbers = [n for n, _ in at_leaf]
+        values = own_values([g for _, g in at_leaf])
+        return values, lambda handles: (numbers, histories, handles)
+
+
+WHOLE_BACKWARD = WholeBackward()
+
+
+class _SameTrace:
+    """How a body finds the values of the trace it is recorded in: they are at hand."""
+
+    @staticmethod
+    def value(v):
+        return here.recorder.handle_of(v)
+
+    def tree(self, tree):
+        if isinstance(tree, Value):
+            return self.value(tree)
+        return tuple(map(self.tree, tree)) if isinstance(tree, (tuple, list)) else tree
+
+
+class _LaterTrace:
+    """How a body finds the values of an earlier trace: as operands where they were kept, else as shapes; its run-time integers
+    and scalars are handed in again."""
+
+    def __init__(self, kept, scalars, extents):
+        self.kept, self.scalars, self.extents = kept, scalars, extents
+
+    def value(self, v):
+        recorder = here.recorder
+        if v in self.kept:
+            return recorder.handle_of(self.kept[v])
+        if v.node.primitive == "scalar" and v.weak:
+            return recorder.handle_of(self.scalars[v.node.attributes[0]])
+        shape = self.tree(tuple(v.node.shape))
+        made = Value(graph.leaf(-1, shape, v.node.dtype), graph.row_major(shape), weak=v.weak)
+        self.kept[v] = made
+        return recorder.handle_of(made)
+
+    def tree(self, tree):
+        if isinstance(tree, Extent):
+            return tree.substitute({atom: self.extents[atom[1]] for atom in tree.symbols()})
+        if isinstance(tree, Tensor):
+            return self.value(tree._state)
+        if isinstance(tree, Value):
+            return self.value(tree)
+        if isinstance(tree, (tuple, list)):
+            return tuple(map(self.tree, tree))
+        return tree
+
+
+def walk_inside(trace, start, again):
+    """The walk of `differentiate`, inside a body: ([(leaf number, gradient), ...], the histories gone through)."""
+    recorder = here.recorder
+    arriving, at_leaf, queue, visited = {}, {}, [], []
+
+    def send(value, grad):
+        if grad is None or not value.needs_grad:
+            return
+        history = value.history
+        if history is None:
+            tape = trace.leaves[value.leaf]._tape
+            if (trace.record.roots.get(value.leaf) if trace.flushed else tape.history) is not None:
+                raise _NotOne
+            at_leaf[value.leaf] = grad if value.leaf not in at_leaf else at_leaf[value.leaf] + grad
+            return
+        entry = arriving.get(history)
+        if entry is None:
+            entry = arriving[history] = {}
+            heapq.heappush(queue, (-max(r.number for r in history.results), id(history), history))
+        entry[value] = grad if value not in entry else entry[value] + grad
+
+    enabled, recorder.grad = recorder.grad, False
+    try:
+        one = again.value(start)
+        send(start, expand_to(constant(1, one.dtype), one.shape))
+        while queue:
+            history = heapq.heappop(queue)[2]
+            by_value = arriving.pop(history)
+            if history.callee is EXTERNAL:
+                raise _NotOne
+            if trace.is_freed(history) and reads(trace, history):
+                raise RuntimeError(FREED)
+            if not trace.flushed:
+                check_unmodified(trace, history)
+            visited.append(history)
+            grads = []
+            for v in history.results:
+                grad = by_value.get(v)
+                if grad is None:
+                    like = again.value(v)
+                    grad = expand_to(constant(0, like.dtype), like.shape)
+                grads.append(grad)
+            results = [again.value(v) for v in history.results]
+            if isinstance(history.callee, Operator):
+                arguments = again.tree(history.arguments)
+            else:
+                arguments = tuple(map(again.value, history.operands)), again.tree(history.results[0].node.attributes)
+            for operand, grad in zip(history.operands, run_rule(history.callee, grads, results, arguments)):
+                send(operand, grad)
+    finally:
+        recorder.grad = enabled
+    return list(at_leaf.items()), frozenset(visited)
+
+
+def check_all_unmodified(trace):
+    """`check_unmodified` for everything that backward from a flushed trace may read."""
+    for history in trace.record.unfreed:
+        check_unmodified(trace, history)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -278,6 +466,15 @@ def _free(visited):
 def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, inputs=None):
     """Add the gradients of `tensors` to the `.grad` of the leaves they depend on
     (https://docs.pytorch.org/docs/stable/generated/torch.autograd.backward.html)."""
+    if isinstance(tensors, Tensor) and grad_tensors is None and not create_graph and inputs is None and not tensors.ndim:
+        trace = WHOLE_BACKWARD.applies(tensors)
+        made = WHOLE_BACKWARD.run(tensors, trace) if trace is not None else None
+        if made is not None:
+            if not retain_graph:
+                _free_in(trace, made[1])
+            for leaf, gradient in made[0]:
+                accumulate(leaf, gradient, False)
+            return
     tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     grads = [grad_tensors] if isinstance(grad_tensors, Tensor) or grad_tensors is None else list(grad_tensors)
     grads += [None] * (len(tensors) - len(grads))
@@ -375,13 +572,16 @@ def read_by_backward(trace, values):
         if history is None or history in histories or trace.is_freed(history):
             continue
         histories[history] = True
-        for value in reads(history):
+        for value in reads(trace, history):
             needed[value] = True
+        if history.callee is EXTERNAL:
+            sources = trace.record.externals[history].sources
+            waiting += [s[1] for s in sources if isinstance(s, tuple) and s[0] is trace]
         waiting += [o for o in history.operands if o is not None and o.needs_grad]
     return list(needed), tuple(histories)
 
 
-def reads(history):
+def reads(trace, history):
     """Which of a call's operands and results its rule reads: those whose nodes its gradients are made of."""
     if history.reads is None:
         recorder = here.recorder
@@ -412,14 +612,12 @@ def reads(history):
         recorder.inline += 1
         try:
             results = [shadow(v) for v in history.results]
-            if isinstance(callee, Operator):
-                made = callee.gradient(grads if len(grads) > 1 else grads[0], results if len(results) > 1 else results[0], *again(history.arguments))
-            else:
-                made = RULES[callee](grads[0], results[0], *again(history.operands), attributes=history.results[0].node.attributes)
+            arguments = again(history.arguments) if isinstance(callee, Operator) else (again(history.operands), history.results[0].node.attributes)
+            with Assumptions(integers=trace.integers):
+                made = run_rule(callee, grads, results, arguments)
         finally:
             recorder.inline -= 1
             recorder.grad = enabled
-        made = made if isinstance(made, tuple) else (made,)
         used = set(graph.topological([g._state.node for g in made if g is not None]))
         history.reads = tuple(v for v, s in stand_in.items() if s.node in used and v.node.primitive != "scalar")
     return history.reads

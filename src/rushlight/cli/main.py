@@ -36,7 +36,8 @@ def make_parser():
     parser.add_argument("--version", action=ShowVersion, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
-    train = commands.add_parser("train", help="train a network and keep it with its report", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    train = commands.add_parser("train", help="train a network and keep it with its report",
+                                formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     train.add_argument("task", choices=["digits"], help="what to learn: digits, 1,797 handwritten ones that come with the package")
     train.add_argument("--epochs", type=positive(int), default=20, help="how often to go through the data")
     train.add_argument("--lr", type=positive(float), default=4e-3, help="the highest learning rate")

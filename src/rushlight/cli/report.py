@@ -27,7 +27,8 @@ body {{ margin: 0 auto; max-width: 1180px; padding: 48px 28px 72px; background: 
 h1 {{ margin: 0; font-size: 30px; font-weight: 650; letter-spacing: -.015em; }}
 h2 {{ margin: 52px 0 6px; font-size: 19px; font-weight: 650; letter-spacing: -.005em; }}
 p {{ margin: 4px 0 16px; max-width: 44em; color: var(--muted); }}
-.numbers {{ display: flex; flex-wrap: wrap; gap: 14px 48px; margin: 28px 0 0; padding: 20px 0; border: solid var(--rule); border-width: 1px 0; }}
+.numbers {{ display: flex; flex-wrap: wrap; gap: 14px 48px; margin: 28px 0 0; padding: 20px 0;
+  border: solid var(--rule); border-width: 1px 0; }}
 .numbers b {{ display: block; font-size: 26px; font-weight: 600; letter-spacing: -.01em; }}
 .numbers span, figcaption, footer, th {{ color: var(--muted); font-size: 13.5px; font-weight: 400; }}
 .row {{ display: flex; flex-wrap: wrap; gap: 0 56px; align-items: flex-start; }}
@@ -57,14 +58,15 @@ def page(model, history, settings, images, probabilities, classes, loss, stopped
         confusion_matrix(_confusion(classes, predicted), digits.CLASSES),
         '</section><section class="rest"><h2>The worst mistakes</h2>', _mistakes(images, probabilities, classes), "</section></div>",
         "<h2>The network at work</h2>",
-        "<p>One held-out digit on its way through. A fuller neuron is more active; a blue line is a positive weight, an orange one a negative "
-        "weight, and the strongest show most. Of the large layers some neurons are drawn.</p>",
+        "<p>One held-out digit on its way through. A fuller neuron is more active; a blue line is a positive weight, an orange one a "
+        "negative weight, and the strongest show most. Of the large layers some neurons are drawn.</p>",
         f'<div class="wide">{_network(model, images, probabilities, classes)}</div>',
         "<h2>How it was made</h2>", _facts(settings),
-        f"<footer>Written by rushlight train, {datetime.now():%d %B %Y, %H:%M}. Data: Optical Recognition of Handwritten Digits, E. Alpaydin and "
-        "C. Kaynak, 1998, UCI Machine Learning Repository, CC BY 4.0.</footer>",
+        f"<footer>Written by rushlight train, {datetime.now():%d %B %Y, %H:%M}. Data: Optical Recognition of Handwritten Digits, "
+        "E. Alpaydin and C. Kaynak, 1998, UCI Machine Learning Repository, CC BY 4.0.</footer>",
     ]
-    return ('<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+    return ('<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<title>Digits {100 * accuracy:.2f} %</title><style>{STYLE}</style></head><body>" + "\n".join(parts) + "</body></html>\n")
 
 
@@ -122,8 +124,8 @@ def _mistakes(images, probabilities, classes, most=12):
     for i in wrong[:most]:
         drawing = picture(images[i], 14, title=f"a {classes[i]} that was read as {predicted[i]}")
         sure, truth = 100 * probabilities[i, predicted[i]], 100 * probabilities[i, classes[i]]
-        figures.append(f"<figure>{drawing}<figcaption><b>{classes[i]}</b> read as <b>{predicted[i]}</b><br>{sure:.0f} % against {truth:.0f} %"
-                       "</figcaption></figure>")
+        figures.append(f"<figure>{drawing}<figcaption><b>{classes[i]}</b> read as <b>{predicted[i]}</b><br>"
+                       f"{sure:.0f} % against {truth:.0f} %</figcaption></figure>")
     what = f"All {len(wrong)} of them" if len(wrong) <= most else f"{most} of {len(wrong)}"
     return f'<p>{what}, the surest first.</p><div class="mistakes">{"".join(figures)}</div>'
 

@@ -88,23 +88,25 @@ def new_run(out, task):
 def save_model(folder, model, sizes, settings):
     """The weights of `model` as safetensors."""
     arrays = {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in model.state_dict().items()}
-    metadata = {"task": "digits", "sizes": json.dumps(list(sizes)), "settings": json.dumps(settings)}
-    write_whole(folder / MODEL, safetensors.numpy.save(arrays, metadata))
+    about = json.dumps({"task": "digits", "sizes": list(sizes), "settings": settings})  # one entry: several have no fixed order
+    write_whole(folder / MODEL, safetensors.numpy.save(arrays, {"rushlight": about}))
 
 
 def load_model(folder):
     """The trained model of a run folder."""
     folder = Path(folder)
     path = folder / MODEL
+    if not folder.exists():
+        raise CommandError(f"{folder} is no run folder: there is no such folder")
     if not folder.is_dir():
-        raise CommandError(f"{folder} is no run folder: there is no such folder" if not folder.exists() else f"{folder} is no run folder but a file")
+        raise CommandError(f"{folder} is no run folder but a file")
     if not path.is_file():
         raise CommandError(f"{folder} is no run folder: {MODEL} is missing")
     try:
         with safetensors.safe_open(path, framework="np") as file:
-            metadata = file.metadata() or {}
+            about = json.loads((file.metadata() or {})["rushlight"])
             arrays = {name: file.get_tensor(name) for name in file.keys()}
-        model = make_model(json.loads(metadata["sizes"]))
+        model = make_model(about["sizes"])
         model.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
     except (OSError, safetensors.SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise CommandError(f"{path} is damaged or was not written by rushlight train: {_first_line(error)}") from error

@@ -3,10 +3,9 @@
 Replace `rushlight` by `torch` in the import lines (all but that of the data) and it runs there, with the same initial weights,
 the same batches and the same losses.  `train` hands over after every step, so that whoever calls can show, stop or save.
 """
-from rushlight.datasets import digits
-
 import rushlight as torch
 from rushlight import nn, optim
+from rushlight.datasets import digits
 from rushlight.utils.data import DataLoader, TensorDataset, random_split
 
 
@@ -32,7 +31,7 @@ def train(model, data, epochs, lr, batch_size):
     criterion = nn.CrossEntropyLoss()
     optimizer = optim.Adam(model.parameters(), lr=lr)
     scheduler = optim.lr_scheduler.OneCycleLR(optimizer, max_lr=lr, epochs=epochs, steps_per_epoch=len(loader))
-    for epoch in range(epochs):
+    for _ in range(epochs):
         model.train()
         for x, y in loader:
             logits = model(x)

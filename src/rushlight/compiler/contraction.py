@@ -96,10 +96,11 @@ def choose(target, dtype, a, b, batch, m, k, n):
     shape = tile(target, dtype)
     as_it_is = sum_type(dtype) == LLVM_TYPES[dtype.name]
     few_rows, few_columns = _parts(64, shape.rows) * shape.rows, _parts(64, shape.columns) * shape.columns
-    if n == 1 and a_along:
-        return Form("columns" if a_along == "row" else "rows", FEW_ROWS, few_columns if a_along == "row" else SKINNY_COLUMNS, swapped=True)
-    if m == 1 and b_along == "column":
-        return Form("columns", 1, few_columns)
+    if n == 1 and a_along == "column":
+        return Form("rows", FEW_ROWS, SKINNY_COLUMNS, swapped=True)
+    if n == 1 and a_along == "row" or m == 1 and b_along == "column":
+        far = m * n * k >= 1 << 22  # from memory, fewer columns at a time are faster: whole columns are read
+        return Form("columns", 1, shape.lanes if far else few_columns, swapped=n == 1 and a_along == "row")
     if b_along == "row" and m <= FEW_ROWS:
         return Form("rows", FEW_ROWS, SKINNY_COLUMNS)
     if as_it_is and b == "rows" and a != "computed" and n <= 1024 and m <= 256:
@@ -291,22 +292,14 @@ class _Reader:
 
     def __init__(self, p, operand, matrix, row, column):
         self.p, self.operand, self.matrix, self.first_row, self.first_column = p, operand, matrix, row, column
-        if isinstance(operand, Operand):
+        self.in_memory = isinstance(operand, Operand)
+        if self.in_memory:
             self.start = _element(p.f, p, operand.pointer, operand.batch_offset(p.f, matrix), p.f.mul(row, operand.row_stride),
                                   p.f.mul(column, operand.column_stride))
 
     def __call__(self, i, j, lanes):
         """Element (i, j), or that many neighbours from there on."""
         return self.row(i)(j, lanes)
-
-    def prefetcher(self, i):
-        """A function of the column that begins to fetch what lies there in row i, which may be past the end; nothing for what is computed."""
-        f, operand = self.p.f, self.operand
-        if isinstance(operand, Computed):
-            return lambda j: None
-        start = _element(f, self.p, self.start, f.mul(i, operand.row_stride))
-        return lambda j: f.intrinsic("llvm.prefetch.p0", "void", _element(f, self.p, start, f.mul(j, operand.column_stride)),
-                                     *(Value(x, "i32") for x in "021"))
 
     def row(self, i):
         """The elements of row i, as a function of column and lanes; what depends on the row alone is computed here."""
@@ -333,7 +326,7 @@ def _along(operand):
 def _block_of_a(p, matrix, row, rows, first_k, length):
     """Address, stride of a row and stride of k of the block of A: where it lies, or packed."""
     f, a = p.f, p.a
-    if isinstance(a, Operand) and sum_type(p.dtype) == LLVM_TYPES[p.dtype.name] and (a.layout == "rows" or p.form.kind == "direct"):
+    if isinstance(a, Operand) and sum_type(p.dtype) == LLVM_TYPES[p.dtype.name] and (a.layout == "rows" or p.form.kind in ("direct","apart")):
         start = _element(f, p, a.pointer, a.batch_offset(f, matrix), f.mul(row, a.row_stride), f.mul(first_k, a.column_stride))
         return start, a.row_stride, a.column_stride
     load = _Reader(p, a, matrix, row, first_k)

@@ -1,6 +1,6 @@
 """The dense inner loops of a matrix product: a closed set for each number type and target, compiled once.
 
-    panel(a, a_row, a_k, b, b_k, c, c_row, rows, k, vectors, add)
+    panel(a, a_row, a_k, a_next, b, b_k, c, c_row, rows, k, vectors, add)
 
         k            vectors                  one tile is up to `Tile.rows` x `Tile.vectors` vector registers of sums;
       +---+        +-------+                  for each k a row of the sliver B is loaded, and for each row of the tile
@@ -11,7 +11,8 @@
 
 A panel is all `rows` of A against one sliver of B that is `vectors` registers wide: C = A B, or C += A B where `add` is not
 zero.  Strides are in elements and arbitrary except that the columns of B and C are neighbours; so the same code reads A as
-it lies in memory, transposed, or packed, and B packed or not.  The sum of one number of C is always made in the order of k,
+it lies in memory (a_next = a_row), transposed or not, and B packed or not.  A packed by `packing.pack_panels` has a_row = 1,
+a_k = 0 and a_next = k: its tiles lie one after the other, each as k rows of as many numbers as the tile has rows.  The sum of one number of C is always made in the order of k,
 whatever the tile.  Nothing here knows what is fused around it.
 
 Start with `tile` (the shape), then `_tile_loop` (the loop that counts).
@@ -71,10 +72,10 @@ def panel_address(target, dtype):
 
 def panel_text(target, shape):
     """The IR module that defines the panel function of a tile."""
-    f = Function("panel", [("ptr", "a"), ("i64", "a_row"), ("i64", "a_k"), ("ptr", "b"), ("i64", "b_k"), ("ptr", "c"),
-                           ("i64", "c_row"), ("i64", "rows"), ("i64", "k"), ("i64", "vectors"), ("i64", "add")],
+    f = Function("panel", [("ptr", "a"), ("i64", "a_row"), ("i64", "a_k"), ("i64", "a_next"), ("ptr", "b"), ("i64", "b_k"),
+                           ("ptr", "c"), ("i64", "c_row"), ("i64", "rows"), ("i64", "k"), ("i64", "vectors"), ("i64", "add")],
                  attributes=target.function_attributes)
-    a, a_row, a_k, b, b_k, c, c_row, rows, k, vectors, add = f.parameters
+    a, a_row, a_k, a_next, b, b_k, c, c_row, rows, k, vectors, add = f.parameters
     accumulate = f.compare("ne", add, 0)
     a_rows = [0] + [_opaque(f, f.mul(a_row, r)) for r in range(1, shape.rows)]
     c_rows = [f.mul(c_row, r) for r in range(shape.rows)]
@@ -88,29 +89,35 @@ def panel_text(target, shape):
     choose = f.label("choose")
     f.branch_if(f.compare("sgt", left, 0), choose, done)
     f.start(choose)
-    # The last rows are shared out between two tiles: one of a row or two could not keep the multipliers busy.
-    half = f.binary("lshr", f.binary("add", left, 1), 1)
-    few = f.select(f.compare("sgt", left, shape.rows), half, left)
-    height = f.select(f.compare("sge", left, 2 * shape.rows), Value(str(shape.rows), "i64"), few)
+    height = tile_height(f, shape, left)
+    k_stride = f.select(f.compare("eq", a_k, 0), height, a_k)
     which = f.binary("add", first, f.binary("sub", height, 1))
     cases = [(r, v, f.label(f"tile{r}x{v}_")) for v in range(1, shape.vectors + 1) for r in range(1, shape.rows + 1)]
     table = " ".join(f"i64 {(v - 1) * shape.rows + r - 1}, label %{label}" for r, v, label in cases)
     f.do(f"switch i64 {which.text}, label %{done} [{table}]")
     for r, v, label in cases:
         f.start(label)
-        _tile_loop(f, shape, r, v, a_now, a_rows, a_k, b, b_k, c_now, c_rows, k, accumulate)
+        _tile_loop(f, shape, r, v, a_now, a_rows, k_stride, b, b_k, c_now, c_rows, k, accumulate)
         f.branch(next_panel)
     f.start(next_panel)
     f.incoming(left, rows, entry)
     f.incoming(a_now, a, entry)
     f.incoming(c_now, c, entry)
     f.incoming(left, f.binary("sub", left, height), next_panel)
-    f.incoming(a_now, f.element(a_now, shape.element, f.binary("mul", a_row, height)), next_panel)
+    f.incoming(a_now, f.element(a_now, shape.element, f.binary("mul", a_next, height)), next_panel)
     f.incoming(c_now, f.element(c_now, shape.element, f.binary("mul", c_row, height)), next_panel)
     f.branch(head)
     f.start(done)
     f.ret()
     return module_text([f])
+
+
+def tile_height(f, shape, left):
+    """How many rows the next tile has when `left` are left: the last are shared out between two tiles, as one of a row or two
+    could not keep the multipliers busy."""
+    half = f.binary("lshr", f.binary("add", left, 1), 1)
+    few = f.select(f.compare("sgt", left, shape.rows), half, left)
+    return f.select(f.compare("sge", left, 2 * shape.rows), f.of(shape.rows, "i64"), few)
 
 
 def multiply_add(f, shape, a, b, total):

@@ -7,10 +7,12 @@
       n1: k0 k1 k2 k3 .   ->   k1: n0 n1 n2 n3
       n2: ...                  k2: ...
 
-`load(i, j, lanes)` emits the source's elements, a vector of neighbours or one number.  Loops, never unrolled code over
+`load(i, j, lanes)` emits the source's elements, a vector of neighbours or one number; `load.in_memory` says whether less than a
+full vector is as cheap.  Loops, never unrolled code over
 extents: a block costs the same to compile whatever its size.
 """
-from .llvmir import Value, element_type, lanes_of, vector_type
+from .llvmir import Value, lanes_of, vector_type
+from .microkernel import BITS
 
 LLVM_TYPES = {"float32": "float", "float64": "double", "float16": "half", "bfloat16": "bfloat", "bool": "i8", "uint8": "i8",
               "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64"}
@@ -42,18 +44,50 @@ def copy_block(f, shape, load, rows, columns, to, pitch, vectors=True, fill=0):
             f.store(load(i, j, 1), f.element(start, shape.element, j))
 
 
+def pack_panels(f, shape, load, rows, length, available, to):
+    """A in tiles one after the other, each `length` rows of the tile's height, as the panels of microkernel read them: from
+    `load(row, k, lanes)` with neighbours along the rows, of which `available` >= `rows` exist.
+
+    Whole vectors are stored one over the end of the other.  A few k at a time, so that their pages stay known to the processor.
+    """
+    vectors = -(-shape.rows // shape.lanes)
+    with f.loop(0, length, _K_AT_ONCE) as first_k:
+        next_k = f.add(first_k, _K_AT_ONCE)
+        last_k = f.select(f.compare("slt", next_k, length), next_k, length)
+        with f.until(rows) as row:
+            height = tile_height(f, shape, f.binary("sub", rows, row.now))
+            start = f.element(to, shape.element, f.mul(row.now, length))
+            row.next = f.add(row.now, height)
+            vectors_fit = f.compare("sle", f.add(row.now, vectors * shape.lanes), available)
+            with f.loop(first_k, last_k) as k:
+                place = f.element(start, shape.element, f.mul(k, height))
+                yes, no, done = f.label("vectors"), f.label("numbers"), f.label("copied")
+                f.branch_if(vectors_fit, yes, no)
+                f.start(yes)
+                for v in range(0, vectors * shape.lanes, shape.lanes):
+                    f.store(load(f.add(row.now, v), k, shape.lanes), f.element(place, shape.element, v))
+                f.branch(done)
+                f.start(no)
+                with f.loop(0, height) as i:
+                    f.store(load(f.add(row.now, i), k, 1), f.element(place, shape.element, i))
+                f.branch(done)
+                f.start(done)
+
+
 def transpose_block(f, shape, load, length, width, to):
     """A sliver to[k * shape.columns + n] = load(k, n) of `length` x `width`, zero beyond `width`; `load` has neighbours along k."""
     lanes, pitch = shape.lanes, shape.columns
     whole = f.binary("and", length, -lanes)
     squares = f.binary("and", width, -lanes)
+
+    def place(k, n):
+        return f.element(f.element(to, shape.element, f.mul(k, pitch)), shape.element, n)
     with f.loop(0, squares, lanes) as n:
         with f.loop(0, whole, lanes) as k:
-            rows = [load(k, f.add(n, i), lanes) for i in range(lanes)]
-            for i, row in enumerate(transposed(f, rows)):
-                f.store(row, f.element(f.element(to, shape.element, f.mul(f.add(k, i), pitch)), shape.element, n))
+            for i, row in enumerate(turned(f, shape, load, k, n)):
+                f.store(row, place(f.add(k, i), n))
         with f.loop(whole, length) as k:
-            start = f.element(f.element(to, shape.element, f.mul(k, pitch)), shape.element, n)
+            start = place(k, n)
             for i in range(lanes):
                 f.store(load(k, f.add(n, i), 1), f.element(start, shape.element, i))
     with f.loop(squares, pitch) as n:
@@ -61,40 +95,52 @@ def transpose_block(f, shape, load, length, width, to):
         f.branch_if(f.compare("slt", n, width), yes, no)
         f.start(yes)
         with f.loop(0, length) as k:
-            f.store(load(k, n, 1), f.element(f.element(to, shape.element, f.mul(k, pitch)), shape.element, n))
+            f.store(load(k, n, 1), place(k, n))
         f.branch(done)
         f.start(no)
         with f.loop(0, length) as k:
-            f.store(f.of(0, shape.element), f.element(f.element(to, shape.element, f.mul(k, pitch)), shape.element, n))
+            f.store(f.of(0, shape.element), place(k, n))
         f.branch(done)
         f.start(done)
 
 
-def transposed(f, rows):
-    """The square of `len(rows)` vectors with rows and columns swapped, in log2 rounds of shuffles of two vectors.
+def turned(f, shape, load, k, n):
+    """The square of a vector of vectors at (k, n): for each k its numbers along n, where `load` has neighbours along k.
 
-    Numbers of 32 bits are interleaved in the first round, within 128 bits, as both x86 and Arm do in one instruction.
+        n0: k0 k1 k2 k3 | k4 ..        pieces of 128 bits of rows that far apart are put side by side: from memory
+        n1: k0 k1 k2 k3 |              that is no shuffle; the rest is done within 128 bits, which is cheap everywhere
+        ..                       ->    k0: n0 n1 n2 n3 | n4 ..
+        n4: k0 k1 k2 k3 |
     """
-    n, half = len(rows), 1
-    if n >= 4 and element_type(rows[0].type) in ("float", "i32"):
-        low = [j // 4 * 4 + j % 4 // 2 + (n if j % 2 else 0) for j in range(n)]
-        pairs = [(f.shuffle(a, b, low), f.shuffle(a, b, [j + 2 for j in low])) for a, b in zip(rows[::2], rows[1::2])]
-        rows = []
-        for (a, b), (c, d) in zip(pairs[::2], pairs[1::2]):
-            for x, y in ((a, c), (b, d)):
-                rows += [_halves(f, x, y, 2, 0), _halves(f, x, y, 2, 1)]
-        half = 4
-    while half < n:
-        result = list(rows)
-        for i in range(n):
-            if i & half == 0:
-                result[i], result[i + half] = (_halves(f, rows[i], rows[i + half], half, which) for which in (0, 1))
-        rows = result
-        half *= 2
-    return rows
+    lanes = shape.lanes
+    piece = 128 // BITS[shape.element]
+    if load.in_memory:
+        def part(first, i):
+            return load(f.add(k, first), f.add(n, i), piece)
+    else:
+        rows = [load(k, f.add(n, i), lanes) for i in range(lanes)]
+
+        def part(first, i):
+            return f.shuffle(rows[i], rows[i], range(first, first + piece))
+    result = []
+    for first in range(0, lanes, piece):
+        result += _turned_pieces(f, [_side_by_side(f, [part(first, i + far) for far in range(0, lanes, piece)]) for i in range(piece)])
+    return result
 
 
-def _halves(f, a, b, half, which):
-    """From each run of 2 `half` lanes the first or the second half of a, then that of b."""
-    n = lanes_of(a.type)
-    return f.shuffle(a, b, [j + which * half if j & half == 0 else n + j - half + which * half for j in range(n)])
+def _side_by_side(f, parts):
+    while len(parts) > 1:
+        parts = [f.shuffle(a, b, range(2 * lanes_of(a.type))) for a, b in zip(parts[::2], parts[1::2])]
+    return parts[0]
+
+
+def _turned_pieces(f, rows):
+    """Rows and columns swapped in each 128 bits of 2 or 4 vectors."""
+    n, piece = lanes_of(rows[0].type), len(rows)
+    half = piece // 2
+    low = [j // piece * piece + j % piece // 2 + (n if j % 2 else 0) for j in range(n)]
+    pairs = [[f.shuffle(a, b, [j + first for j in low]) for first in (0, half)] for a, b in zip(rows[::2], rows[1::2])]
+    if piece == 2:
+        return pairs[0]
+    low = [j // 4 * 4 + j % 2 + (n if j % 4 > 1 else 0) for j in range(n)]
+    return [f.shuffle(a, b, [j + first for j in low]) for a, b in zip(*pairs) for first in (0, 2)]

@@ -1,17 +1,15 @@
 """Products with so few rows that reading B is all the work: B is read once, where it lies, and never packed.
 
-    add_rows      B in rows of neighbours: sums[i] += a[i, k] B[k] for eight k at a time, over pieces of rows that stay in cache
+    add_rows      B in rows of neighbours: sums[i] += a[i, k] B[k] for a few k at a time, over pieces of rows that stay in cache
     add_columns   B in columns of neighbours, one row of A: squares of B are turned in registers
 
 Both add over k in its order, one fma after the other, just as the tiles of microkernel do.
 """
 from .llvmir import Value, vector_type
 from .microkernel import BITS, multiply_add
-from .packing import transposed
+from .packing import turned
 
-HEAD = 4
-DIST=8
-_AT_ONCE = 8  # k whose numbers of A stay in registers
+_AT_ONCE = 4  # k whose numbers of A stay in registers
 
 
 def add_rows(f, shape, a, b, rows, columns, length, sums, pitch):
@@ -23,10 +21,6 @@ def add_rows(f, shape, a, b, rows, columns, length, sums, pitch):
     for begin, end, at_once in ((0, whole_k, _AT_ONCE), (whole_k, length, 1)):
         with f.loop(begin, end, at_once) as k:
             b_rows = [b.row(f.add(k, u)) for u in range(at_once)]
-            for u in range(at_once if at_once > 1 else 0):
-                ahead = b.prefetcher(f.add(k, at_once + u))
-                for line in range(HEAD):
-                    ahead(f.of(line * 64 * 8 // BITS[shape.element], "i64"))
             with f.loop(0, rows) as i:
                 row = f.element(sums, shape.element, f.mul(i, pitch))
                 numbers = [a(i, f.add(k, u)) for u in range(at_once)]
@@ -54,20 +48,8 @@ def add_columns(f, shape, a, b, columns, length, sums):
             with f.loop(0, whole_k, line, [zero] * squares) as (first, now):
                 totals = list(now)
                 for s in range(squares):
-                    for i in range(lanes if DIST else 0):
-                        b.prefetcher(f.add(first, DIST * line))(f.add(j, s * lanes + i))
                     for k in (f.add(first, u) for u in range(0, line, lanes)):
-                        if QUARTER:
-                            turned=[]
-                            for part in range(0,lanes,4):
-                                rows=[]
-                                for i in range(4):
-                                    x=b(f.add(k,part), f.add(j, s*lanes+i),4); y=b(f.add(k,part), f.add(j, s*lanes+i+4),4)
-                                    rows.append(f.shuffle(x,y,range(8)))
-                                turned += transposed4(f, rows)
-                        else:
-                            turned = transposed(f, [b(k, f.add(j, s * lanes + i), lanes) for i in range(lanes)])
-                        for u, y in enumerate(turned):
+                        for u, y in enumerate(turned(f, shape, b, k, f.add(j, s * lanes))):
                             totals[s] = multiply_add(f, shape, f.splat(a(f.add(k, u)), lanes), y, totals[s])
                 now.next = totals
             with f.loop(whole_k, length, 1, now.final) as (k, rest):
@@ -104,15 +86,3 @@ def add_block(f, shape, rows, columns, sums, totals, pitch):
             place = f.element(totals, shape.element, at)
             add = "fadd" if shape.element in ("float", "double") else "add"
             f.store(f.binary(add, f.load(vector, place), f.load(vector, f.element(sums, shape.element, at))), place)
-
-QUARTER=0
-def transposed4(f, rows):
-    from .packing import _halves
-    n=8
-    low = [j // 4 * 4 + j % 4 // 2 + (n if j % 2 else 0) for j in range(n)]
-    pairs = [(f.shuffle(a, b, low), f.shuffle(a, b, [j + 2 for j in low])) for a, b in zip(rows[::2], rows[1::2])]
-    rows = []
-    for (a, b), (c, d) in zip(pairs[::2], pairs[1::2]):
-        for x, y in ((a, c), (b, d)):
-            rows += [_halves(f, x, y, 2, 0), _halves(f, x, y, 2, 1)]
-    return rows

@@ -6,8 +6,8 @@
 A curve is named at its right end instead of in a legend; axes have few, round numbers.
 """
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 from .svg import drawing, tag, text
 
@@ -96,10 +96,11 @@ def confusion_matrix(counts, names, cell=34):
             count, x, y = counts[i][j], left + j * cell, top + i * cell
             strength = 0.85 * count / whole if i == j else (0.25 + 0.5 * count / worst if count else 0.0)
             colour = "fill-first" if i == j else "fill-second"
-            square = dict(x=x + 1, y=y + 1, width=cell - 2, height=cell - 2, rx=4)
+            square = {"x": x + 1, "y": y + 1, "width": cell - 2, "height": cell - 2, "rx": 4}
             if not count:
                 parts.append(tag("rect", **square, class_="fill-ink", fill_opacity=0.035))
             else:
                 parts.append(tag("rect", **square, class_=colour, fill_opacity=strength))
-                parts.append(text(x + cell / 2, y + cell / 2 + 5, count, text_anchor="middle", class_="on-colour" if strength > 0.5 else None))
+                on_colour = "on-colour" if strength > 0.5 else None
+                parts.append(text(x + cell / 2, y + cell / 2 + 5, count, text_anchor="middle", class_=on_colour))
     return drawing(left + n * cell + 8, top + n * cell + 8, *parts, title="confusion matrix: true classes by predicted ones")

@@ -7,8 +7,8 @@ drawing carries it, so that it can be saved as a file of its own.
 """
 from html import escape
 
-LIGHT = dict(ink="#22303c", muted="#6b7885", rule="#dfe4e8", paper="#ffffff", first="#2d6a9f", second="#c8692b")
-DARK = dict(ink="#e4e9ed", muted="#8f9ba6", rule="#2c343b", paper="#161b20", first="#72b1e3", second="#eca066")
+LIGHT = {"ink": "#22303c", "muted": "#6b7885", "rule": "#dfe4e8", "paper": "#ffffff", "first": "#2d6a9f", "second": "#c8692b"}
+DARK = {"ink": "#e4e9ed", "muted": "#8f9ba6", "rule": "#2c343b", "paper": "#161b20", "first": "#72b1e3", "second": "#eca066"}
 
 
 def variables(colours):
@@ -32,7 +32,8 @@ STYLE = (
 
 def tag(name, *children, **attributes):
     """One element.  An attribute is written with underscores for hyphens; `class_` is class."""
-    written = "".join(f' {key.rstrip("_").replace("_", "-")}="{escape(number(value))}"' for key, value in attributes.items() if value is not None)
+    written = "".join(f' {key.rstrip("_").replace("_", "-")}="{escape(number(value))}"'
+                      for key, value in attributes.items() if value is not None)
     return f"<{name}{written}>{''.join(children)}</{name}>" if children else f"<{name}{written}/>"
 
 
@@ -48,8 +49,8 @@ def number(value):
 
 def drawing(width, height, *parts, title=""):
     """The whole <svg>; `title` is what a reader who cannot see it is told."""
-    return tag("svg", tag("title", escape(title)), tag("style", STYLE), *parts, xmlns="http://www.w3.org/2000/svg", class_="drawing", role="img",
-               viewBox=f"0 0 {number(width)} {number(height)}", width=width, height=height)
+    return tag("svg", tag("title", escape(title)), tag("style", STYLE), *parts, xmlns="http://www.w3.org/2000/svg", class_="drawing",
+               role="img", viewBox=f"0 0 {number(width)} {number(height)}", width=width, height=height)
 
 
 def pixels(image, x, y, cell):

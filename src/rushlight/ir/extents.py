@@ -20,11 +20,12 @@ _here = threading.local()
 class Assumptions:
     """What was decided about run-time integers: `guards`, and the equalities among them, used to simplify what comes later.
 
-    Use as a context manager; the innermost one in force in this thread collects.
+    `integers` are the run-time integers of the moment, by which decisions are taken (an Extent made in an earlier run has the value of
+    that run).  Use as a context manager; the innermost one in force in this thread collects.
     """
 
-    def __init__(self, known=()):
-        self.guards = []
+    def __init__(self, known=(), integers=None):
+        self.guards, self.integers = [], integers
         self.equal = {}  # atom -> what it is equal to
         for guard in known:
             self._learn(*guard)
@@ -81,7 +82,13 @@ def _atoms(monomial):
 
 
 def extent_value(x):
-    return x.value if isinstance(x, Extent) else x
+    """The plain int of the moment; asks no guard."""
+    if not isinstance(x, Extent):
+        return x
+    assumptions = current()
+    if assumptions is None or assumptions.integers is None:
+        return x.value
+    return x.evaluate(assumptions.integers)
 
 
 def _with_value(x, value):
@@ -241,8 +248,9 @@ class Extent:
 
     def __index__(self):
         """The plain int: from here on, whatever is inferred holds for this value only."""
-        _decide("==", self, self.value)
-        return self.value
+        value = extent_value(self)
+        _decide("==", self, value)
+        return value
 
     __int__ = __index__
 
@@ -268,6 +276,10 @@ class Extent:
                     product = _APPLY[atom[0]](a, b) * product
             total = product + total
         return _with_value(total, self.value)
+
+    def symbols(self):
+        """The symbols it is made of."""
+        return {atom for monomial, _ in self.terms for atom in _atoms(monomial) if atom[0] in "di"}
 
     def source(self, name="v"):
         """Python text that computes it from a sequence of the run-time integers called `name`."""

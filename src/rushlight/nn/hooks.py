@@ -24,9 +24,9 @@ _global_backward_pre_hooks = OrderedDict()
 _global_backward_hooks = OrderedDict()
 _global_forward_hooks_with_kwargs = OrderedDict()
 _global_forward_hooks_always_called = OrderedDict()
-_global_parameter_registration_hooks = OrderedDict()
-_global_buffer_registration_hooks = OrderedDict()
-_global_module_registration_hooks = OrderedDict()
+parameter_registration = OrderedDict()
+buffer_registration = OrderedDict()
+module_registration = OrderedDict()
 
 
 def _register(hooks, hook, flags=(), prepend=False):
@@ -65,17 +65,17 @@ def register_module_full_backward_hook(hook):
 
 def register_module_parameter_registration_hook(hook):
     """`hook(module, name, parameter)` when any module registers a parameter; a result replaces it."""
-    return _register(_global_parameter_registration_hooks, hook)
+    return _register(parameter_registration, hook)
 
 
 def register_module_buffer_registration_hook(hook):
     """`hook(module, name, buffer)` when any module registers a buffer; a result replaces it."""
-    return _register(_global_buffer_registration_hooks, hook)
+    return _register(buffer_registration, hook)
 
 
 def register_module_module_registration_hook(hook):
     """`hook(module, name, submodule)` when any module registers a submodule; a result replaces it."""
-    return _register(_global_module_registration_hooks, hook)
+    return _register(module_registration, hook)
 
 
 def replaced_by(registration_hooks, module, name, value):

@@ -18,8 +18,7 @@ from collections import OrderedDict
 
 import rushlight as torch
 
-from .hooks import (HookedCalls, _global_buffer_registration_hooks, _global_module_registration_hooks,
-                    _global_parameter_registration_hooks, replaced_by)
+from .hooks import HookedCalls, buffer_registration, module_registration, parameter_registration, replaced_by
 from .parameter import Buffer, Parameter
 from .state import StateDicts
 
@@ -121,7 +120,7 @@ class Module(HookedCalls, StateDicts):
             self.register_parameter(name, value)
         elif isinstance(value, Module):
             self._assign("_modules", "module", name)
-            self._modules[name] = replaced_by(_global_module_registration_hooks, self, name, value)
+            self._modules[name] = replaced_by(module_registration, self, name, value)
         elif isinstance(value, Buffer):
             self._assign("_buffers", "buffer", name)
             self.register_buffer(name, value, value.persistent)
@@ -134,7 +133,7 @@ class Module(HookedCalls, StateDicts):
         elif name in self._modules:
             if value is not None:
                 raise TypeError(f"cannot assign '{typename(value)}' as child module '{name}' (torch.nn.Module or None expected)")
-            self._modules[name] = replaced_by(_global_module_registration_hooks, self, name, None)
+            self._modules[name] = replaced_by(module_registration, self, name, None)
         elif name in self._buffers:
             if value is not None and not isinstance(value, torch.Tensor):
                 raise TypeError(f"cannot assign '{typename(value)}' as buffer '{name}' (torch.nn.Buffer, torch.Tensor or None expected)")
@@ -195,7 +194,7 @@ class Module(HookedCalls, StateDicts):
             if param.grad_fn is not None:
                 raise ValueError(f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be created explicitly. "
                                  f"To express '{name}' as a function of another Tensor, compute the value in the forward() method.")
-            param = replaced_by(_global_parameter_registration_hooks, self, name, param)
+            param = replaced_by(parameter_registration, self, name, param)
         self._parameters[name] = param
 
     def register_buffer(self, name, tensor, persistent=True):
@@ -203,7 +202,7 @@ class Module(HookedCalls, StateDicts):
         self._check_name("buffer", name, "_buffers")
         if tensor is not None and not isinstance(tensor, torch.Tensor):
             raise TypeError(f"cannot assign '{typename(tensor)}' object to buffer '{name}' (torch Tensor or None required)")
-        self._buffers[name] = replaced_by(_global_buffer_registration_hooks, self, name, tensor)
+        self._buffers[name] = replaced_by(buffer_registration, self, name, tensor)
         if persistent:
             self._non_persistent_buffers_set.discard(name)
         else:
@@ -214,7 +213,7 @@ class Module(HookedCalls, StateDicts):
         if not isinstance(module, Module) and module is not None:
             raise TypeError(f"{typename(module)} is not a Module subclass")
         self._check_name("module", name, "_modules")
-        self._modules[name] = replaced_by(_global_module_registration_hooks, self, name, module)
+        self._modules[name] = replaced_by(module_registration, self, name, module)
 
     register_module = add_module
 

@@ -29,6 +29,7 @@ import numpy as np
 
 from ..ir import dtypes, graph
 from ..ir.extents import Extent as SymbolicExtent
+from ..ir.extents import extent_value
 from ..runtime.recorder import FAST_ARGUMENTS, here
 from ..runtime.storage import dense_order, strides_in_order
 from ..runtime.trace import History, Value
@@ -305,8 +306,8 @@ def pointwise_strides(shape, operands):
             ambiguous = v
     if ambiguous is None:
         return graph.row_major(shape)
-    values = tuple(s.value if isinstance(s, SymbolicExtent) else s for s in ambiguous.strides)
-    extents = tuple(s.value if isinstance(s, SymbolicExtent) else s for s in ambiguous.node.shape)
+    values = tuple(map(extent_value, ambiguous.strides))
+    extents = tuple(map(extent_value, ambiguous.node.shape))
     if 0 in values and any(s == 0 and m != 1 for s, m in zip(values, extents)):
         return graph.row_major(shape)
     order = dense_order(extents, values)

@@ -145,8 +145,9 @@ def complex_of_pairs(input: Tensor) -> Tensor:
     return assembled(*[apply(graph.reshape, (p,), tuple(input.shape[:-1])) for p in parts])
 
 
-def _differentiated(x):
-    return x.requires_grad and here.recorder.grad
+def _needs_copy(x):
+    """Whether a gradient has to pass, or the call stands in an operator's body, where there is no memory."""
+    return here.recorder.inline or x.requires_grad and here.recorder.grad
 
 
 @exported
@@ -154,7 +155,7 @@ def real(input):
     """The real part: a view of complex memory; real tensors are what they are."""
     if input.dtype.kind != "c":
         return input
-    if _differentiated(input):
+    if _needs_copy(input):
         return real_part(input)
     return over_memory(input, input.dtype.to_real(), input.shape, [2 * s for s in input.stride()], 2 * input.storage_offset())
 
@@ -164,7 +165,7 @@ def imag(input):
     """The imaginary part: a view of complex memory."""
     if input.dtype.kind != "c":
         raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
-    if _differentiated(input):
+    if _needs_copy(input):
         return imaginary_part(input)
     return over_memory(input, input.dtype.to_real(), input.shape, [2 * s for s in input.stride()], 2 * input.storage_offset() + 1)
 
@@ -174,7 +175,7 @@ def view_as_real(input):
     """A complex tensor as a real one with a last dimension of 2: real part, imaginary part."""
     if input.dtype.kind != "c":
         raise RuntimeError("view_as_real is only supported for complex tensors")
-    if _differentiated(input):
+    if _needs_copy(input):
         return pairs_of_reals(input)
     return over_memory(input, input.dtype.to_real(), (*input.shape, 2), [*(2 * s for s in input.stride()), 1], 2 * input.storage_offset())
 
@@ -194,7 +195,7 @@ def view_as_complex(input):
         raise RuntimeError("Tensor must have a stride divisible by 2 for all but last dimension")
     if input.storage_offset() % 2:
         raise RuntimeError("Tensor must have a storage_offset divisible by 2")
-    if _differentiated(input):
+    if _needs_copy(input):
         return complex_of_pairs(input)
     return over_memory(input, input.dtype.to_complex(), input.shape[:-1], [s // 2 for s in input.stride()[:-1]], input.storage_offset() // 2)
 

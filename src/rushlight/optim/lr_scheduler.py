@@ -291,7 +291,8 @@ class OneCycleLR(LRScheduler):
             raise ValueError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
         self.optimizer = optimizer
         highest = _for_each_group("max_lr", optimizer, max_lr)
-        largest, smallest = _for_each_group("max_momentum", optimizer, max_momentum), _for_each_group("base_momentum", optimizer, base_momentum)
+        largest = _for_each_group("max_momentum", optimizer, max_momentum)
+        smallest = _for_each_group("base_momentum", optimizer, base_momentum)
         if last_epoch == -1:
             for i, group in enumerate(optimizer.param_groups):
                 group["initial_lr"], group["max_lr"] = highest[i] / div_factor, highest[i]
@@ -304,7 +305,8 @@ class OneCycleLR(LRScheduler):
     def _phases(self, pct_start, three_phase):
         """Each phase's last step, and the names of the rates and momenta between which it goes."""
         def phase(end_step, start_lr, end_lr, start_momentum, end_momentum):
-            return dict(end_step=end_step, start_lr=start_lr, end_lr=end_lr, start_momentum=start_momentum, end_momentum=end_momentum)
+            return {"end_step": end_step, "start_lr": start_lr, "end_lr": end_lr,
+                    "start_momentum": start_momentum, "end_momentum": end_momentum}
         up = phase(float(pct_start * self.total_steps) - 1, "initial_lr", "max_lr", "max_momentum", "base_momentum")
         if not three_phase:
             return [up, phase(self.total_steps - 1, "max_lr", "min_lr", "base_momentum", "max_momentum")]
@@ -326,9 +328,9 @@ class OneCycleLR(LRScheduler):
         step = self.last_epoch
         if step > self.total_steps:
             raise ValueError(f"Tried to step {step} times. The specified number of total steps is {self.total_steps}")
-        number_of_phase = next((i for i, phase in enumerate(self._schedule_phases) if step <= phase["end_step"]), len(self._schedule_phases) - 1)
-        phase = self._schedule_phases[number_of_phase]
-        start_step = self._schedule_phases[number_of_phase - 1]["end_step"] if number_of_phase else 0.0
+        phases = self._schedule_phases
+        i = next((i for i, phase in enumerate(phases) if step <= phase["end_step"]), len(phases) - 1)
+        phase, start_step = phases[i], phases[i - 1]["end_step"] if i else 0.0
         share = (step - start_step) / (phase["end_step"] - start_step)
         rates = []
         for group in self.optimizer.param_groups:
@@ -345,15 +347,16 @@ class SequentialLR(LRScheduler):
         if not schedulers:
             raise ValueError("SequentialLR expects at least one scheduler, but got no scheduler.")
         if len(milestones) != len(schedulers) - 1:
-            raise ValueError("Sequential Schedulers expects number of schedulers provided to be one more than the number of milestone points, "
-                             f"but got number of schedulers {len(schedulers)} and the number of milestones to be equal to {len(milestones)}")
+            raise ValueError("Sequential Schedulers expects number of schedulers provided to be one more than the number of milestone "
+                             f"points, but got number of schedulers {len(schedulers)} and the number of milestones to be equal to "
+                             f"{len(milestones)}")
         self.optimizer, self._schedulers, self._milestones = optimizer, schedulers, milestones
         self.last_epoch = last_epoch + 1
         for group in optimizer.param_groups:  # each scheduler made its first step when it was made: only the first's counts
             group["lr"] = group["initial_lr"]
         for scheduler in schedulers:
             scheduler.last_epoch -= 1
-        schedulers[0]._is_initial = True
+        schedulers[0]._step_count, schedulers[0]._is_initial = 0, True
         schedulers[0].step()
         schedulers[0]._is_initial = False
         self._last_lr = schedulers[0].get_last_lr()
@@ -386,7 +389,8 @@ class ReduceLROnPlateau(LRScheduler):
     An improvement is more than `threshold`, relative or absolute; after a reduction, `cooldown` epochs are not counted.
     """
 
-    def __init__(self, optimizer, mode="min", factor=0.1, patience=10, threshold=1e-4, threshold_mode="rel", cooldown=0, min_lr=0, eps=1e-8):
+    def __init__(self, optimizer, mode="min", factor=0.1, patience=10, threshold=1e-4, threshold_mode="rel", cooldown=0, min_lr=0,
+                 eps=1e-8):
         if factor >= 1.0:
             raise ValueError("Factor should be < 1.0.")
         if not isinstance(optimizer, Optimizer):

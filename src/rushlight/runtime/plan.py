@@ -32,7 +32,7 @@ class Plan:
 
     program     what is run; its guards on the run-time integers, and `holds` that checks them
     outputs     (node, strides) of every result of the program, in its order: fresh, in place, flats, saved
-    fresh       (number of the handle, whether it is held, whether it has a history) for results with memory of their own
+    fresh       (number of the handle, whether it has a history, how often it was written to) for results with memory of their own
     in_place    numbers of leaves that were written
     views       numbers of held handles that are views, with their Values
     saved       Values kept for backward, `shared` those whose memory a fresh handle has: (value, position in fresh)
@@ -104,7 +104,7 @@ def make(recorder, trace, step, counts):
             fresh[index[id(root)]] = root
     fresh = sorted(fresh.items())
     outputs += [programs.Output(h._state.node, h._state.strides, None) for _, h in fresh]
-    plan.fresh = [(i, h._state.history is not None) for i, h in fresh]
+    plan.fresh = [(i, h._state.history is not None, h._state.writes) for i, h in fresh]
     # 2. Leaves written in place.
     plan.in_place = [i for i, t in enumerate(trace.leaves)
                      if t._state is not None and t._state is not entered[i] and t._base is None and t._place.storage.value is None]
@@ -130,16 +130,19 @@ def make(recorder, trace, step, counts):
                 continue
             plan.saved.append(value)
             outputs.append(programs.Output(value.node, graph.row_major(value.node.shape), None))
-    plan.read_leaves = [(v.leaf, v) for v in {v: 0 for h in plan.unfreed for v in h.reads} if v.node.primitive == "leaf"]
+    plan.read_leaves = [(v.node.attributes[0], v) for v in {v: 0 for h in plan.unfreed for v in h.reads} if v.node.primitive == "leaf"]
     reads = {i for i, _ in plan.read_leaves}
     plan.kept_leaves = [v.needs_grad or i in reads for i, v in enumerate(entered)]
     plan.views = [(i, trace.handles[i]._state.node.dtype) for i in views]
     plan.rings = [[] for _ in range(len(plan.fresh) + len(plan.saved))]
 
-    assumptions = recorder.assume(step)
+    assumptions = recorder.assume(step, trace.integers)
     before = len(assumptions.guards)
     with assumptions:
         plan.program = programs.ReferenceProgram(outputs) if backend() == "reference" else programs.compile_program(outputs)
+    for i in plan.program.leaves_read:
+        if trace.leaves[i]._place.storage.block is None:
+            raise AssertionError(f"leaf {i} is read, but only its shape was kept for backward")
     plan.guards = assumptions.guards[before:]
     plan.holds = check(plan.guards)
     plan.outputs = [(o.node.dtype, o.node.dtype.itemsize) for o in outputs]
@@ -198,9 +201,10 @@ def run(recorder, plan, trace):
     if plan.keeps_record:
         _keep_record(recorder, plan, trace, places, kept)
     handles = trace.handles
-    for (i, has_history), place in zip(plan.fresh, places):
+    for (i, has_history, writes), place in zip(plan.fresh, places):
         h = handles[i]
         h._place = place
+        place.storage.version = writes
         if has_history:
             h._set_history(trace, h._state)
         h._state = None
@@ -237,7 +241,7 @@ def _keep_record(recorder, plan, trace, places, kept):
     record.saved = {v: recorder.handle_at(p) for v, p in zip(plan.saved, kept)}
     for v, n in plan.shared:
         record.saved[v] = recorder.handle_at(places[n])
-        record.versions[v] = 0
+        record.versions[v] = v.writes
     for i, v in plan.read_leaves:  # as it was when it was read: before what was written to it since
         record.versions[i] = trace.leaves[i]._place.storage.version - (trace.writes.get(v.family, 0) - v.writes)
     for i, t in enumerate(trace.leaves):

@@ -198,9 +198,9 @@ class Recorder:
     def _infer(self, at, key, callee, operands, numbers, integers, arguments, in_place):
         """Let the callee say what it makes, and add a step.  Raises what the callee raises; then nothing has changed."""
         trace = self.trace
-        assumptions = self.assume(at)
         first = len(trace.integers)
-        extents, _ = symbols(integers, first, dimension=False)
+        extents, used = symbols(integers, first, dimension=False)
+        assumptions = self.assume(at, trace.integers + used)
         scalars = [self.scalar_value(len(trace.scalars) + i, n) for i, n in enumerate(numbers)]
         before = len(assumptions.guards)
         with assumptions:
@@ -235,9 +235,9 @@ class Recorder:
         self.steps += 1
         return step
 
-    def assume(self, at):
-        """What is known about the run-time integers at a step: every guard on the way to it."""
-        return Assumptions(guard for step in at.path() for guard in step.guards)
+    def assume(self, at, integers):
+        """What is known about the run-time integers at a step: every guard on the way to it, and their values of the moment."""
+        return Assumptions((guard for step in at.path() for guard in step.guards), integers)
 
     @staticmethod
     def scalar_value(number, python_number):
@@ -312,7 +312,7 @@ class Recorder:
             used = place.integers(with_offset=True)
             step = self._find(at, key, trace.integers + used)
             if step is None:
-                assumptions = self.assume(at)
+                assumptions = self.assume(at, trace.integers + used)
                 before = len(assumptions.guards)
                 with assumptions:
                     value = writing.view_of_flat(flat, *place.symbolic(len(trace.integers), with_offset=True))

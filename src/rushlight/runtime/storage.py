@@ -10,6 +10,7 @@ run-time integers.
 import weakref
 from sys import getrefcount
 
+import numpy as np
 
 from ..ir import extents
 from ..ir.extents import Extent
@@ -43,7 +44,10 @@ class Storage:
         array = self.imported
         if array is None:
             return False
-        return getrefcount(array) > 4 or (array.base is not None and getrefcount(array.base) > 2)  # ours: block, storage, here, argument
+        base = array.base
+        if base is not None and (not isinstance(base, np.ndarray) or base.base is not None or getrefcount(base) > 3):  # array, here, argument
+            return True
+        return getrefcount(array) > 4  # ours: block, storage, here, argument
 
     def join(self, tensor):
         """Note a tensor that lies here."""
@@ -98,12 +102,12 @@ class Place:
         """What of the place belongs to the structure: hashable, and one object for all that are equal."""
         if self._description is None:
             order = dense_order(self.shape, self.strides)
-            general = () if order is not None else tuple(0 if n == 1 else s if 0 <= s <= 1 else None for n, s in zip(self.shape, self.strides))
+            general = () if order is not None else tuple(s if 0 <= s <= 1 else None for s in self.strides)
             description = (self.dtype, tuple(n if n <= 1 else None for n in self.shape), order, general)
             self._description = _descriptions.setdefault(description, description)
             self._integers = [n for n in self.shape if n > 1]
             if order is None:
-                self._integers += [s for n, s in zip(self.shape, self.strides) if n != 1 and not 0 <= s <= 1]
+                self._integers += [s for s in self.strides if not 0 <= s <= 1]
         return self._description
 
     def integers(self, with_offset=False):
@@ -122,9 +126,9 @@ class Place:
         if order is not None:
             strides = strides_in_order(shape, order)
         else:
-            for n, s in zip(self.shape, self.strides):
-                if n == 1 or 0 <= s <= 1:
-                    strides.append(0 if n == 1 else s)
+            for s in self.strides:
+                if 0 <= s <= 1:
+                    strides.append(s)
                 else:
                     strides.append(extents.symbol(number, s))
                     number += 1
@@ -138,21 +142,12 @@ _descriptions = {}  # equal descriptions are one object, so that they compare by
 
 
 def dense_order(shape, strides):
-    """The dimensions from the outermost to the innermost when the elements fill memory without gap or overlap, else None."""
-    if tuple(strides) == row_major(shape) or 0 in shape:
+    """The dimensions from the outermost to the innermost when `strides` are the very strides that lay them out so without gap or overlap
+    (of dimensions of extent 1 too: users see them), else None."""
+    if tuple(strides) == row_major(shape):
         return tuple(range(len(shape)))
-    order = sorted(range(len(shape)), key=lambda i: (-strides[i] if shape[i] != 1 else 0, i)) if 1 not in shape else None
-    if order is None:  # dimensions of extent 1 may stand anywhere: leave them where they are among the others
-        rest = sorted((i for i in range(len(shape)) if shape[i] != 1), key=lambda i: (-strides[i], i))
-        moving = iter(rest)
-        order = [i if n == 1 else next(moving) for i, n in enumerate(shape)]
-    expected = 1
-    for i in reversed(order):
-        if shape[i] != 1:
-            if strides[i] != expected:
-                return None
-            expected *= shape[i]
-    return tuple(order)
+    order = tuple(sorted(range(len(shape)), key=lambda i: (-strides[i], shape[i] == 1, i)))
+    return order if strides_in_order(shape, order) == tuple(strides) else None
 
 
 def strides_in_order(shape, order):

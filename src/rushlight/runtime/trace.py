@@ -115,9 +115,9 @@ class Trace:
         return any(history in group for group in self.freed)
 
     def free(self, histories):
-        """Note calls that were gone back through, and are not to be again."""
+        """Note calls (a frozenset) that were gone back through, and are not to be again."""
         self.freed += (histories,)
-        self.freed_mark = hash((self.freed_mark, len(histories), id(histories)))
+        self.freed_mark = hash((self.freed_mark, histories))
 
 
 class Record:
@@ -135,6 +135,10 @@ class Record:
     def __init__(self):
         self.hooks, self.nodes, self.externals, self.roots = {}, {}, {}, {}
         self.saved, self.unfreed, self.versions = {}, (), {}
+
+    def versions_of_leaves(self):
+        """The Values of the leaves that backward will read, each once, in order."""
+        return {v: 0 for h in self.unfreed for v in h.reads if v.node.primitive == "leaf"}
 
 
 def classify(n):

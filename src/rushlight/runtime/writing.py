@@ -107,6 +107,7 @@ def write_through(recorder, target, result):
         shape, strides, offset = root._state.layout(trace.integers)
         place = Place(None, shape, strides, offset, root._state.node.dtype)
         place.storage = Storage(None, place.span() * place.dtype.itemsize, place.dtype)
+        place.storage.version = trace.writes.get(root._state.family, 0)
         root._place = place
     storage = root._place.storage
     for t in family:
@@ -150,5 +151,5 @@ def _symbolic_from(place, extents):
     if order is not None:
         strides = strides_in_order(shape, order)
     else:
-        strides = tuple((0 if n == 1 else s) if n == 1 or 0 <= s <= 1 else next(numbers) for n, s in zip(place.shape, place.strides))
+        strides = tuple(s if 0 <= s <= 1 else next(numbers) for s in place.strides)
     return shape, strides, next(numbers)

@@ -41,7 +41,7 @@ class Tensor:
     def shape(self):
         """Its extents, a Size; inside an operator's body they are symbolic."""
         value = self._state
-        if value is None:
+        if value is None or self._place is not None:
             return Size(self._known_place().shape)
         if here.recorder.inline:
             return Size(value.node.shape)
@@ -54,7 +54,7 @@ class Tensor:
     def stride(self, dim=None):
         """Elements to step over for the next index of each dimension (or of one)."""
         value = self._state
-        if value is None:
+        if value is None or self._place is not None:
             strides = self._known_place().strides
         elif here.recorder.inline:
             strides = value.strides
@@ -119,6 +119,13 @@ class Tensor:
             return self.ndim == len(order) and _dense(self.shape, self.stride(), order)
         return _dense(self.shape, self.stride(), range(self.ndim))
 
+    def _present(self):
+        """The Value it stands for, or None where it only has memory; its part of what is being written to its storage is taken now."""
+        value = self._state
+        if value is None and self._place is not None and self._place.storage.value is not None:
+            return here.recorder.enter(self)
+        return value
+
     def _known_place(self):
         if self._place is None:
             raise RuntimeError("this tensor has no value: the call that would have made it failed")
@@ -164,10 +171,13 @@ class Tensor:
 
     @property
     def _version(self):
-        state = self._state
+        """How often the memory it lies in was written to in place."""
         if self._place is not None:
             return self._place.storage.version
-        return state.owner.trace.writes.get(state.family, 0) if state is not None else 0
+        if self._base is not None:
+            return self._base._version
+        value = self._state
+        return value.owner.trace.writes.get(value.family, 0) if value is not None else 0
 
     # -----------------------------------------------------------------------------------------------------------------
     # Autograd's view of it
@@ -175,8 +185,9 @@ class Tensor:
     @property
     def requires_grad(self):
         """Whether gradients are wanted for it."""
-        if self._state is not None:
-            return self._state.needs_grad
+        value = self._present()
+        if value is not None:
+            return value.needs_grad
         return self._tape is not None and self._tape.requires_grad
 
     @requires_grad.setter
@@ -201,9 +212,10 @@ class Tensor:
     @property
     def is_leaf(self):
         """True where no operation that is being differentiated made it."""
-        if self._state is not None:
-            return not self._state.needs_grad or (self._state.history is None and self._state.leaf is not None
-                                                  and (self._tape is None or self._tape.history is None))
+        value = self._present()
+        if value is not None:
+            return not value.needs_grad or (value.history is None and value.leaf is not None
+                                            and (self._tape is None or self._tape.history is None))
         return self._tape is None or not self._tape.requires_grad or self._tape.history is None
 
     @property

@@ -29,8 +29,8 @@ class DataLoader:
         if timeout < 0:
             raise ValueError("timeout option should be non-negative")
         if num_workers > 0:
-            raise NotImplementedError(f"DataLoader: num_workers={num_workers} asks for worker processes, which Rushlight does not have yet; "
-                                      "num_workers=0 gives the same batches in the same order")
+            raise NotImplementedError(f"DataLoader: num_workers={num_workers} asks for worker processes, which Rushlight does not have "
+                                      "yet; num_workers=0 gives the same batches in the same order")
         if prefetch_factor is not None:
             raise ValueError("prefetch_factor option could only be specified in multiprocessing."
                              "let num_workers > 0 to enable multiprocessing, otherwise set prefetch_factor to None.")

@@ -1,0 +1,243 @@
+"""The ways in and out of a tensor: NumPy and DLPack share its memory, `repr` and `format` show it, pickle and `deepcopy` keep it.
+
+    t.numpy(), np.asarray(t)     an array over the tensor's memory
+    from_dlpack(x), np.from_dlpack(t)
+    pickle, deepcopy             tensors that share a storage still do afterwards
+
+Everything here is attached to Tensor when the module is imported.  Start with `numpy`.
+"""
+import copy
+
+import numpy as np
+
+from ..ir import dtypes
+from ..runtime.memory import Block
+from ..runtime.storage import Place, Storage
+from . import creation, printing
+from .device import CPU
+from .tape import tape_of
+from .tensor import Tensor
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# NumPy and DLPack
+
+def numpy(self, *, force=False):
+    """A NumPy array over the tensor's memory: each sees what the other writes.
+
+    With `force` a tensor that requires gradients is detached first.
+    """
+    if self.requires_grad:
+        if not force:
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+        return creation.to_numpy(self.detach())
+    return creation.to_numpy(self)
+
+
+def __array__(self, dtype=None, copy=None):
+    array = self.numpy()
+    if dtype is not None and array.dtype != dtype:
+        if copy is False:
+            raise ValueError(f"Unable to avoid copy while creating an array as requested: the tensor is {self.dtype}, not {np.dtype(dtype)}")
+        return array.astype(dtype)
+    return array.copy() if copy else array
+
+
+def __array_wrap__(self, array, context=None, return_scalar=False):
+    """What NumPy functions of tensors return: tensors again."""
+    array = np.asarray(array)
+    if array.dtype == np.bool_ and not array.ndim and return_scalar:
+        return creation.of_array(array)
+    return creation.from_numpy(array) if all(s >= 0 for s in array.strides) else creation.of_array(array)
+
+
+def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
+    if self.requires_grad:
+        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+    if stream not in (None, -1):
+        raise BufferError(f"__dlpack__: stream must be None on the CPU, but it is {stream}")
+    return self.numpy().__dlpack__(copy=copy) if copy else self.numpy().__dlpack__()
+
+
+def __dlpack_device__(self):
+    return (1, 0)
+
+
+def from_dlpack(ext_tensor, *, device=None, copy=None):
+    """A tensor over the memory of anything that speaks DLPack."""
+    array = ext_tensor if isinstance(ext_tensor, np.ndarray) else np.from_dlpack(ext_tensor if hasattr(ext_tensor, "__dlpack__") else _Capsule(ext_tensor))
+    made = creation.from_numpy(array)
+    return made.clone() if copy else made
+
+
+class _Capsule:
+    """A bare DLPack capsule as an object that NumPy asks."""
+
+    def __init__(self, capsule):
+        self.capsule = capsule
+
+    def __dlpack__(self, **_):
+        return self.capsule
+
+    def __dlpack_device__(self):
+        return (1, 0)
+
+
+def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
+    """Anything as a tensor, sharing memory where that is possible."""
+    if isinstance(obj, Tensor):
+        made = obj if dtype is None or dtype is obj.dtype else obj.to(dtype)
+        if made is not obj and copy is False:
+            raise ValueError("can't alias tensor with dtype conversion")
+        made = made.clone() if copy and made is obj else made
+        return made.requires_grad_() if requires_grad and not made.requires_grad else made
+    if isinstance(obj, np.ndarray) and not copy:
+        made = creation.from_numpy(obj)
+        made = made if dtype is None else made.to(dtype)
+    elif hasattr(obj, "__dlpack__") and not copy:
+        made = from_dlpack(obj)
+        made = made if dtype is None else made.to(dtype)
+    else:
+        if copy is False:
+            raise ValueError(f"can't alias arbitrary sequence: {type(obj).__name__}")
+        made = creation.tensor(obj, dtype=dtype)
+    return made.requires_grad_() if requires_grad else made
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Printing
+
+def _facts(self):
+    node = getattr(self, "grad_fn", None)
+    name = None if node is None else node.name().removesuffix("()") if callable(getattr(node, "name", None)) else type(node).__name__
+    return {"requires_grad": self.requires_grad, "grad_fn_name": name, "default_dtype": creation.get_default_dtype()}
+
+
+def __repr__(self, *, tensor_contents=None):
+    return printing.tensor_repr(self._array(), self.dtype, **_facts(self))
+
+
+def __format__(self, spec):
+    if self.ndim == 0 and type(self) is Tensor:
+        return format(self.item(), spec)
+    return format(repr(self), spec)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Storages, as users see them
+
+class UntypedStorage:
+    """The bytes that a tensor (and its views) lie in."""
+
+    def __init__(self, storage):
+        self._storage = storage
+
+    def data_ptr(self):
+        return self._storage.block.address
+
+    def nbytes(self):
+        return self._storage.size
+
+    size = nbytes
+    device = CPU
+
+    def __len__(self):
+        return self._storage.size
+
+    def __getitem__(self, index):
+        found = self._storage.block.bytes[index]
+        return found.tolist()
+
+    def __setitem__(self, index, value):
+        self._storage.block.bytes[index] = value
+        self._storage.version += 1
+
+    def tolist(self):
+        return self._storage.block.bytes.tolist()
+
+    def resize_(self, nbytes):
+        """So many bytes; what fits stays."""
+        grow(self._storage, nbytes, exactly=True)
+        return self
+
+    def __eq__(self, other):
+        return isinstance(other, UntypedStorage) and self._storage is other._storage
+
+    def __hash__(self):
+        return id(self._storage)
+
+
+def grow(storage, size, exactly=False):
+    """Room for `size` bytes, for every tensor that lies in the storage."""
+    if size > storage.size or (exactly and size != storage.size):
+        block = Block(size)
+        kept = min(size, storage.size)
+        if kept:
+            block.bytes[:kept] = storage.block.bytes[:kept]
+        storage.block, storage.size, storage.imported = block, size, None
+
+
+def untyped_storage(self):
+    """The bytes that the tensor lies in."""
+    return UntypedStorage(self._stored().storage)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Pickle and deepcopy
+
+def _storage_of(data, dtype):
+    storage = Storage(Block(len(data)), len(data), dtype)
+    storage.block.bytes[:] = np.frombuffer(data, np.uint8)
+    return storage
+
+
+def _reduce_storage(self):
+    return _storage_of, (self.block.bytes[:self.size].tobytes(), self.dtype)
+
+
+Storage.__reduce__ = _reduce_storage
+
+
+def rebuild(cls, storage, offset, shape, strides, dtype, requires_grad, state):
+    """A tensor out of what `__reduce_ex__` took it apart into."""
+    t = cls.__new__(cls) if cls is Tensor else Tensor.__new__(cls)
+    t._place = Place(storage, tuple(shape), tuple(strides), offset, dtype)
+    storage.join(t)
+    if requires_grad:
+        tape_of(t).requires_grad = True
+    t.__dict__.update(state)
+    return t
+
+
+def __reduce_ex__(self, protocol):
+    if not self.is_leaf:
+        raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the pickle protocol: detach() this one first")
+    place = self._stored()
+    return rebuild, (type(self), place.storage, place.offset, tuple(place.shape), tuple(place.strides), place.dtype, self.requires_grad,
+                     dict(self.__dict__))  # hooks stay behind, as in PyTorch
+
+
+def __deepcopy__(self, memo):
+    if not self.is_leaf:
+        raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  If you were "
+                           "attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see "
+                           "https://github.com/pytorch/pytorch/pull/103001")
+    if id(self) in memo:
+        return memo[id(self)]
+    place = self._stored()
+    storage = memo.get(id(place.storage))
+    if storage is None:
+        old = place.storage
+        storage = memo[id(old)] = Storage(Block(old.size), old.size, old.dtype)
+        storage.block.bytes[:] = old.block.bytes[:old.size]
+        memo.setdefault(id(memo), []).append(old)  # alive until the copy is whole, so that its id is not taken again
+    made = memo[id(self)] = rebuild(type(self), storage, place.offset, place.shape, place.strides, place.dtype, self.requires_grad, {})
+    made.__dict__.update(copy.deepcopy(self.__dict__, memo))
+    if self._tape is not None and self._tape.grad is not None:
+        made.grad = copy.deepcopy(self.grad, memo)
+    return made
+
+
+for _function in (numpy, __array__, __array_wrap__, __dlpack__, __dlpack_device__, __repr__, __format__, untyped_storage, __reduce_ex__, __deepcopy__):
+    setattr(Tensor, _function.__name__, _function)
+Tensor.__array_priority__ = 1000
