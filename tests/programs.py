@@ -72,6 +72,16 @@ class World:
     def at(self, i):
         return self.tensors[i % len(self.tensors)]
 
+    def target(self, i):
+        """What is written to: `at(i)`, where its elements do not share memory in ways that PyTorch leaves undefined."""
+        x = self.at(i)
+        if not (x.shape and min(x.shape) and 0 not in x.stride()):
+            return x
+        places = sum(np.arange(n).reshape([-1 if d == e else 1 for e in range(x.ndim)]) * s for d, (n, s) in enumerate(zip(x.shape, x.stride())))
+        if np.unique(places).size < x.numel():
+            raise TypeError("overlaps")
+        return x
+
     def of_same_shape(self, i, j):
         """A tensor of the shape of number i, from number j on; maybe itself."""
         wanted = tuple(self.at(i).shape)
@@ -260,7 +270,7 @@ def diagonal(w, i, j, k):
 
 @action("unbind")
 def unbind(w, i, j, k):
-    return list(w.at(i).unbind(0))
+    return [v * 2.0 for v in w.at(i).unbind(0)]  # not the views themselves: writing to one of several views is refused in ways of its own
 
 
 @action("as_strided")
@@ -284,58 +294,58 @@ def data(w, i, j, k):
 
 @action()
 def add_(w, i, j, k):
-    w.at(i).add_(w.at(j))
+    w.target(i).add_(w.at(j))
 
 
 @action()
 def mul_(w, i, j, k):
-    w.at(i).mul_(w.at(j))
+    w.target(i).mul_(w.at(j))
 
 
 @action()
 def shift_(w, i, j, k):
-    w.at(i).add_(0.25 * (1 + j % 4))
+    w.target(i).add_(0.25 * (1 + j % 4))
 
 
 @action("tanh_")
 def tanh_(w, i, j, k):
-    w.at(i).tanh_()
+    w.target(i).tanh_()
 
 
 @action("relu_")
 def relu_(w, i, j, k):
-    w.at(i).relu_()
+    w.target(i).relu_()
 
 
 @action("copy_")
 def copy_(w, i, j, k):
-    w.at(i).copy_(w.at(j))
+    w.target(i).copy_(w.at(j))
 
 
 @action("fill_")
 def fill_(w, i, j, k):
-    w.at(i).fill_(j % 5 - 2.0)
+    w.target(i).fill_(j % 5 - 2.0)
 
 
 @action("zero_")
 def zero_(w, i, j, k):
-    w.at(i).zero_()
+    w.target(i).zero_()
 
 
 @action("__setitem__")
 def put(w, i, j, k):
-    w.at(i)[j % 3] = 0.5 * (k % 4)
+    w.target(i)[j % 3] = 0.5 * (k % 4)
 
 
 @action("__setitem__")
 def put_columns(w, i, j, k):
-    w.at(i)[..., j % 2::1 + j % 2] = w.at(k)
+    w.target(i)[..., j % 2::1 + j % 2] = w.at(k)
 
 
 @action("resize_")
 def add_out(w, i, j, k):
     if tuple((w.at(i) + w.at(j)).shape) == tuple(w.at(k).shape):
-        w.torch.add(w.at(i), w.at(j), out=w.at(k))
+        w.torch.add(w.at(i), w.at(j), out=w.target(k))
 
 
 @action("data")

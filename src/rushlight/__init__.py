@@ -32,3 +32,4 @@ for _function in _operators.values():
         for _name in (_function.operator.name, *_function.names):
             globals()[_name] = _function
 globals().update(_exported)
+from . import overrides  # noqa: E402, F401

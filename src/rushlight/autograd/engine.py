@@ -51,7 +51,9 @@ class RuleCall:
     def infer(self, operands, scalars, extents, recipe):
         recorder = here.recorder
         t, n, x = ([*map(recorder.handle_of, operands)], [*map(recorder.handle_of, scalars)], extents)
-        made = run_rule(self.callee, *(_decode(part, t, n, x) for part in recipe))
+        *parts, needed = recipe
+        made = run_rule(self.callee, *(_decode(part, t, n, x) for part in parts))
+        made = [g if wanted else None for g, wanted in zip(made, needed)]
         there = [g is not None for g in made]
         values = own_values([g for g in made if g is not None])
 
@@ -126,7 +128,7 @@ def check_unmodified(trace, history):
     """Refuse to go back through a call when what its rule reads was overwritten in place."""
     for value in reads(trace, history):
         if not trace.flushed:
-            now, then = trace.writes.get(value.family, 0), value.writes
+            now, then = trace.writes.get(value.family, 0), value.writes + (value is history.overwrites)
         elif value.node.primitive == "leaf" and value.node.attributes[0] in trace.record.versions:
             number = value.node.attributes[0]
             now, then = trace.leaves[number]._version, trace.record.versions[number]
@@ -156,8 +158,9 @@ FREED = ("Trying to backward through the graph a second time (or directly access
 
 def source(tensor):
     """Where a tensor's gradient goes: (trace, value) of the call that made it, the tensor itself where it is a leaf, or None."""
-    if tensor._state is not None:
-        return _source_of(tensor._state.owner.trace, tensor._state, tensor)
+    value = tensor._present()
+    if value is not None:
+        return _source_of(value.owner.trace, value, tensor)
     tape = tensor._tape
     if tape is None or not tape.requires_grad:
         return None
@@ -268,7 +271,7 @@ def rule_gradients(trace, history, grads):
         arguments = _encode(history.arguments, trace, tensors, numbers, integers)
     else:
         arguments = _encode((history.operands, history.results[0].node.attributes), trace, tensors, numbers, integers)
-    recipe = (grads_recipe, results, arguments)
+    recipe = (grads_recipe, results, arguments, tuple(o.needs_grad for o in history.operands))
     return here.recorder.record(RuleCall.of(callee), tensors, recipe, numbers, integers, recipe)
 
 
@@ -582,7 +585,7 @@ def read_by_backward(trace, values):
 
 
 def reads(trace, history):
-    """Which of a call's operands and results its rule reads: those whose nodes its gradients are made of."""
+    """Which of a call's operands and results its rule reads: those whose nodes the gradients that are wanted are made of."""
     if history.reads is None:
         recorder = here.recorder
         callee = history.callee
@@ -618,7 +621,7 @@ def reads(trace, history):
         finally:
             recorder.inline -= 1
             recorder.grad = enabled
-        used = set(graph.topological([g._state.node for g in made if g is not None]))
+        used = set(graph.topological([g._state.node for o, g in zip(history.operands, made) if g is not None and o.needs_grad]))
         history.reads = tuple(v for v, s in stand_in.items() if s.node in used and v.node.primitive != "scalar")
     return history.reads
 

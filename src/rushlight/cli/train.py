@@ -109,7 +109,8 @@ def _epochs(model, learn, held_out, options, history, progress, interrupts):
             held_out_loss, probabilities, classes = evaluate(model, held_out)
             history.epochs.append({
                 "epoch": epoch, "steps": len(history.losses), "loss": sum(losses) / len(losses), "accuracy": right / seen,
-                "held_out_loss": held_out_loss, "held_out_accuracy": float((probabilities.argmax(axis=1) == classes).mean()), "samples_per_second": round(seen / spent),
+                "held_out_loss": held_out_loss, "held_out_accuracy": float((probabilities.argmax(axis=1) == classes).mean()),
+                "samples_per_second": round(seen / spent),
             })
             progress.console.print(_line(history.epochs[-1]), highlight=False)
             yield epoch

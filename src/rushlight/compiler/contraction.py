@@ -35,10 +35,9 @@ from typing import Callable
 
 from .llvmir import Function, Value, vector_type
 from .microkernel import Tile, sum_type, tile
-from .packing import LLVM_TYPES, copy_block, transpose_block
+from .packing import LLVM_TYPES, copy_block, pack_panels, transpose_block
 from .skinny import add_block, add_columns, add_rows
 
-KINDS = ("direct", "packed", "rows", "columns")
 K_BLOCK = 512        # part of the meaning of a product: the same on every target
 TASK_ROWS = 256
 TASK_COLUMNS = 256
@@ -83,8 +82,8 @@ class Plain:
 
 @dataclass(frozen=True)
 class Form:
-    """How a product is done: `kind` decides the code (one of KINDS), `rows` x `columns` of C are one task."""
-    kind: str
+    """How a product is done: `rows` x `columns` of C are one task, and `kind` decides the code."""
+    kind: str  # 'packed'; 'direct': nothing is packed; 'rows' and 'columns': see skinny
     rows: int
     columns: int
     swapped: bool = False  # the transposed product is made: C^T = B^T A^T
@@ -103,14 +102,14 @@ def choose(target, dtype, a, b, batch, m, k, n):
         return Form("columns", 1, shape.lanes if far else few_columns, swapped=n == 1 and a_along == "row")
     if b_along == "row" and m <= FEW_ROWS:
         return Form("rows", FEW_ROWS, SKINNY_COLUMNS)
-    if as_it_is and b == "rows" and a != "computed" and n <= 1024 and m <= 256:
+    if as_it_is and b == "rows" and a != "computed" and k * n <= 1 << 14:
         return Form("direct", few_rows, few_columns)
     most_rows, most_columns = _limits(shape)
     if batch * m * n >= 1 << 20:
         return Form("packed", most_rows, most_columns)
-    if n < 512 or not (a == "rows" and as_it_is):
-        return Form("packed", few_rows, most_columns)
-    return Form("packed", most_rows, few_columns)
+    if a == "rows" and as_it_is:
+        return Form("packed", most_rows, few_columns)
+    return Form("packed", 2 * few_rows, most_columns)
 
 
 def task_count(form, batch, m, n):
@@ -221,7 +220,7 @@ def _task(p, matrix, row, column):
     with f.loop(0, _at_least_one(f, p.k), p.k_block) as first_k:
         left = f.binary("sub", p.k, first_k)
         length = _smaller(f, p.k_block, left)
-        a_now, a_row, a_k = _block_of_a(p, matrix, row, rows, first_k, length)
+        a_now, a_row, a_k, a_next = _block_of_a(p, matrix, row, rows, first_k, length)
         again = f.convert("zext", f.compare("sgt", first_k, 0), "i64")
         finished = f.compare("sle", left, p.k_block)
         one_block = f.compare("sle", p.k, p.k_block)
@@ -242,7 +241,7 @@ def _task(p, matrix, row, column):
             else:
                 c_direct, c_direct_row = c_now, c_row
             vectors = f.binary("udiv", f.add(width, p.shape.lanes - 1), p.shape.lanes)
-            arguments = (a_now, a_row, a_k, b_now, b_k, c_direct, c_direct_row, rows, length, vectors, again)
+            arguments = (a_now, a_row, a_k, a_next, b_now, b_k, c_direct, c_direct_row, rows, length, vectors, again)
             f.do(f"call void {p.panel.text}({', '.join(repr(f.of(x, 'i64')) for x in arguments)})")
             ready = finished
             if isinstance(p.store, Plain):
@@ -324,18 +323,18 @@ def _along(operand):
 
 
 def _block_of_a(p, matrix, row, rows, first_k, length):
-    """Address, stride of a row and stride of k of the block of A: where it lies, or packed."""
+    """Address, strides of a row and of k, and from tile to tile, of the block of A: where it lies, or packed."""
     f, a = p.f, p.a
-    if isinstance(a, Operand) and sum_type(p.dtype) == LLVM_TYPES[p.dtype.name] and (a.layout == "rows" or p.form.kind in ("direct","apart")):
+    along = _along(a)
+    if isinstance(a, Operand) and sum_type(p.dtype) == LLVM_TYPES[p.dtype.name] and (along == "row" or p.form.kind == "direct"):
         start = _element(f, p, a.pointer, a.batch_offset(f, matrix), f.mul(row, a.row_stride), f.mul(first_k, a.column_stride))
-        return start, a.row_stride, a.column_stride
+        return start, a.row_stride, a.column_stride, a.row_stride
     load = _Reader(p, a, matrix, row, first_k)
-    if _along(a) == "column":
-        pitch = f.add(rows, 16)  # apart from powers of two, whose lines would all fall into one set of the cache
-        copy_block(f, p.shape, lambda i, j, lanes: load(j, i, lanes), length, rows, p.a_scratch, pitch)
-        return p.a_scratch, f.of(1, "i64"), pitch
-    copy_block(f, p.shape, load, rows, length, p.a_scratch, length, vectors=_along(a) == "row")
-    return p.a_scratch, length, f.of(1, "i64")
+    if along == "column":
+        pack_panels(f, p.shape, load, rows, length, f.binary("sub", p.m, row), p.a_scratch)
+        return p.a_scratch, 1, 0, length
+    copy_block(f, p.shape, load, rows, length, p.a_scratch, length, vectors=along == "row")
+    return p.a_scratch, length, 1, length
 
 
 def _sliver_of_b(p, matrix, b_matrix, first_k, length, column, width, whole, offset):

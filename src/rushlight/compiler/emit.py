@@ -12,7 +12,7 @@ Start with `emit`.
 from ..ir import dtypes
 from . import vectormath
 from .llvmir import Function, Value, module_text, vector_type
-from .loops import LANES, Accumulate, Close, Loop, Open, Store, inputs_of
+from .loops import LANES, Accumulate, Carry, Close, Loop, Open, Store, inputs_of
 
 _COMBINE = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
 
@@ -116,6 +116,8 @@ class _Emitter:
                 self._close(s.accumulator)
             elif isinstance(s, Accumulate):
                 self._accumulate(s)
+            elif isinstance(s, Carry):
+                self.registers[s.accumulator] = [self.value(s.expression)]
             else:
                 self._store(s)
 
@@ -186,7 +188,7 @@ class _Emitter:
                 if isinstance(s, Loop):
                     inside.add(s.axis)
                     walk(s.body)
-                elif isinstance(s, (Store, Accumulate)):
+                elif isinstance(s, (Store, Accumulate, Carry)):
                     pending.extend((e, None) for e in s.expressions)
                     if isinstance(s, Store):
                         pending.extend((e, None) for e, _ in s.place.dynamic)
@@ -209,7 +211,7 @@ class _Emitter:
 
     def _open(self, a):
         element = vectormath.register_type(a.dtype)
-        self.registers[a] = [self.f.of(neutral(a.name, a.dtype), vector_type(element, LANES))]
+        self.registers[a] = [self.f.of(neutral(a.name, a.dtype), vector_type(element, a.lanes))]
         if a.name.startswith("arg"):
             self.registers[a].append(self.f.of(2 ** 63 - 1, vector_type("i64", LANES)))
         self.done.discard(a)
@@ -310,7 +312,7 @@ class _Emitter:
             return self.integer(("extent", _extent_key(e.data)))
         if e.op == "index":
             return self._index(e)
-        if e.op == "result":
+        if e.op in ("result", "running"):
             return self.registers[e.data][-1]
         inputs = [self._lanes(a) if self.varies(e) else self.value(a) for a in e.args]
         if e.op == "cast":
@@ -427,7 +429,7 @@ def _accumulators(body):
     """The accumulators that a loop's body combines into."""
     found = {}
     for s in body:
-        if isinstance(s, Accumulate):
+        if isinstance(s, (Accumulate, Carry)):
             found[s.accumulator] = None
         elif isinstance(s, Loop):
             found.update(dict.fromkeys(_accumulators(s.body)))

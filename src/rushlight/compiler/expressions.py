@@ -147,7 +147,7 @@ class Expression:
 
     `op` is an element-wise primitive, 'cast' or 'bitcast', or a leaf of expressions: 'load' (data: buffer, place; an argument, if
     any, is the condition under which the place exists), 'constant', 'scalar', 'extent', 'index' (data: an Affine), 'result' (data:
-    the Accumulator of a reduction that is over).  `axes` are the axes it varies along; `results` the accumulators it needs.
+    the Accumulator of a reduction that is over), 'running' (data: an Accumulator of one lane, as the last turn left it).  `axes` are the axes it varies along; `results` the accumulators it needs.
     """
 
     __slots__ = ("__weakref__", "args", "axes", "cost", "data", "dtype", "op", "results")
@@ -208,8 +208,8 @@ class Reader:
             if place is not None:
                 axes = axes.union(a for a, _ in place.terms).union(*(e.axes for e, _ in place.dynamic))
                 results = results.union(*(e.results for e, _ in place.dynamic))
-            if op == "result":
-                axes, results = data.axes, frozenset([data])
+            if op in ("result", "running"):
+                axes, results = data.axes, frozenset([data] if op == "result" else [])
             cost = 1 + price(op) + sum(a.cost for a in args)
             found = self._expressions[name] = Expression(op, args, dtype, data, axes, results, cost)
         return found
@@ -351,11 +351,11 @@ class Reader:
         def make(*values):
             computed = dict(zip(node.attributes[0], values))
             rest = iter(index[depth:])
-            return x, tuple(self._computed(computed[d]) if d in computed else next(rest) for d in range(x.ndim)), condition
+            return x, tuple(self.computed(computed[d]) if d in computed else next(rest) for d in range(x.ndim)), condition
         return [(i, tuple(index[:depth]), condition) for i in indices], make
 
     @staticmethod
-    def _computed(value):
+    def computed(value):
         """A computed integer as an index."""
         if value.op == "index":
             return value.data

@@ -27,12 +27,14 @@ COLUMNS = 2048          # the widest row of accumulators that is kept in scratch
 
 
 class Accumulator:
-    """A reduction under way: one register of LANES partial results.  `axes` are those for which its result is known."""
+    """A reduction under way: one register of LANES partial results.  `axes` are those for which its result is known.
 
-    __slots__ = ("axes", "dtype", "level", "name")
+    With one lane it is a number that goes from turn to turn (`Carry`), and `axes` are those along which it changes."""
 
-    def __init__(self, name, dtype, axes, level):
-        self.name, self.dtype, self.axes, self.level = name, dtype, frozenset(axes), level
+    __slots__ = ("axes", "dtype", "lanes", "level", "name")
+
+    def __init__(self, name, dtype, axes, level, lanes=LANES):
+        self.name, self.dtype, self.axes, self.level, self.lanes = name, dtype, frozenset(axes), level, lanes
 
 
 class Open:
@@ -58,6 +60,17 @@ class Accumulate:
     @property
     def expressions(self):
         return (self.expression,) if self.position is None else (self.expression, self.position)
+
+
+class Carry:
+    """An accumulator of one lane is what an expression of its last value ('running') gives, from here on."""
+
+    def __init__(self, accumulator, expression):
+        self.accumulator, self.expression = accumulator, expression
+
+    @property
+    def expressions(self):
+        return (self.expression,)
 
 
 class Store:
@@ -95,7 +108,7 @@ class Nest:
             for s in body:
                 if isinstance(s, Loop):
                     yield from walk(s.body, (*around, s.axis))
-                elif isinstance(s, (Store, Accumulate)):
+                elif isinstance(s, (Store, Accumulate, Carry)):
                     yield s, around
         return walk(self.body, ())
 
@@ -276,8 +289,8 @@ def canonical(nest):
             return f"s{slots.number(('extent', key(e.data)), e.data)}"
         if e.op == "scalar":
             return f"scalar s{slots.scalar(e.data, e.dtype)}"
-        if e.op == "result":
-            return f"result {names[e.data]}"
+        if e.op in ("result", "running"):
+            return f"{e.op} {names[e.data]}"
         return f"{e.op}({','.join(names[a] for a in e.args)})"
 
     def body_text(body, indent):
@@ -293,8 +306,9 @@ def canonical(nest):
                 lines.append(f"{indent}open {names[s.accumulator]} {s.accumulator.name} {s.accumulator.dtype.name}")
             elif isinstance(s, Close):
                 lines.append(f"{indent}close {names[s.accumulator]}")
-            elif isinstance(s, Accumulate):
-                lines.append(f"{indent}{names[s.accumulator]} <- {','.join(names[e] for e in s.expressions)}")
+            elif isinstance(s, (Accumulate, Carry)):
+                arrow = "<-" if isinstance(s, Accumulate) else "="
+                lines.append(f"{indent}{names[s.accumulator]} {arrow} {','.join(names[e] for e in s.expressions)}")
             else:
                 place = place_text(s.place)
                 lines.append(f"{indent}p{slots.pointer(s.buffer, s.place)} {s.buffer.dtype.name} [{place}] = {names[s.expression]}")

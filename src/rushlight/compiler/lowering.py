@@ -37,7 +37,7 @@ class Space:
         self.index = [i.replace(axis, whole) for i in self.index]
 
 
-def _attempt(space, build):
+def attempt(space, build):
     """build() again and again, each time with an axis less coarse.  Ends: extents have finitely many factors."""
     while True:
         try:
@@ -54,7 +54,7 @@ def map_nest(stores, buffer_of):
         reader = Reader(buffer_of)
         return [Store(buffer, place_in(buffer.strides, space.index) + offset, reader.read(node, space.index))
                 for node, buffer, offset in stores]
-    statements = _attempt(space, build)
+    statements = attempt(space, build)
     nest = Nest([], statements)
     places = list(nest.places())
     axes = sorted(space.axes, key=lambda a: -extent_value(statements[0].place.coefficient(a)))  # memory order of what is written
@@ -103,7 +103,7 @@ def row_nest(reductions, stores, buffer_of):
             levels.setdefault(stage(expression), ([], [], []))[1 if whole else 2].append(
                 Store(buffer, place_in(buffer.strides, index) + offset, expression))
         return levels
-    levels = _attempt(space, build)
+    levels = attempt(space, build)
     nest = Nest([], [])
     inner = [a for a in space.axes if a.reduced] or [Axis(1, True)]
     for level in sorted(levels):
@@ -181,7 +181,7 @@ def column_nest(reductions, stores, buffer_of):
         results = [Store(buffer, place_in(buffer.strides, kept) + offset, reader.read(node, kept))
                    for node, buffer, offset in stores]
         return clear, sums, results, rows
-    clear, sums, results, rows = _attempt(space, build)
+    clear, sums, results, rows = attempt(space, build)
     nest = Nest([], [*clear, *sums, *results])
     memory = [p for p in nest.places() if is_int(p.coefficient(blocks), 0)]
     last = max((i for i, a in enumerate(space.axes) if a.reduced), default=-1)

@@ -1,6 +1,7 @@
 """Copy blocks of a matrix to where the micro-kernels read them fastest, computing or widening them on the way.
 
     copy_block        rows of neighbours to rows of neighbours
+    pack_panels       A as columns of neighbours to the tiles of a panel
     transpose_block   B as columns of neighbours to a sliver: squares of a vector of vectors are turned in registers
 
       n0: k0 k1 k2 k3 .        k0: n0 n1 n2 n3
@@ -12,10 +13,11 @@ full vector is as cheap.  Loops, never unrolled code over
 extents: a block costs the same to compile whatever its size.
 """
 from .llvmir import Value, lanes_of, vector_type
-from .microkernel import BITS
+from .microkernel import BITS, tile_height
 
 LLVM_TYPES = {"float32": "float", "float64": "double", "float16": "half", "bfloat16": "bfloat", "bool": "i8", "uint8": "i8",
               "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64"}
+_K_AT_ONCE = 64
 
 
 def copy_block(f, shape, load, rows, columns, to, pitch, vectors=True, fill=0):
@@ -50,26 +52,30 @@ def pack_panels(f, shape, load, rows, length, available, to):
 
     Whole vectors are stored one over the end of the other.  A few k at a time, so that their pages stay known to the processor.
     """
-    vectors = -(-shape.rows // shape.lanes)
+    reach = -(-shape.rows // shape.lanes) * shape.lanes
+    tiles = f.binary("udiv", f.add(rows, shape.rows - 1), shape.rows)
     with f.loop(0, length, _K_AT_ONCE) as first_k:
         next_k = f.add(first_k, _K_AT_ONCE)
         last_k = f.select(f.compare("slt", next_k, length), next_k, length)
-        with f.until(rows) as row:
-            height = tile_height(f, shape, f.binary("sub", rows, row.now))
-            start = f.element(to, shape.element, f.mul(row.now, length))
-            row.next = f.add(row.now, height)
-            vectors_fit = f.compare("sle", f.add(row.now, vectors * shape.lanes), available)
+        with f.loop(0, tiles, 1, [f.of(0, "i64")]) as (_, now):
+            row = now[0]
+            height = tile_height(f, shape, f.binary("sub", rows, row))
+            now.next = [f.add(row, height)]
+            start = f.element(to, shape.element, f.mul(row, length))
+            end = f.mul(height, length)
+            there = f.compare("sle", f.add(row, reach), available)
             with f.loop(first_k, last_k) as k:
-                place = f.element(start, shape.element, f.mul(k, height))
+                offset = f.mul(k, height)
+                place = f.element(start, shape.element, offset)
                 yes, no, done = f.label("vectors"), f.label("numbers"), f.label("copied")
-                f.branch_if(vectors_fit, yes, no)
+                f.branch_if(f.binary("and", there, f.compare("sle", f.add(offset, reach), end)), yes, no)
                 f.start(yes)
-                for v in range(0, vectors * shape.lanes, shape.lanes):
-                    f.store(load(f.add(row.now, v), k, shape.lanes), f.element(place, shape.element, v))
+                for v in range(0, reach, shape.lanes):
+                    f.store(load(f.add(row, v), k, shape.lanes), f.element(place, shape.element, v))
                 f.branch(done)
                 f.start(no)
                 with f.loop(0, height) as i:
-                    f.store(load(f.add(row.now, i), k, 1), f.element(place, shape.element, i))
+                    f.store(load(f.add(row, i), k, 1), f.element(place, shape.element, i))
                 f.branch(done)
                 f.start(done)
 

@@ -1,18 +1,23 @@
 """Rewrites of the graph before it is scheduled: each is one function with its own before and after.
 
     sum(permute(x, order), axes)            ->  sum(x, axes'), permuted               sums follow the memory that the user sees
+    sum(x, (0, 1)) of 4096 x 768            ->  sum(sum(x, 1), 0)                     rows are summed where they are made
     sum(x of 10 million)                    ->  sum(partial sums of blocks)           threads, and precision
+    permute(a @ b, (1, 0))                  ->  permute(b) @ permute(a)               written as it is wanted
     scatter add of one number in each row   ->  where(column == index, x + v, x)      reads like any other map
     as_strided(assign(x, v, region), region) -> v
 
 They are part of what an operator means to every program, fused or not, so results do not depend on fusion.  Start with `rewrite`.
 """
+from collections import Counter
+
 from ..ir.extents import product
-from ..ir.graph import Node, elementwise, expand, numel, permute, reduce, reshape, topological
+from ..ir.graph import Node, contraction, elementwise, expand, numel, permute, reduce, reshape, topological
 from .expressions import is_int, key
 
 ROW_BLOCK = 65536     # elements of a run that are summed as one
 COLUMN_BLOCK = 256    # rows that are added up as one
+LONG_ROW = 256        # elements that are summed before what lies around them
 
 
 def rewrite(roots):
@@ -20,14 +25,18 @@ def rewrite(roots):
 
     Ends: each node is visited once, and no rule's result is visited again except through a shorter reduction.
     """
-    new = {}
-    for node in topological(roots):
+    new, order = {}, topological(roots)
+    users = Counter(i for node in order for i in node.inputs)
+    users.update(roots)
+    for node in order:
         inputs = tuple(new[i] for i in node.inputs)
         if any(a is not b for a, b in zip(inputs, node.inputs)):
             node_now = Node(node.primitive, inputs, node.attributes, node.shape, node.dtype)
         else:
             node_now = node
         rule = _RULES.get(node.primitive.split(".")[0])
+        if node.primitive == "permute" and node.inputs[0].primitive == "contraction" and users[node.inputs[0]] == 1:
+            rule = _transposed_product
         new[node] = rule(node_now) if rule else node_now
     return [new[r] for r in roots]
 
@@ -58,13 +67,17 @@ def _cut(node):
         before   sum(x, 0)                    x of 1000000
         after    sum(partial_sum(x, 0), 0)    partial sums of 16 blocks
 
-    Several runs of neighbouring dimensions are reduced one after the other, the last one first.
+    Several runs of neighbouring dimensions are reduced one after the other, the last one first; and in front of that, so many of the
+    last dimensions as make a long row.
     """
     x, name, axes = node.inputs[0], node.primitive.split(".")[1], node.attributes[0]
     axes = [a for a in axes if not is_int(x.shape[a], 1)]
     if name.startswith("arg") or not axes:
         return node
     last = max(d for d, n in enumerate(x.shape) if not is_int(n, 1))
+    row = _long_row(x.shape, axes) if last in axes else axes
+    if len(row) < len(axes):
+        return _in_turn(name, x, row, node.attributes[0])
     block = ROW_BLOCK if last in axes else COLUMN_BLOCK
     if product(x.shape[a] for a in axes) <= block:
         return node
@@ -72,14 +85,45 @@ def _cut(node):
     while run[0] - 1 in axes or (run[0] > 0 and is_int(x.shape[run[0] - 1], 1) and any(a < run[0] for a in axes)):
         run.insert(0, run[0] - 1)
     if set(axes) - set(run):
-        rest = [a for a in node.attributes[0] if a not in run]
-        first = _cut(reduce(name, x, run))
-        return _cut(reduce(name, first, rest))
+        return _in_turn(name, x, run, node.attributes[0])
     length = product(x.shape[a] for a in axes)
     kept = [n for d, n in enumerate(x.shape) if d not in node.attributes[0]]
     blocks = (length + (block - 1)) // block
     partial = Node("partial." + name, (x,), (node.attributes[0], block), (blocks, *kept), node.dtype)
     return _cut(reduce(name, partial, (0,)))
+
+
+def _in_turn(name, x, first, axes):
+    """The axes `first` reduced, then the others."""
+    inner = _cut(reduce(name, x, first))
+    return _cut(reduce(name, inner, [a - sum(b < a for b in first) for a in axes if a not in first]))
+
+
+def _long_row(shape, axes):
+    """As few of the last reduced dimensions, neighbours of each other, as make a long row; all axes where there is none."""
+    row = []
+    for d in range(max(axes), -1, -1):
+        if is_int(shape[d], 1):
+            continue
+        if d not in axes:
+            break
+        row.insert(0, d)
+        if product(shape[a] for a in row) >= LONG_ROW:
+            return row
+    return axes
+
+
+def _transposed_product(node):
+    """A product that is wanted with rows and columns swapped, and not otherwise, is made that way: each sum is the same.
+
+        before   permute(a @ b, (1, 0))
+        after    permute(b, (1, 0)) @ permute(a, (1, 0))
+    """
+    order, (a, b) = node.attributes[0], node.inputs[0].inputs
+    swap = (*range(node.ndim - 2), node.ndim - 1, node.ndim - 2)
+    if order != swap:
+        return node
+    return contraction(permute(b, swap), permute(a, swap))
 
 
 def _as_strided(node):

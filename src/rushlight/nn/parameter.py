@@ -7,14 +7,20 @@ Both are ordinary tensors over the memory they were given; only their class tell
 of operations on them are plain tensors.
 """
 import rushlight as torch
+from rushlight.tensors.dispatch import _disabled_torch_function_impl
 
 
 class Parameter(torch.Tensor):
     """A tensor that is part of what a model learns.  It requires a gradient, also when it is made under `no_grad`."""
 
+    __torch_function__ = _disabled_torch_function_impl
+
     def __new__(cls, data=None, requires_grad=True):
         data = torch.empty(0) if data is None else data
         return data.detach().as_subclass(cls).requires_grad_(requires_grad)
+
+    def __init__(self, data=None, requires_grad=True):
+        """`__new__` has made all of it; Tensor's own __init__ would make another."""
 
     def __deepcopy__(self, memo):
         if id(self) not in memo:
@@ -31,11 +37,16 @@ class Parameter(torch.Tensor):
 class Buffer(torch.Tensor):
     """A tensor that is part of a model's state and is not learned; `persistent` ones are saved with it."""
 
+    __torch_function__ = _disabled_torch_function_impl
+
     def __new__(cls, data=None, *, persistent=True):
         data = torch.empty(0) if data is None else data
         buffer = data.detach().requires_grad_(data.requires_grad).as_subclass(cls)
         buffer.persistent = persistent
         return buffer
+
+    def __init__(self, data=None, *, persistent=True):
+        """As with Parameter."""
 
     def __deepcopy__(self, memo):
         if id(self) not in memo:

@@ -19,6 +19,7 @@ import numpy as np
 from ..ir import dtypes
 from ..runtime import writing
 from ..runtime.recorder import FAST_ARGUMENTS, here
+from ..tensors import dispatch
 from ..tensors.tensor import Tensor
 from .definition import NUMBER, STATIC, TENSOR, TENSOR_OR_NUMBER, Operator, attach
 
@@ -170,9 +171,11 @@ def _compiled(name, lines, scope):
 def write_in_place(op, target, arguments):
     """Compute `op` and make the result the new value of `target`, with PyTorch's rules for in-place operations."""
     recorder = here.recorder
-    check_writable(target)
     if not isinstance(target, Tensor):
         raise TypeError(f"{op.name}_(): argument 'self' must be Tensor, not {type(target).__name__}")
+    if recorder.hidden is not None or dispatch.any_dispatches(arguments):
+        return _write_taken_over(op, target, arguments)
+    check_writable(target)
     pinned = target._place is not None and target._place.storage.is_pinned()
     if writing.aliases(recorder, target) or pinned or target._base is not None:
         result = op.call(*arguments)
@@ -182,6 +185,17 @@ def write_in_place(op, target, arguments):
     if storage is not None:
         storage.version += 1
         storage.alone = True
+    return target
+
+
+def _write_taken_over(op, target, arguments):
+    """The in-place form, when a mode or a tensor's class may want it: theirs, or ours on the plain tensors."""
+    answer = dispatch.taken_over(getattr(Tensor, op.name + "_", op.function), arguments[:op.positional],
+                                 {n: a for n, a in zip(op.keywords, arguments[op.positional:]) if a is not op.signature.parameters[n].default})
+    if answer is not None:
+        return answer[0]
+    with here.recorder.unwatched():
+        write_in_place(op, dispatch.plain_of(target), dispatch.all_plain(arguments))
     return target
 
 
@@ -206,6 +220,12 @@ class InPlace(Operator):
         recorder = here.recorder
         target, result = recorder.handle_of(old), recorder.handle_of(values[0])
         fitting = Operator._own(fit(target, result, self.name + "_")._state, ())
+        waiting = [fitting]
+        while waiting:  # what this very call reads of its target is the value before the call
+            history = waiting.pop().history
+            if history is not None and history.overwrites is None:
+                history.overwrites = old
+                waiting += [v for v in history.operands if v.owner is None]
         return [fitting], None
 
 
@@ -236,6 +256,9 @@ def check_writable(target):
 
 def replace(target, result, name):
     """Write an already computed `result` into `target`."""
+    if dispatch.any_dispatches((target, result)):
+        replace(dispatch.plain_of(target), dispatch.plain_of(result), name)
+        return target
     from .building import fitted
     recorder = here.recorder
     result = fitted(target, result, name)

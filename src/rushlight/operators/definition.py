@@ -81,6 +81,8 @@ class Operator:
         recorder = here.recorder
         if recorder.inline:
             return self.inline(args)
+        if recorder.hidden is not None:
+            return self._taken_over(args, into)
         tensors, numbers, integers, recipe = [], [], [], []
         for kind, a, optional, name in zip(self.kinds, args, self.optional, self.signature.parameters):
             if kind is STATIC:
@@ -89,6 +91,8 @@ class Operator:
                 recipe.append(None)
             elif kind is TENSOR or kind is TENSOR_OR_NUMBER or kind is NUMBER:
                 if isinstance(a, Tensor):
+                    if a._dispatches:
+                        return self._taken_over(args, into)
                     if kind is NUMBER:
                         a = self._number_of(a, name)
                         recipe.append(NUMBER)
@@ -107,6 +111,8 @@ class Operator:
                 if not all(isinstance(t, Tensor) or t is None for t in a):
                     bad = next(i for i, t in enumerate(a) if not isinstance(t, Tensor))
                     raise TypeError(f"{self.name}(): expected Tensor as element {bad} in argument 0, but got {type(a[bad]).__name__}")
+                if any(t._dispatches for t in a if t is not None):
+                    return self._taken_over(args, into)
                 recipe.append((TENSORS, tuple(t is not None for t in a)))
                 tensors += [t for t in a if t is not None]
             elif kind is EXTENT:
@@ -119,6 +125,17 @@ class Operator:
                 integers += [self._integer(n, name) for n in a]
         recipe = tuple(recipe)
         return recorder.record(self, tensors, recipe, numbers, integers, recipe, into)
+
+    def _taken_over(self, args, into):
+        """The call, when a mode or a tensor's class may want it: theirs, or ours on the plain tensors."""
+        from ..tensors import dispatch
+        if into is None:
+            keywords = {n: a for n, a in zip(self.keywords, args[self.positional:]) if a is not self.signature.parameters[n].default}
+            answer = dispatch.taken_over(self.function, args[:self.positional], keywords)
+            if answer is not None:
+                return answer[0]
+        with here.recorder.unwatched():
+            return self.call(*dispatch.all_plain(args), into=into)
 
     def _number_of(self, t, name):
         if t.ndim:
@@ -290,30 +307,66 @@ def _kind(annotation):
 
 
 def pointwise_strides(shape, operands):
-    """The layout of an element-wise result, as PyTorch's TensorIterator lays it out: row-major when any operand of the full shape is, else
-    the order of the first operand whose dimensions are permuted."""
+    """The layout of an element-wise result, as PyTorch's TensorIterator lays it out: row-major where every operand is; that of the operands
+    where all have one; else the dimensions in the order of their strides, which the first operand that tells two of them apart decides."""
     n = len(shape)
-    ambiguous = None
+    row = graph.row_major(shape)
+    if n < 2 or all(v.strides == graph.row_major(v.node.shape) for v in operands):
+        return row
+    if all(len(v.node.shape) == n and _equal(v.node.shape, shape) for v in operands):
+        if all(_is_row_major(shape, v.strides) for v in operands):
+            return row
+        first = tuple(map(extent_value, operands[0].strides))
+        if dense_order(tuple(map(extent_value, shape)), first) is not None and all(_equal(v.strides, operands[0].strides) for v in operands[1:]):
+            return operands[0].strides
+
+    strides = []
     for v in operands:
-        if len(v.node.shape) != n or n < 2:
+        missing = n - len(v.node.shape)
+        spread = [isinstance(m, int) and m == 1 and not (isinstance(k, int) and k == 1) for m, k in zip(v.node.shape, shape[missing:])]
+        strides.append((0,) * missing + tuple(0 if repeated else s for repeated, s in zip(spread, v.strides)))
+
+    def compare(a, b):
+        """1 where dimension a must lie outside b, -1 where inside, 0 where nothing tells."""
+        for line in strides:
+            s, t = line[a], line[b]
+            if any(isinstance(x, int) and x == 0 for x in (s, t)):
+                continue
+            if s < t:
+                return -1
+            if t < s or shape[b] < shape[a]:
+                return 1
+        return 0
+
+    order = list(range(n))[::-1]  # from the fastest to the slowest
+    for i in range(1, n):
+        place = i
+        for j in range(i - 1, -1, -1):
+            answer = compare(order[j], order[place])
+            if answer > 0:
+                order[j], order[place] = order[place], order[j]
+                place = j
+            elif answer < 0:
+                break
+    return strides_in_order(shape, tuple(order[::-1]))
+
+
+def _equal(a, b):
+    return all(m is n or m == n for m, n in zip(a, b))
+
+
+def _is_row_major(shape, strides):
+    """Whether elements lie in row-major order without gaps; the strides of dimensions of extent 1 do not matter."""
+    if any(isinstance(n, int) and n == 0 for n in shape):
+        return True
+    expected = 1
+    for n, s in zip(shape[::-1], strides[::-1]):
+        if isinstance(n, int) and n == 1:
             continue
-        full = all(a is b or a == b for a, b in zip(v.node.shape, shape))
-        if not full:
-            continue
-        if v.strides == graph.row_major(v.node.shape):
-            return graph.row_major(shape)
-        if ambiguous is None:
-            ambiguous = v
-    if ambiguous is None:
-        return graph.row_major(shape)
-    values = tuple(map(extent_value, ambiguous.strides))
-    extents = tuple(map(extent_value, ambiguous.node.shape))
-    if 0 in values and any(s == 0 and m != 1 for s, m in zip(values, extents)):
-        return graph.row_major(shape)
-    order = dense_order(extents, values)
-    if order is None:
-        order = tuple(sorted(range(n), key=lambda i: (-values[i], i)))
-    return strides_in_order(shape, order)
+        if not (s is expected or s == expected):
+            return False
+        expected = n * expected
+    return True
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -333,7 +386,7 @@ def operator(body=None, *, methods=None, inplace=None, out=True, view=False, poi
                                  differentiable=differentiable, namespace=namespace, names=names)
     op = Operator(body, view, pointwise, differentiable)
     function = function_of(op, out and not view)
-    function.operator = op
+    function.operator, op.function = op, function
     function.namespace, function.names = namespace, names
     ALL[op.name] = function
 

@@ -238,10 +238,10 @@ def get_item(self, index):
 
 def set_item(self, index, value):
     """self[index] = value, with broadcasting and conversion."""
-    check_writable(self)
     if not isinstance(value, Tensor):
         value = _value(value, self.dtype)
     view, left = _basic(self, index)
+    check_writable(view)
     masks = [item for item in left if isinstance(item, Tensor)]
     if not masks:
         write_into(view, value)

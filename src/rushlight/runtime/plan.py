@@ -130,7 +130,7 @@ def make(recorder, trace, step, counts):
                 continue
             plan.saved.append(value)
             outputs.append(programs.Output(value.node, graph.row_major(value.node.shape), None))
-    plan.read_leaves = [(v.node.attributes[0], v) for v in {v: 0 for h in plan.unfreed for v in h.reads} if v.node.primitive == "leaf"]
+    plan.read_leaves = [(v.node.attributes[0], entered[v.node.attributes[0]]) for v in {v: 0 for h in plan.unfreed for v in h.reads} if v.node.primitive == "leaf"]
     reads = {i for i, _ in plan.read_leaves}
     plan.kept_leaves = [v.needs_grad or i in reads for i, v in enumerate(entered)]
     plan.views = [(i, trace.handles[i]._state.node.dtype) for i in views]

@@ -17,6 +17,7 @@ One recorder and one trie a thread.  Nothing that can run other Python code stan
 `__del__` and other threads may record or flush in the middle of a call; `record` notices and starts over.
 """
 import threading
+from contextlib import contextmanager
 from sys import getrefcount
 
 from ..ir import dtypes, graph
@@ -24,6 +25,7 @@ from ..ir.extents import Assumptions, check
 from . import plan, writing
 from .trace import Trace, Value, classify, symbols
 
+new = object.__new__
 LONGEST_TRACE = 2_000  # calls; more are flushed, so that pending work is bounded
 LARGEST_TRIE = 50_000  # steps; a trie that has grown larger is dropped and grows again
 
@@ -85,6 +87,7 @@ class Recorder:
         self.lock = threading.RLock()
         self.inline = 0
         self._grad = True
+        self.hidden = None  # where it really stands, while every call has to be looked at (see `watch`)
         self.saved_hooks = []  # pairs of functions for what is saved for backward
         self.steps = 0
         self.thread = threading.get_ident()
@@ -100,7 +103,8 @@ class Recorder:
             return
         self._grad = on
         if not self.inline:
-            self.at = self._mode(self.at)
+            with self.unwatched():
+                self.at = self._mode(self.at)
 
     def _mode(self, at):
         """The step after `at` under the present mode."""
@@ -109,6 +113,23 @@ class Recorder:
         key = ("grad", self._grad)
         found = at.next.get(key)
         return found[0] if found else self._add(at, key, (), None, ())
+
+    def watch(self, on):
+        """While on, no call finds a guess, so that all go the long way and can be taken over (tensors/dispatch.py)."""
+        if on and self.hidden is None:
+            self.hidden, self.at = self.at, INSIDE
+        elif not on and self.hidden is not None:
+            self.at, self.hidden = self.hidden, None
+
+    @contextmanager
+    def unwatched(self):
+        """Inside, it stands where it really stands."""
+        watching = self.hidden is not None
+        self.watch(False)
+        try:
+            yield
+        finally:
+            self.watch(watching)
 
     # -----------------------------------------------------------------------------------------------------------------
     # Calls
@@ -168,7 +189,7 @@ class Recorder:
 
     def handle_of(self, value):
         """A new tensor that stands for a value of this trie."""
-        t = self.handle.__new__(self.handle)
+        t = new(self.handle)
         t._state, t._base, t._place, t._tape = value, None, None, None
         return t
 
@@ -250,9 +271,14 @@ class Recorder:
 
     def enter(self, tensor):
         """The Value of a tensor that has none: its memory becomes a leaf of the trace (or a view of a storage that is being written)."""
+        if tensor._dispatches:
+            raise AttributeError("a tensor of a class with a __torch_function__ goes the long way")
         place = tensor._place
         if place is None:
             raise RuntimeError("this tensor has no value: the call that would have made it failed")
+        if self.hidden is not None:
+            with self.unwatched():
+                return self.enter(tensor)
         storage = place.storage
         if storage.value is not None:
             return self._enter_view(tensor, place, storage)
@@ -260,7 +286,7 @@ class Recorder:
             return self._enter_snapshot(tensor, place, storage)
         tape = tensor._tape
         gradient = None if tape is None or not tape.requires_grad else "leaf" if tape.history is None else "history"
-        number, description = id(storage), place.description()
+        number, description = id(storage), place._description or place.description()
         while True:
             trace, at = self.trace, self.at
             step = at.guess
@@ -335,6 +361,9 @@ class Recorder:
 
     def flush(self):
         """Run what was recorded: afterwards every tensor that somebody holds has its memory."""
+        if self.hidden is not None:
+            with self.unwatched():
+                return self.flush()
         with self.lock:
             for storage in self.trace.flats:
                 if storage.value.needs_grad:  # its tensors take their share of its history along

@@ -69,13 +69,14 @@ def _source(tree):
 class History:
     """How a value came to be, for backward: `callee` (an operator, or a primitive's name), its operands and results as Values
     (None where an argument is no tensor), and `arguments`, whatever the callee's gradient rule wants to be called with.
-    `reads` are the operands and results that the rule reads, once autograd has asked."""
+    `reads` are the operands and results that the rule reads, once autograd has asked; `overwrites` the operand whose place the result
+    of the recorded call takes, or None."""
 
-    __slots__ = ("callee", "operands", "results", "arguments", "reads")
+    __slots__ = ("callee", "operands", "results", "arguments", "reads", "overwrites")
 
     def __init__(self, callee, operands, results, arguments=()):
         self.callee, self.operands, self.results, self.arguments = callee, operands, results, arguments
-        self.reads = None
+        self.reads = self.overwrites = None
 
 
 class Trace:

@@ -12,9 +12,14 @@ that value, taken anew when it is used next.
 A tensor that has its storage to itself needs none of this: its next value simply takes the place of the old
 (`Recorder.record(..., into=)`).
 """
+from sys import getrefcount
+
 from ..ir import graph
 from .storage import Place, Storage, dense_order, strides_in_order
 from .trace import History, Value
+
+
+HELD_BY_TRACE = 4  # the reference count of a view that only the trace holds: among its handles, its views, and twice right here
 
 
 def aliases(recorder, tensor):
@@ -26,7 +31,8 @@ def aliases(recorder, tensor):
             found[id(t)] = t
     for t in list(found.values()):
         for view in recorder.trace.views.get(id(t), ()):
-            found[id(view)] = view
+            if getrefcount(view) > HELD_BY_TRACE:
+                found[id(view)] = view
     found.pop(id(tensor), None)
     return list(found.values())
 

@@ -27,6 +27,8 @@ class Tensor:
         self._state = self._base = self._place = self._tape = None
         return self
 
+    _dispatches = False  # whether the class takes calls over with a __torch_function__ (tensors/dispatch.py)
+
     def __init__(self, data=None, *, device=None):
         """`Tensor(2, 3)` is uninitialised float32 of that shape; `Tensor([1., 2.])` holds those numbers."""
         from . import creation

@@ -1,0 +1,218 @@
+"""`__torch_function__`: tensors of a user's class, and modes, that take calls over.
+
+    class Logged(Tensor):
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None): ...
+
+A tensor of such a class wraps a plain one (`_plain`) and never has a recorded value of its own, so the short way from a call to the
+trie always misses it, and nothing else pays: the long way (`Operator.call`) asks `taken_over` first.  A mode makes the thread's
+recorder blind to guesses while it is on, with the same effect
+(https://docs.pytorch.org/docs/stable/notes/extending.html#extending-torch-python-api).
+"""
+import threading
+
+from ..runtime.recorder import here
+from .tensor import Tensor
+
+
+class _Thread(threading.local):
+    def __init__(self):
+        self.disabled, self.modes = 0, []
+
+
+_thread = _Thread()
+
+
+def _disabled_torch_function_impl(func, types, args=(), kwargs=None):
+    """As `__torch_function__` of a class: its tensors are treated as plain ones."""
+    with DisableTorchFunctionSubclass():
+        return func(*args, **(kwargs or {}))
+
+
+class DisableTorchFunctionSubclass:
+    """Inside, subclasses are treated as plain tensors."""
+
+    def __enter__(self):
+        _thread.disabled += 1
+
+    def __exit__(self, *_):
+        _thread.disabled -= 1
+
+
+def _default(cls, func, types, args=(), kwargs=None):
+    """Tensor's own `__torch_function__`: call the function; tensors it returns are of the subclass."""
+    if not all(issubclass(cls, t) for t in types):
+        return NotImplemented
+    with DisableTorchFunctionSubclass():
+        result = func(*args, **(kwargs or {}))
+    return _wrapped(result, cls)
+
+
+def _wrapped(result, cls):
+    if isinstance(result, Tensor):
+        return result if isinstance(result, cls) or not cls._dispatches else result.as_subclass(cls)
+    if isinstance(result, (tuple, list)):
+        parts = [_wrapped(r, cls) for r in result]
+        return type(result)(*parts) if hasattr(result, "_fields") else type(result)(parts)
+    return result
+
+
+def _dispatching(args, found):
+    for a in args:
+        if isinstance(a, (tuple, list)):
+            _dispatching(a, found)
+        elif hasattr(type(a), "__torch_function__") and getattr(type(a), "_dispatches", True) and type(a) not in map(type, found):
+            found.append(a)
+    return found
+
+
+def taken_over(function, args, kwargs=None):
+    """The answer of a mode or of a subclass among the arguments, as a 1-tuple; None where nobody takes the call over."""
+    if _thread.modes:
+        return (_ask_mode(function, args, kwargs),)
+    if _thread.disabled:
+        return None
+    found = _dispatching((*args, *(kwargs or {}).values()), [])
+    if not found:
+        return None
+    found.sort(key=lambda a: -len(type(a).__mro__))  # a subclass before the classes that it extends
+    types = tuple(type(a) for a in found)
+    for a in found:
+        answer = type(a).__torch_function__(function, types, args, kwargs or {})
+        if answer is not NotImplemented:
+            return (answer,)
+    names = ", ".join(t.__name__ for t in types)
+    raise TypeError(f"no implementation found for '{function.__name__}' on types that implement __torch_function__: [{names}]")
+
+
+def _ask_mode(function, args, kwargs):
+    mode = _thread.modes.pop()
+    _look(bool(_thread.modes))
+    try:
+        types = tuple(type(a) for a in _dispatching(args, []))
+        return mode.__torch_function__(function, types, args, kwargs or {})
+    finally:
+        _thread.modes.append(mode)
+        _look(True)
+
+
+class TorchFunctionMode:
+    """A context in which every call goes to `self.__torch_function__(func, types, args, kwargs)` first."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        return func(*args, **(kwargs or {}))
+
+    def __enter__(self):
+        _thread.modes.append(self)
+        _look(True)
+        return self
+
+    def __exit__(self, *_):
+        _thread.modes.pop()
+        _look(bool(_thread.modes))
+
+
+def _look(modes):
+    """Make the recorder look for modes at every call, or no longer."""
+    here.recorder.watch(modes)
+
+
+def has_torch_function(args):
+    """Whether any argument (or a mode) takes calls over."""
+    return bool(_thread.modes) or not _thread.disabled and bool(_dispatching(args, []))
+
+
+def handle_torch_function(function, relevant, *args, **kwargs):
+    """Hand a call over to whoever among `relevant` takes it."""
+    answer = taken_over(function, args, kwargs)
+    return function(*args, **kwargs) if answer is None else answer[0]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Subclasses
+
+DELEGATED = ("shape", "dtype", "ndim", "requires_grad", "grad", "is_leaf", "grad_fn", "_version", "retains_grad", "output_nr", "device", "layout", "itemsize",
+             "nbytes")
+DELEGATED_METHODS = ("stride", "storage_offset", "_stored", "_known_place", "requires_grad_", "register_hook", "retain_grad", "backward", "is_contiguous",
+                     "register_post_accumulate_grad_hook")
+
+
+def plain_of(tensor):
+    """The plain tensor behind a tensor of a class that takes calls over; any other as it is."""
+    return tensor._plain if tensor._dispatches else tensor
+
+
+def any_dispatches(args):
+    """Whether a tensor of a class that takes calls over is among the arguments."""
+    return any(isinstance(a, Tensor) and a._dispatches or type(a) in (tuple, list) and any_dispatches(a) for a in args)
+
+
+def all_plain(args):
+    """Arguments with the plain tensor in place of each that wraps one."""
+    return tuple(plain_of(a) if isinstance(a, Tensor) else type(a)(all_plain(a)) if type(a) in (tuple, list) else a for a in args)
+
+
+def prepare_subclass(cls):
+    """Called for every subclass of Tensor: note whether it takes calls over, and let its tensors' facts come from the plain one."""
+    cls._dispatches = getattr(cls.__torch_function__, "__func__", cls.__torch_function__) is not _disabled_torch_function_impl
+    if not cls._dispatches:
+        return
+    for name in DELEGATED:
+        if name not in cls.__dict__ and _is_ours(cls, name):
+            setattr(cls, name, property(lambda self, name=name: getattr(self._plain, name), lambda self, value, name=name: setattr(self._plain, name, value),
+                                        lambda self, name=name: delattr(self._plain, name)))
+    for name in DELEGATED_METHODS:
+        if name not in cls.__dict__ and _is_ours(cls, name):
+            setattr(cls, name, lambda self, *args, name=name, **kwargs: _of_self(self, getattr(self._plain, name)(*args, **kwargs)))
+
+
+def _is_ours(cls, name):
+    owner = next((c for c in cls.__mro__ if name in c.__dict__), Tensor)
+    return owner is Tensor
+
+
+def _of_self(tensor, result):
+    return tensor if result is tensor._plain else result
+
+
+def as_subclass(self, cls):
+    """The same tensor as an instance of a subclass of Tensor."""
+    made, inner = Tensor.__new__(cls), plain_of(self)
+    if cls._dispatches:
+        made.__dict__["_plain"] = inner
+        return made
+    if inner.requires_grad and not inner.is_leaf:
+        inner = inner.view_as(inner)
+    made._place = inner._stored()
+    made._tape = inner._tape
+    _share(made._place.storage, inner, made)
+    return made
+
+
+def _share(storage, *tensors):
+    """Note tensors that lie in one storage."""
+    for t in tensors:
+        if not any(m is t for m in storage.tensors()):
+            storage.join(t)
+
+
+def _make_subclass(cls, data, require_grad=False):
+    """A tensor of class `cls` over the memory of `data`, without its history."""
+    inner = plain_of(data).detach()
+    if cls._dispatches:
+        made = Tensor.__new__(cls)
+        made.__dict__["_plain"] = inner
+        if require_grad:
+            inner.requires_grad_()
+        return made
+    made = Tensor.__new__(cls)
+    made._place = inner._stored()
+    _share(made._place.storage, inner, made)
+    return made.requires_grad_() if require_grad else made
+
+
+Tensor._dispatches = False
+Tensor.__torch_function__ = classmethod(_default)
+Tensor.as_subclass = as_subclass
+Tensor._make_subclass = staticmethod(_make_subclass)
+Tensor.__init_subclass__ = classmethod(lambda cls, **kwargs: prepare_subclass(cls))
