@@ -270,7 +270,7 @@ def rule_gradients(trace, history, grads):
     if isinstance(callee, Operator):
         arguments = _encode(history.arguments, trace, tensors, numbers, integers)
     else:
-        arguments = _encode((history.operands, history.results[0].node.attributes), trace, tensors, numbers, integers)
+        arguments = _encode((history.operands, history.arguments), trace, tensors, numbers, integers)
     recipe = (grads_recipe, results, arguments, tuple(o.needs_grad for o in history.operands))
     return here.recorder.record(RuleCall.of(callee), tensors, recipe, numbers, integers, recipe)
 
@@ -449,7 +449,7 @@ def walk_inside(trace, start, again):
             if isinstance(history.callee, Operator):
                 arguments = again.tree(history.arguments)
             else:
-                arguments = tuple(map(again.value, history.operands)), again.tree(history.results[0].node.attributes)
+                arguments = tuple(map(again.value, history.operands)), again.tree(history.arguments)
             for operand, grad in zip(history.operands, run_rule(history.callee, grads, results, arguments)):
                 send(operand, grad)
     finally:
@@ -615,7 +615,7 @@ def reads(trace, history):
         recorder.inline += 1
         try:
             results = [shadow(v) for v in history.results]
-            arguments = again(history.arguments) if isinstance(callee, Operator) else (again(history.operands), history.results[0].node.attributes)
+            arguments = again(history.arguments) if isinstance(callee, Operator) else (again(history.operands), history.arguments)
             with Assumptions(integers=trace.integers):
                 made = run_rule(callee, grads, results, arguments)
         finally:

@@ -35,11 +35,12 @@ from typing import Callable
 
 from .llvmir import Function, Value, vector_type
 from .microkernel import Tile, sum_type, tile
-from .packing import LLVM_TYPES, copy_block, pack_panels, transpose_block
+from .packing import LLVM_TYPES, copy_block, pack_panels, pack_slivers, transpose_block
 from .skinny import add_block, add_columns, add_rows
 
 K_BLOCK = 512        # part of the meaning of a product: the same on every target
-TASK_ROWS = 256
+TASK_ROWS = 512      # at most; B is packed once for all of them
+ROWS_AT_ONCE = 96
 TASK_COLUMNS = 256
 FEW_ROWS = 8          # up to here reading B is the work
 SKINNY_COLUMNS = 1024
@@ -106,9 +107,9 @@ def choose(target, dtype, a, b, batch, m, k, n):
         return Form("direct", few_rows, few_columns)
     most_rows, most_columns = _limits(shape)
     if batch * m * n >= 1 << 20:
-        return Form("packed", most_rows, most_columns)
+        return Form("packed", most_rows if batch * m * n >= 1 << 22 else 4 * few_rows, most_columns)
     if a == "rows" and as_it_is:
-        return Form("packed", most_rows, few_columns)
+        return Form("packed", 4 * few_rows, few_columns)
     return Form("packed", 2 * few_rows, most_columns)
 
 
@@ -134,10 +135,15 @@ def _limits(shape):
     return _parts(TASK_ROWS, shape.rows) * shape.rows, _parts(TASK_COLUMNS, shape.columns) * shape.columns
 
 
+def _rows_at_once(shape):
+    """So many rows of A meet all slivers of a block of B while they stay in the cache next to the processor."""
+    return _parts(ROWS_AT_ONCE, shape.rows) * shape.rows
+
+
 def _scratch_layout(shape):
     """Elements of scratch for the blocks of A, of B, and for unfinished columns of C."""
     rows, columns = _limits(shape)
-    return (rows + 16) * K_BLOCK, columns * (K_BLOCK + 16), rows * columns
+    return (_rows_at_once(shape) + 16) * K_BLOCK, columns * (K_BLOCK + 16), rows * columns
 
 
 def scratch_bytes(target, dtype):
@@ -166,6 +172,16 @@ class _Product:
     b_scratch: Value
     c_scratch: Value
     k_block: Value
+
+    @property
+    def raw(self):
+        """The LLVM type of the dtype in memory."""
+        return LLVM_TYPES[self.dtype.name]
+
+    @property
+    def as_it_is(self):
+        """Whether numbers are multiplied in the type that they have in memory."""
+        return self.raw == self.shape.element
 
     def at(self, pointer, *offsets):
         """The address that many elements of the sums' type further on."""
@@ -214,40 +230,38 @@ def _k_block(f, k):
 
 
 def _task(p, matrix, row, column):
-    f = p.f
+    f, shape = p.f, p.shape
     rows = _smaller(f, f.of(p.form.rows, "i64"), f.binary("sub", p.m, row))
     columns = _smaller(f, f.of(p.form.columns, "i64"), f.binary("sub", p.n, column))
+    a, b, c = _Matrix(p, p.a, matrix), _Matrix(p, p.b, matrix), _Result(p, matrix)
+    one_block = f.compare("sle", p.k, p.k_block)
     with f.loop(0, _at_least_one(f, p.k), p.k_block) as first_k:
         left = f.binary("sub", p.k, first_k)
         length = _smaller(f, p.k_block, left)
-        a_now, a_row, a_k, a_next = _block_of_a(p, matrix, row, rows, first_k, length)
         again = f.convert("zext", f.compare("sgt", first_k, 0), "i64")
         finished = f.compare("sle", left, p.k_block)
-        one_block = f.compare("sle", p.k, p.k_block)
-        b_matrix = None if isinstance(p.b, Computed) else p.b.batch_offset(f, matrix)
-        if p.form.kind != "direct" and _along(p.b) == "row":
-            _pack_rows_of_b(p, _Reader(p, p.b, matrix, first_k, column), length, columns)
-        with f.loop(0, columns, p.shape.columns) as offset:
-            at = f.add(column, offset)
-            width = _smaller(f, f.of(p.shape.columns, "i64"), f.binary("sub", columns, offset))
-            whole = f.compare("eq", width, p.shape.columns)
-            b_now, b_k = _sliver_of_b(p, matrix, b_matrix, first_k, length, at, width, whole, offset)
-            # Unfinished columns of several blocks of k are kept side by side; else one place serves all, and stays in L1.
-            place = f.select(one_block, f.of(0, "i64"), f.mul(offset, rows))
-            c_now, c_row = p.at(p.c_scratch, place), f.of(p.shape.columns, "i64")
-            if isinstance(p.store, Plain):
-                direct = _element(f, p, p.store.pointer, p.store.batch_offset(f, matrix), f.mul(row, p.store.row_stride), at)
-                c_direct, c_direct_row = f.select(whole, direct, c_now), f.select(whole, f.of(p.store.row_stride, "i64"), c_row)
-            else:
-                c_direct, c_direct_row = c_now, c_row
-            vectors = f.binary("udiv", f.add(width, p.shape.lanes - 1), p.shape.lanes)
-            arguments = (a_now, a_row, a_k, a_next, b_now, b_k, c_direct, c_direct_row, rows, length, vectors, again)
-            f.do(f"call void {p.panel.text}({', '.join(repr(f.of(x, 'i64')) for x in arguments)})")
-            ready = finished
-            if isinstance(p.store, Plain):
-                ready = f.binary("and", finished, f.binary("xor", whole, True))
-            with f.when(ready):
-                _finish(p, matrix, row, rows, at, width, c_now, p.shape.columns)
+        sliver = _block_of_b(p, b, first_k, length, column, columns)
+        with f.loop(0, rows, _rows_at_once(shape)) as first_row:
+            height = _smaller(f, f.of(_rows_at_once(shape), "i64"), f.binary("sub", rows, first_row))
+            at_row = f.add(row, first_row)
+            block_of_a = _block_of_a(p, a, at_row, height, first_k, length)
+            with f.loop(0, columns, shape.columns) as offset:
+                at_column = f.add(column, offset)
+                width = _smaller(f, f.of(shape.columns, "i64"), f.binary("sub", columns, offset))
+                whole = f.compare("eq", width, shape.columns)
+                # Unfinished columns of several blocks of k are kept side by side; else one place serves all, and stays in L1.
+                kept = f.add(f.mul(offset, rows), f.mul(first_row, shape.columns))
+                sums = p.at(p.c_scratch, f.select(one_block, f.of(0, "i64"), kept))
+                to, to_row, ready = sums, shape.columns, finished
+                if c.plain:  # whole slivers are written where they belong, the ragged one by way of scratch
+                    to = f.select(whole, c.place(at_row, at_column), sums)
+                    to_row = f.select(whole, f.of(p.store.row_stride, "i64"), shape.columns)
+                    ready = f.binary("and", finished, f.binary("xor", whole, True))
+                vectors = f.binary("udiv", f.add(width, shape.lanes - 1), shape.lanes)
+                arguments = (*block_of_a, *sliver(offset, whole), to, to_row, height, length, vectors, again)
+                f.do(f"call void {p.panel.text}({', '.join(repr(f.of(x, 'i64')) for x in arguments)})")
+                with f.when(ready):
+                    _finish(p, c, at_row, height, at_column, width, sums, shape.columns)
 
 
 def _skinny_task(p, matrix, row, column):
@@ -255,20 +269,20 @@ def _skinny_task(p, matrix, row, column):
     f, pitch = p.f, p.form.columns
     rows = _smaller(f, f.of(p.form.rows, "i64"), f.binary("sub", p.m, row))
     columns = _smaller(f, f.of(pitch, "i64"), f.binary("sub", p.n, column))
+    a, b, c = _Matrix(p, p.a, matrix), _Matrix(p, p.b, matrix), _Result(p, matrix)
     sums, totals = p.b_scratch, p.c_scratch
-
     with f.loop(0, _at_least_one(f, p.k), p.k_block) as first_k:
         length = _smaller(f, p.k_block, f.binary("sub", p.k, first_k))
         later = f.compare("sgt", first_k, 0)
         place = f.select(later, sums, totals)
-        a, b = _Reader(p, p.a, matrix, row, first_k), _Reader(p, p.b, matrix, first_k, column)
+        of_a, of_b = a.reader(row, first_k), b.reader(first_k, column)
         if p.form.kind == "rows":
-            add_rows(f, p.shape, lambda i, k: a(i, k, 1), b, rows, columns, length, place, pitch)
+            add_rows(f, p.shape, of_a, of_b, rows, columns, length, place, pitch)
         else:
-            add_columns(f, p.shape, lambda k: a(0, k, 1), b, columns, length, place)
+            add_columns(f, p.shape, of_a, of_b, columns, length, place)
         with f.when(later):
             add_block(f, p.shape, rows, columns, sums, totals, pitch)
-    _finish(p, matrix, row, rows, column, columns, totals, pitch)
+    _finish(p, c, row, rows, column, columns, totals, pitch)
 
 
 def _at_least_one(f, k):
@@ -280,21 +294,35 @@ def _smaller(f, a, b):
     return f.select(f.compare("slt", a, b), a, b)
 
 
-def _element(f, p, pointer, *offsets):
-    for offset in offsets:
-        pointer = f.element(pointer, LLVM_TYPES[p.dtype.name], offset)
-    return pointer
+# Reading
+
+class _Matrix:
+    """One matrix of an operand's batch."""
+
+    def __init__(self, p, operand, matrix):
+        self.p, self.operand, self.matrix = p, operand, matrix
+        self.in_memory = isinstance(operand, Operand)
+        self.along = _along(operand)
+        if self.in_memory:
+            self.start = p.f.element(operand.pointer, p.raw, operand.batch_offset(p.f, matrix))
+
+    def place(self, row, column):
+        """The address of an element in memory."""
+        f, a = self.p.f, self.operand
+        return f.element(f.element(self.start, self.p.raw, f.mul(row, a.row_stride)), self.p.raw, f.mul(column, a.column_stride))
+
+    def reader(self, row, column):
+        return _Reader(self, row, column)
 
 
 class _Reader:
-    """The elements of an operand from (row, column) on, widened to the type of the sums."""
+    """The elements of a matrix from (row, column) on, widened to the type of the sums."""
 
-    def __init__(self, p, operand, matrix, row, column):
-        self.p, self.operand, self.matrix, self.first_row, self.first_column = p, operand, matrix, row, column
-        self.in_memory = isinstance(operand, Operand)
+    def __init__(self, source, row, column):
+        self.source, self.first_row, self.first_column = source, row, column
+        self.in_memory = source.in_memory
         if self.in_memory:
-            self.start = _element(p.f, p, operand.pointer, operand.batch_offset(p.f, matrix), p.f.mul(row, operand.row_stride),
-                                  p.f.mul(column, operand.column_stride))
+            self.start = source.place(row, column)
 
     def __call__(self, i, j, lanes):
         """Element (i, j), or that many neighbours from there on."""
@@ -302,129 +330,115 @@ class _Reader:
 
     def row(self, i):
         """The elements of row i, as a function of column and lanes; what depends on the row alone is computed here."""
-        p, f, operand = self.p, self.p.f, self.operand
-        if isinstance(operand, Computed):
+        p, operand = self.source.p, self.source.operand
+        f = p.f
+        if not self.in_memory:
             at = f.add(self.first_row, i)
-            return lambda j, lanes: operand.load(f, self.matrix, at, f.add(self.first_column, j), lanes)
-        start = _element(f, p, self.start, f.mul(i, operand.row_stride))
-        raw = LLVM_TYPES[p.dtype.name]
+            return lambda j, lanes: operand.load(f, self.source.matrix, at, f.add(self.first_column, j), lanes)
+        start = f.element(self.start, p.raw, f.mul(i, operand.row_stride))
         widen = "fpext" if p.dtype.kind == "f" else "sext" if p.dtype.kind == "i" else "zext"
 
         def load(j, lanes):
-            x = f.load(vector_type(raw, lanes), _element(f, p, start, f.mul(j, operand.column_stride)))
+            x = f.load(vector_type(p.raw, lanes), f.element(start, p.raw, f.mul(j, operand.column_stride)))
             return f.convert(widen, x, vector_type(p.shape.element, lanes))
         return load
 
+    def from_column(self, j):
+        return _Reader(self.source, self.first_row, self.source.p.f.add(self.first_column, j))
+
 
 def _along(operand):
+    """The index along which elements are neighbours: 'row', 'column' or None."""
     if isinstance(operand, Computed):
         return operand.along
     return {"rows": "row", "columns": "column", "strided": None}[operand.layout]
 
 
-def _block_of_a(p, matrix, row, rows, first_k, length):
+def _block_of_a(p, a, row, rows, first_k, length):
     """Address, strides of a row and of k, and from tile to tile, of the block of A: where it lies, or packed."""
-    f, a = p.f, p.a
-    along = _along(a)
-    if isinstance(a, Operand) and sum_type(p.dtype) == LLVM_TYPES[p.dtype.name] and (along == "row" or p.form.kind == "direct"):
-        start = _element(f, p, a.pointer, a.batch_offset(f, matrix), f.mul(row, a.row_stride), f.mul(first_k, a.column_stride))
-        return start, a.row_stride, a.column_stride, a.row_stride
-    load = _Reader(p, a, matrix, row, first_k)
-    if along == "column":
+    f = p.f
+    if a.in_memory and p.as_it_is and (a.along == "row" or p.form.kind == "direct"):
+        return a.place(row, first_k), a.operand.row_stride, a.operand.column_stride, a.operand.row_stride
+    load = a.reader(row, first_k)
+    if a.along == "column":
         pack_panels(f, p.shape, load, rows, length, f.binary("sub", p.m, row), p.a_scratch)
         return p.a_scratch, 1, 0, length
-    copy_block(f, p.shape, load, rows, length, p.a_scratch, length, vectors=along == "row")
+    copy_block(f, p.shape, load, rows, length, p.a_scratch, length, vectors=a.along == "row")
     return p.a_scratch, length, 1, length
 
 
-def _sliver_of_b(p, matrix, b_matrix, first_k, length, column, width, whole, offset):
-    """Address and stride of k of one sliver of B: packed, or where it lies as long as it is a whole one."""
-    f, b = p.f, p.b
-    packed = p.at(p.b_scratch, 0 if p.form.kind == "direct" else f.mul(f.binary("udiv", offset, p.shape.columns), _sliver_pitch(p, length)))
-    pitch = f.of(p.shape.columns, "i64")
-    load = _Reader(p, b, matrix, first_k, column)
-    if p.form.kind == "direct":
-        with f.when(f.binary("xor", whole, True)):
-            _pack_ragged(p, load, length, width, packed)
-        start = _element(f, p, b.pointer, b_matrix, f.mul(first_k, b.row_stride), column)
-        return f.select(whole, start, packed), f.select(whole, f.of(b.row_stride, "i64"), pitch)
-    if _along(b) == "row":
-        return packed, pitch
-    if _along(b) == "column":
-        transpose_block(f, p.shape, load, length, width, packed)
-        return packed, pitch
-    yes, no, done = f.label("whole"), f.label("ragged"), f.label("packed")
-    f.branch_if(whole, yes, no)
-    f.start(yes)
-    copy_block(f, p.shape, load, length, p.shape.columns, packed, p.shape.columns, vectors=_along(b) == "row")
-    f.branch(done)
-    f.start(no)
-    _pack_ragged(p, load, length, width, packed)
-    f.branch(done)
-    f.start(done)
-    return packed, pitch
-
-
-def _sliver_pitch(p, length):
-    """From one packed sliver to the next: a little apart, or the same row of all slivers would fall into one set of the cache."""
-    f = p.f
-    return f.add(f.mul(length, p.shape.columns), 16)
-
-
-def _pack_rows_of_b(p, load, length, columns):
-    """All slivers of a block, four at a time: long enough pieces of the rows of B to read, few enough places to write."""
+def _block_of_b(p, b, first_k, length, column, columns):
+    """Pack a block of B, or only its ragged sliver; returns the function that gives address and stride of k of a sliver."""
     f, shape = p.f, p.shape
-    whole = f.binary("mul", f.binary("udiv", columns, shape.columns), shape.columns)
-    pitch = _sliver_pitch(p, length)
-    group = 4 * shape.columns
-    with f.loop(0, whole, group) as first:
-        start = p.at(p.b_scratch, f.mul(f.binary("udiv", first, shape.columns), pitch))
-        last = _smaller(f, f.add(first, group), whole)
-        with f.loop(0, length) as i:
-            with f.loop(first, last, shape.columns, [p.at(start, f.mul(i, shape.columns))]) as (j, now):
-                for v in range(0, shape.columns, shape.lanes):
-                    f.store(load(i, f.add(j, v), shape.lanes), p.at(now[0], v))
-                now.next = [p.at(now[0], pitch)]
-    with f.when(f.compare("slt", whole, columns)):
-        rest = p.at(p.b_scratch, f.mul(f.binary("udiv", columns, shape.columns), pitch))
-        _pack_ragged(p, lambda i, j, lanes: load(i, f.add(j, whole), lanes), length, f.binary("sub", columns, whole), rest)
+    load = b.reader(first_k, column)
+    last = f.mul(f.binary("udiv", columns, shape.columns), shape.columns)
+    rest = f.binary("sub", columns, last)
+    if p.form.kind == "direct":
+        with f.when(f.compare("sgt", rest, 0)):
+            copy_block(f, shape, load.from_column(last), length, rest, p.b_scratch, shape.columns, fill=shape.columns)
+
+        def where_it_lies(offset, whole):
+            place = f.select(whole, b.place(first_k, f.add(column, offset)), p.b_scratch)
+            return place, f.select(whole, f.of(b.operand.row_stride, "i64"), shape.columns)
+        return where_it_lies
+    # Slivers lie a little apart, or the same row of all would fall into one set of the cache.
+    pitch = f.add(f.mul(length, shape.columns), 16)
+
+    def sliver(offset):
+        return p.at(p.b_scratch, f.mul(f.binary("udiv", offset, shape.columns), pitch))
+    if b.along == "row":
+        pack_slivers(f, shape, load, length, last, p.b_scratch, pitch)
+        with f.when(f.compare("sgt", rest, 0)):
+            copy_block(f, shape, load.from_column(last), length, rest, sliver(last), shape.columns, fill=shape.columns)
+    else:
+        with f.loop(0, columns, shape.columns) as offset:
+            width = _smaller(f, f.of(shape.columns, "i64"), f.binary("sub", columns, offset))
+            if b.along == "column":
+                transpose_block(f, shape, load.from_column(offset), length, width, sliver(offset))
+            else:
+                copy_block(f, shape, load.from_column(offset), length, width, sliver(offset), shape.columns, vectors=False, fill=shape.columns)
+    return lambda offset, whole: (sliver(offset), shape.columns)
 
 
-def _pack_ragged(p, load, length, width, packed):
-    copy_block(p.f, p.shape, load, length, width, packed, p.shape.columns, vectors=_along(p.b) == "row", fill=p.shape.columns)
+# Writing
+
+class _Result:
+    """One matrix of C."""
+
+    def __init__(self, p, matrix):
+        self.p, self.matrix, self.plain = p, matrix, isinstance(p.store, Plain)
+        if self.plain:
+            self.start = p.at(p.store.pointer, p.store.batch_offset(p.f, matrix))
+
+    def place(self, row, column):
+        return self.p.at(self.start, self.p.f.mul(row, self.p.store.row_stride), column)
+
+    def store(self, row, column, value, lanes, mask=None):
+        if self.plain:
+            self.p.f.store(value, self.place(row, column))
+        else:
+            self.p.store(self.p.f, self.matrix, row, column, value, lanes, mask)
 
 
-def _finish(p, matrix, row, rows, column, width, sums, pitch):
+def _finish(p, c, row, rows, column, width, sums, pitch):
     """Hand the finished columns to `store`, row by row."""
-    f, lanes = p.f, p.shape.lanes
-    vector = vector_type(p.shape.element, lanes)
+    f, lanes, element = p.f, p.shape.lanes, p.shape.element
     if p.form.swapped:  # neighbours in scratch are no neighbours in C
         with f.loop(0, rows) as i, f.loop(0, width) as j:
-            value = f.load(p.shape.element, p.at(sums, f.mul(i, pitch), j))
-            _store(p, matrix, f.add(column, j), f.add(row, i), value, 1, None)
+            c.store(f.add(column, j), f.add(row, i), f.load(element, p.at(sums, f.mul(i, pitch), j)), 1)
         return
     whole = f.binary("and", width, -lanes)
     rest = f.binary("sub", width, whole)
     numbers = Value("<" + ", ".join(f"i64 {i}" for i in range(lanes)) + ">", vector_type("i64", lanes))
-    mask = f.compare("slt", numbers, f.splat(rest, lanes))
-    ragged = f.compare("sgt", rest, 0)
+    mask = None if c.plain else f.compare("slt", numbers, f.splat(rest, lanes))
     with f.loop(0, rows) as i:
         start = p.at(sums, f.mul(i, pitch))
         at_row = f.add(row, i)
         with f.loop(0, whole, lanes) as j:
-            _store(p, matrix, at_row, f.add(column, j), f.load(vector, p.at(start, j)), lanes, None)
-        with f.when(ragged):
-            _store(p, matrix, at_row, f.add(column, whole), f.load(vector, p.at(start, whole)), lanes, mask)
-
-
-def _store(p, matrix, row, column, value, lanes, mask):
-    f = p.f
-    if not isinstance(p.store, Plain):
-        p.store(f, matrix, row, column, value, lanes, mask)
-        return
-    place = _element(f, p, p.store.pointer, p.store.batch_offset(f, matrix), f.mul(row, p.store.row_stride), column)
-    if mask is None:
-        f.store(value, place)
-    else:
-        short = {"float": "f32", "double": "f64"}.get(p.shape.element, p.shape.element)
-        f.intrinsic(f"llvm.masked.store.v{lanes}{short}.p0", "void", value, place, mask)
+            c.store(at_row, f.add(column, j), f.load(vector_type(element, lanes), p.at(start, j)), lanes)
+        if c.plain:  # a few single stores take less time than a masked one
+            with f.loop(whole, width) as j:
+                c.store(at_row, f.add(column, j), f.load(element, p.at(start, j)), 1)
+        else:
+            with f.when(f.compare("sgt", rest, 0)):
+                c.store(at_row, f.add(column, whole), f.load(vector_type(element, lanes), p.at(start, whole)), lanes, mask)

@@ -8,7 +8,7 @@ Equal expressions are one object, so whoever walks them computes each once.  Sta
 """
 from ..ir import dtypes
 from ..ir.extents import Extent, bounds, current, extent_value, product
-from ..ir.graph import ELEMENTWISE, row_major
+from ..ir.graph import ELEMENTWISE, Node, row_major
 
 
 class Axis:
@@ -413,6 +413,11 @@ def _reshape(node, index):
         for d, i in zip(source, _distribute(flat, extents, node)):
             place[d] = i
     return place
+
+
+def reshaped(node, shape, index):
+    """The index of an element of `node`, given its index in a reshape of it to `shape`."""
+    return tuple(_reshape(Node("reshape", (node,), (), tuple(shape), node.dtype), index))
 
 
 _MOVED = {"expand": _expand, "permute": _permute, "slice": _slice, "flip": _flip, "as_strided": _as_strided, "reshape": _reshape}

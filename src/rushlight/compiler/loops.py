@@ -262,9 +262,9 @@ class Slots:
         return self.once(name, "integer", value)
 
 
-def canonical(nest):
-    """(text, slots): two nests of the same text differ in their arguments only."""
-    slots, names, lines = Slots(), {}, []
+def canonical(nest, slots=None):
+    """(text, slots): two nests of the same text differ in their arguments only.  `slots` are those there are already."""
+    slots, names, lines = slots or Slots(), {}, []
     axes = {}
 
     def axis_name(axis):

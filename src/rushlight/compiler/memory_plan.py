@@ -39,6 +39,10 @@ def share_slots(steps, buffers):
                 sizes.append(size)
             slot_of[b] = slot
         free += [slot_of[b] for b in ending.get(number, ()) if b in slot_of]
+    for number in first:
+        if number not in slot_of:  # nobody writes what has no elements, but it may be read
+            slot_of[number] = len(sizes)
+            sizes.append(0)
     return slot_of, sizes
 
 

@@ -1,6 +1,7 @@
 """Copy blocks of a matrix to where the micro-kernels read them fastest, computing or widening them on the way.
 
-    copy_block        rows of neighbours to rows of neighbours
+    copy_block        rows to rows
+    pack_slivers      B as rows of neighbours to slivers
     pack_panels       A as columns of neighbours to the tiles of a panel
     transpose_block   B as columns of neighbours to a sliver: squares of a vector of vectors are turned in registers
 
@@ -8,8 +9,8 @@
       n1: k0 k1 k2 k3 .   ->   k1: n0 n1 n2 n3
       n2: ...                  k2: ...
 
-`load(i, j, lanes)` emits the source's elements, a vector of neighbours or one number; `load.in_memory` says whether less than a
-full vector is as cheap.  Loops, never unrolled code over
+`load(i, j, lanes)` emits the source's elements, a vector of neighbours or one number, and so does `load.row(i)(j, lanes)`, which
+computes what depends on i in advance; `load.in_memory` says whether less than a full vector is as cheap.  Loops, never unrolled code over
 extents: a block costs the same to compile whatever its size.
 """
 from .llvmir import Value, lanes_of, vector_type
@@ -26,24 +27,35 @@ def copy_block(f, shape, load, rows, columns, to, pitch, vectors=True, fill=0):
     Without `vectors` the source has no neighbours and is loaded number by number.
     """
     lanes = shape.lanes
-    if not isinstance(columns, Value):
-        if columns <= 4 * lanes and columns % lanes == 0 and vectors:
-            with f.loop(0, rows) as i:
-                start = f.element(to, shape.element, f.mul(i, pitch))
-                for j in range(0, columns, lanes):
-                    f.store(load(i, f.of(j, "i64"), lanes), f.element(start, shape.element, j))
-            return
-        columns = f.of(columns, "i64")
     whole = f.binary("and", columns, -lanes) if vectors else f.of(0, "i64")
     with f.loop(0, rows) as i:
+        row = load.row(i)
         start = f.element(to, shape.element, f.mul(i, pitch))
         for j in range(0, fill, lanes):
             f.store(Value("zeroinitializer", vector_type(shape.element, lanes)), f.element(start, shape.element, j))
         if vectors:
             with f.loop(0, whole, lanes) as j:
-                f.store(load(i, j, lanes), f.element(start, shape.element, j))
+                f.store(row(j, lanes), f.element(start, shape.element, j))
         with f.loop(whole, columns) as j:
-            f.store(load(i, j, 1), f.element(start, shape.element, j))
+            f.store(row(j, 1), f.element(start, shape.element, j))
+
+
+def pack_slivers(f, shape, load, length, columns, to, pitch):
+    """B with neighbours along its rows, `columns` being whole slivers, to slivers that begin `pitch` apart.
+
+    Four slivers at a time: long enough pieces of the rows of B to read, few enough places to write.
+    """
+    group = 4 * shape.columns
+    with f.loop(0, columns, group) as first:
+        start = f.element(to, shape.element, f.mul(f.binary("udiv", first, shape.columns), pitch))
+        next_group = f.add(first, group)
+        last = f.select(f.compare("slt", next_group, columns), next_group, columns)
+        with f.loop(0, length) as i:
+            row = load.row(i)
+            with f.loop(first, last, shape.columns, [f.element(start, shape.element, f.mul(i, shape.columns))]) as (j, now):
+                for v in range(0, shape.columns, shape.lanes):
+                    f.store(row(f.add(j, v), shape.lanes), f.element(now[0], shape.element, v))
+                now.next = [f.element(now[0], shape.element, pitch)]
 
 
 def pack_panels(f, shape, load, rows, length, available, to):

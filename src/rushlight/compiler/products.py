@@ -1,26 +1,120 @@
-"""A matrix product as a kernel: which layouts its operands have, which dimensions count as batch, and where results go.
+"""A matrix product as a kernel: which layouts its operands have, which dimensions count as batch, and what happens to its results.
 
-    (B, H, M, K) @ (B, H, K, N)   ->   batch loops B, H (one loop where no operand has a gap), then `contraction.build`
+    relu(x @ w.T + b)   ->   one kernel: x and w read by their strides, the rest computed row by row over finished tiles
 
-Start with `Product`.
+Three steps: `operand` finds the memory that a node can be read from, whatever movement lies between; `epilogue` makes the nest of
+all that is computed from the product; `Product` writes both as code around `contraction.build`.
 """
 from ..ir import dtypes
+from ..ir.graph import Node
 from . import contraction, microkernel, vectormath
-from .expressions import is_int, key, same
-from .llvmir import Function, Value, lanes_of, module_text
-from .loops import Slots
+from .expressions import Buffer, MustStore, Reader, is_int, key, place_in, reshaped, same
+from .llvmir import Function, module_text, vector_type
+from .loops import Accumulator, Loop, Nest, Open, Slots, Store, canonical, merge_axes
+from .lowering import Space, attempt
 from .native.target import host
+from .tiles import Tiles
 
+
+# ---------------------------------------------------------------------------------------------------------------------
+# From nodes to buffers and nests
+
+def operand(node, buffer_of):
+    """(the memory of a node as a Buffer with strides for each of its dimensions, the element it starts at).
+
+        permute(leaf (B, 4, 8), (0, 2, 1))   ->   leaf with strides (32, 1, 8), 0
+
+    MustStore where it is no plain memory.
+    """
+    space = Space(node.shape)
+    expression = attempt(space, lambda: Reader(buffer_of).read(node, space.index))
+    if expression.op != "load" or expression.args or expression.data[1].dynamic:
+        raise MustStore(node, "a matrix product reads it more than once")
+    buffer, place = expression.data
+    strides = _strides(space, place)
+    if strides is None:
+        raise MustStore(node, "its rows have gaps")
+    if not is_int(strides[-1], 1) and not is_int(strides[-2], 1):  # a dimension of extent 1 has any stride
+        d = next((d for d in (-1, -2) if is_int(node.shape[d], 1)), None)
+        if d is not None:
+            strides[d] = 1
+    return Buffer(buffer.kind, buffer.number, buffer.dtype, node.shape, strides, buffer.storage), place.constant
+
+
+def _strides(space, place):
+    """The stride of each dimension of a space at a place; None where a dimension has become several axes with a gap between them."""
+    strides = []
+    for index in space.index:
+        axes = [a for a, _ in index.terms]
+        for outer, inner in zip(axes, axes[1:]):
+            if not same(place.coefficient(outer), inner.extent * place.coefficient(inner)):
+                return None
+        strides.append(place.coefficient(axes[-1]) if axes else 0)
+    return strides
+
+
+def epilogue(product, stores, buffer_of):
+    """The nest of what is computed from a product: `stores` are (node, buffer, offset), nodes of its shape or of a reshape of it.
+
+    Its outer axes are those of the batch, `vector` the columns; between them are the rows.  (nest, the product's own buffer where
+    that is all that is stored, with strides for each of its dimensions, and its offset; else None)
+    """
+    space = Space(product.shape)
+
+    def build():
+        reader = Reader(buffer_of)
+        value = Accumulator("product", product.dtype, space.axes, 0)
+        reader.results[product] = reader.make("result", (), product.dtype, value), tuple(space.index)
+        statements = []
+        for node, buffer, offset in stores:
+            index = space.index if _same_shape(node.shape, product.shape) else reshaped(node, product.shape, space.index)
+            statements.append(Store(buffer, place_in(buffer.strides, index) + offset, reader.read(node, index)))
+        return [Open(value), *statements]
+    statements = attempt(space, build)
+    nest = Nest([], statements)
+    places = list(nest.places())
+    plain = _plain(product, space, statements)
+    batch, rows, columns = (merge_axes(nest, [a for i in part for a, _ in i.terms], places)
+                            for part in (space.index[:-2], space.index[-2:-1], space.index[-1:]))
+    if len(columns) > 1:
+        raise MustStore(product, "its columns are several dimensions of what is computed from it")
+    nest.outer, nest.vector = batch, columns[0] if columns else None
+    for axis in [*columns, *reversed(rows)]:
+        statements = [Loop(axis, statements)]
+    nest.body = statements
+    return nest, plain
+
+
+def _plain(product, space, statements):
+    """(the buffer, the offset) of a product that is written as it is, row by row; else None."""
+    _, store, *others = statements
+    if others or store.expression.op != "result" or product.dtype.name not in ("float32", "float64", "int32", "int64"):
+        return None
+    strides, buffer = _strides(space, store.place), store.buffer
+    if strides is None or not is_int(strides[-1], 1):
+        return None
+    return Buffer(buffer.kind, buffer.number, buffer.dtype, product.shape, strides, buffer.storage), store.place.constant
+
+
+def _same_shape(a, b):
+    return len(a) == len(b) and all(key(x) == key(y) for x, y in zip(a, b))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Code
 
 class Product:
-    """One contraction over buffers: `canonical()` gives text and slots, `emit()` the module."""
+    """One contraction over buffers: `canonical()` gives text and slots, `emit()` the module.
 
-    def __init__(self, node, a, b, result):
-        self.dtype, self.a, self.b, self.result = node.dtype, a, b, result
+    `a` and `b` are (Buffer, offset), as `operand` gives them; (nest, plain) is the epilogue.  A plain product is written by the
+    micro-kernel itself."""
+
+    def __init__(self, node, a, b, nest, plain):
+        self.dtype, self.nest, self.plain = node.dtype, nest, plain
+        self.memory = {"a": a, "b": b, **({"c": plain} if plain else {})}
         self.m, self.k, self.n = node.shape[-2], node.inputs[0].shape[-1], node.shape[-1]
-        self.batch_axes = _batch_axes(node.shape[:-2], [a, b, result])
-        self.layouts = _layout(a), _layout(b)
-        self.plain = is_int(result.strides[-1], 1) and node.dtype.name in ("float32", "float64", "int32", "int64")
+        self.batch_axes = _batch_axes(node.shape[:-2], [buffer for buffer, _ in self.memory.values()])
+        self.layouts = _layout(a[0]), _layout(b[0])
         self.batch = 1
         for extent, _ in self.batch_axes:
             self.batch = extent * self.batch
@@ -31,8 +125,8 @@ class Product:
 
     def canonical(self):
         slots = Slots()
-        for name, buffer in (("a", self.a), ("b", self.b), ("c", self.result)):
-            slots.once((name, "pointer"), "pointer", buffer, 0)
+        for name, (buffer, offset) in self.memory.items():
+            slots.once((name, "pointer"), "pointer", buffer, offset)
             slots.number((name, "row"), buffer.strides[-2])
             slots.number((name, "column"), buffer.strides[-1])
         for name in ("m", "k", "n", "batch"):
@@ -40,10 +134,13 @@ class Product:
         slots.number("panel", microkernel.panel_address(host(), self.dtype))
         for i, (extent, strides) in enumerate(self.batch_axes):
             slots.number(("batch", i), extent)
-            for name, stride in zip("abc", strides):
+            for name, stride in zip(self.memory, strides):
                 slots.number((name, "batch", i), stride)
-        plain = "plain" if self.plain else "store"
-        return f"product {self.dtype.name} {self.form} {self.layouts} batch {len(self.batch_axes)} {plain} {vars(host())}", slots
+        text = f"product {self.dtype.name} {self.form} {self.layouts} batch {len(self.batch_axes)} {vars(host())}\n"
+        if self.plain:
+            return text + "plain", slots
+        more, _ = canonical(self.nest, slots)
+        return text + more, slots
 
     def emit(self, slots, name="kernel"):
         f = Function(name, [("ptr", "args"), ("i64", "begin"), ("i64", "end"), ("ptr", "scratch")], attributes=host().function_attributes)
@@ -52,8 +149,10 @@ class Product:
         def argument(name, type="i64"):
             return f.load(type, f.element(args, "i64", slots.once(name, None)))
         a, b = (self._operand(argument, which, layout) for which, layout in zip("ab", self.layouts))
-        c, row, column, offset = argument(("c", "pointer"), "ptr"), argument(("c", "row")), argument(("c", "column")), self._offset(argument, "c")
-        store = contraction.Plain(c, row, offset) if self.plain else self._store(c, row, column, offset)
+        if self.plain:
+            store = contraction.Plain(argument(("c", "pointer"), "ptr"), argument(("c", "row")), self._offset(argument, "c"))
+        else:
+            store = self._store(f, Tiles(f, self.nest, slots, args))
         contraction.build(f, host(), self.dtype, self.form, argument("batch"), argument("m"), argument("k"), argument("n"), a, b,
                           store, begin, end, scratch, argument("panel", "ptr"))
         f.ret()
@@ -77,34 +176,37 @@ class Product:
             return total
         return offset
 
-    def _store(self, pointer, row_stride, column_stride, offset):
-        dtype = self.dtype
+    def _store(self, f, tiles):
+        """What is done with each piece of a finished row."""
+        product = next(s.accumulator for s in self._all(self.nest.body) if isinstance(s, Open))
+        statements = [s for s, _ in self.nest.statements()]
+        inner = self.nest.vector
+        rows = [axis for _, around in self.nest.statements() for axis in around if axis is not inner]
+        rows = list(dict.fromkeys(rows))
 
         def store(f, batch, row, column, value, lanes, mask):
-            x = value
-            if dtype.kind == "f" and dtype.name != "float64":
-                x = vectormath.cast(f, x, dtypes.float32, dtype)
-            elif dtype is dtypes.bool_:
-                x = f.compare("ne", x, 0)
-            elif dtype.itemsize < 4:
-                x = f.convert("trunc", x, vectormath_type(dtype, lanes))
-            x = vectormath.store_convert(f, x, dtype)
-            element = vectormath.memory_type(dtype)
-            start = f.element(pointer, element, f.add(offset(f, batch), f.add(f.mul(row, row_stride), f.mul(column, column_stride))))
-            for lane in range(lanes):
-                one = f.extract(x, lane) if lanes > 1 else x
-                at = f.element(start, element, f.mul(column_stride, lane))
-                if mask is None:
-                    f.store(one, at)
-                else:
-                    with f.when(f.extract(mask, lane) if lanes_of(mask.type) > 1 else mask):
-                        f.store(one, at)
+            places = {**tiles.split(self.nest.outer, batch), **tiles.split(rows, row)}
+            if inner is not None:
+                places[inner] = column
+            tiles.run(statements, places, inner, lanes, mask, {product: _rounded(f, value, self.dtype, lanes)})
         return store
 
+    def _all(self, body):
+        for s in body:
+            yield s
+            if isinstance(s, Loop):
+                yield from self._all(s.body)
 
-def vectormath_type(dtype, lanes):
-    from .llvmir import vector_type
-    return vector_type(vectormath.register_type(dtype), lanes)
+
+def _rounded(f, x, dtype, lanes):
+    """A sum as a value of the product's dtype."""
+    if dtype.kind == "f" and dtype.name != "float64":
+        return vectormath.cast(f, x, dtypes.float32, dtype)
+    if dtype is dtypes.bool_:
+        return f.compare("ne", x, 0)
+    if dtype.itemsize < 4:
+        return f.convert("trunc", x, vector_type(vectormath.register_type(dtype), lanes))
+    return x
 
 
 def _layout(buffer):

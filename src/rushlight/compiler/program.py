@@ -25,7 +25,8 @@ from .memory_plan import ALIGNMENT, share_slots
 from .native import jit
 from .native.launch import Launcher
 from .products import Product
-from .schedule import ContractionStep, HostStep, NestStep, Output, schedule
+from .schedule import ContractionStep, HostStep, NestStep, Output, SortStep, schedule
+from .sorting import Sort
 
 __all__ = ["Output", "Program", "ReferenceProgram", "compile_program"]
 
@@ -129,7 +130,8 @@ class Program:
         self._instances = OrderedDict()
 
     def _kernel(self, step):
-        source = Product(step.node, step.a, step.b, step.result) if isinstance(step, ContractionStep) else step.nest
+        source = step.nest if isinstance(step, NestStep) else Product(step.node, step.a, step.b, step.nest, step.plain) if isinstance(
+            step, ContractionStep) else Sort(step.node, step.x, step.result, step.work)
         if isinstance(step, NestStep):
             text, slots = canonical(step.nest)
             code = _kernels.get(text, lambda: emit(step.nest, slots))

@@ -11,11 +11,16 @@ same iteration space when nothing it needs waits for that group.  Read `schedule
 """
 from dataclasses import dataclass, field
 
+from ..ir import dtypes
+from ..ir.extents import product
 from ..ir.graph import Node, topological
 from .expressions import Buffer, MustStore, is_inline, is_int, is_movement, key, price
 from .loops import Store, inputs_of
+from .ordered import column_argument_nest, scan_nest, scatter_nest
 from .lowering import assign_stores, column_nest, is_row_reduction, map_nest, row_nest
+from .products import epilogue, operand
 from .rewrites import rewrite
+from .sorting import work_slots
 
 
 @dataclass(frozen=True)
@@ -38,11 +43,24 @@ class NestStep:
 
 @dataclass
 class ContractionStep:
-    """One matrix product."""
+    """One matrix product: its operands as (buffer, offset), its epilogue, and where it is written directly (products.py)."""
     node: Node
-    a: Buffer
-    b: Buffer
+    a: tuple
+    b: tuple
+    nest: object
+    plain: tuple
+    reads: list
+    writes: list
+    name: str
+
+
+@dataclass
+class SortStep:
+    """Places in ascending order; `work` is memory to sort in."""
+    node: Node
+    x: Buffer
     result: Buffer
+    work: Buffer
     reads: list
     writes: list
 
@@ -90,18 +108,21 @@ def schedule(outputs, fuse=True, in_place=True):
 
 
 class _Group:
-    """What becomes one kernel.  `kind` is map, rows, columns, contraction, assign or host; `shape` and `reduced` its iteration space."""
+    """What becomes one kernel.  `kind` is map, rows, columns, contraction, assign, scatter, scan, best, sort or host; `shape` and `reduced` its iteration space."""
 
     def __init__(self, kind, shape, reduced=()):
         self.kind, self.shape, self.reduced = kind, shape, reduced
         self.nodes = []
+        self.reads = set()  # the stored nodes that it reads
         self.needs = set()  # groups that have to run before
+        self.after = 0      # those and all that have to run before them, as bits
         self.made_of = 0    # the nodes that are computed in it, as bits
 
 
 LARGEST_VALUE = 400     # instructions of one vector, about, that a value may take from what is stored
 LARGEST_KERNEL = 1000
 _LEAVES = frozenset(["leaf", "constant", "scalar", "extent", "iota"])
+_NEIGHBOURS = 8         # groups that are looked at when a node seeks one to join
 _FUSABLE = ("map", "rows", "columns", "rows cut", "columns cut")
 
 
@@ -113,7 +134,8 @@ class _Scheduler:
         self.arena = []
         self.reads = {}     # node -> the stored nodes that computing it reads
         self.home = {}      # stored node -> Group
-        self.groups = []
+        self.groups, self.bit = [], {}
+        self.readers = {}   # stored node -> the groups that read it
         self.final = []     # (node, Buffer) copies at the very end
         self.direct = {}    # node -> its target, where that lies over memory of leaves
         self.same = set()
@@ -146,8 +168,8 @@ class _Scheduler:
             elif not is_inline(node):
                 self.stored.add(node)
                 if node.primitive == "contraction":
-                    self.stored.update(i for i in node.inputs if _base_of_view(i) is None)
-                elif not node.primitive.startswith(("reduce.", "partial.")) and node.primitive not in ("assign", "part"):
+                    self.stored.update(_moved(i) for i in node.inputs)
+                elif node.primitive == "argsort" or (not self.fuse and node.primitive.startswith(("scan.", "scatter."))):
                     self.stored.update(i for i in node.inputs)
             elif not self.fuse and not is_movement(node) and node.primitive not in _LEAVES:
                 self.stored.add(node)
@@ -198,7 +220,7 @@ class _Scheduler:
                 written_over.append((o.node, target))
         self.final += written_over
         for node in reversed(self.order):
-            if node.primitive == "assign":
+            if node.primitive == "assign" or node.primitive.startswith("scatter."):
                 self._share_with_input(node)
         for node in self.order:
             if node in self.stored and node not in self.buffers:
@@ -214,7 +236,7 @@ class _Scheduler:
         return alone and output.node.primitive != "leaf" and output.node not in self.buffers
 
     def _share_with_input(self, node):
-        """An assign to a value that nobody else reads happens where that value lies."""
+        """An assign or scatter to a value that nobody else reads happens where that value lies."""
         flat = node.inputs[0]
         if node not in self.buffers:
             self.buffers[node] = self._arena_buffer(node)
@@ -251,22 +273,43 @@ class _Scheduler:
                     group.nodes.append(node)
                     self.home[node] = group
                     return
-        if self.fuse and node not in self.forced:
-            for group in reversed(self.groups[-8:]):
-                if self._may_join(node, kind, shape, reduced, group, needs):
-                    group.nodes.append(node)
-                    group.made_of |= self.made_of[node]
-                    group.needs |= needs - {group}
-                    if kind == "rows" and group.kind == "map":
-                        group.kind, group.reduced = "rows", reduced
-                    self.home[node] = group
-                    return
-        group = _Group(kind, shape, reduced)
-        group.made_of = self.made_of[node]
+        group = None
+        if self.fuse and node not in self.forced and kind in _FUSABLE:
+            group = next((g for g in self._near(node, needs) if self._may_join(node, kind, shape, reduced, g, needs)), None)
+        if group is None:
+            group = _Group(kind, shape, reduced)
+            self.bit[group] = 1 << len(self.groups)
+            self.groups.append(group)
+        elif kind == "rows" and group.kind == "map":
+            group.kind, group.reduced = "rows", reduced
         group.nodes.append(node)
-        group.needs = needs
-        self.groups.append(group)
+        group.made_of |= self.made_of[node]
         self.home[node] = group
+        for n in self.reads[node] - group.reads:
+            self.readers.setdefault(n, []).append(group)
+        group.reads |= self.reads[node]
+        for other in needs:
+            self._wait(group, other)
+
+    def _near(self, node, needs):
+        """Groups that a node might join, the newest first: they make or read what it reads."""
+        near = {self.bit[g]: g for g in needs}
+        for n in self.reads[node]:
+            near.update((self.bit[g], g) for g in self.readers.get(n, ())[-_NEIGHBOURS:])
+        return [near[bit] for bit in sorted(near, reverse=True)[:_NEIGHBOURS]]
+
+    def _wait(self, group, other):
+        """Note that a group runs after another one."""
+        if other is group or other in group.needs:
+            return
+        group.needs.add(other)
+        new, bit = self.bit[other] | other.after, self.bit[group]
+        for g in self.groups:
+            if g is group or g.after & bit:
+                g.after |= new
+
+    def _depends(self, group, on):
+        return bool(group.after & self.bit[on])
 
     def _kind(self, node):
         if node.primitive.startswith("partial."):
@@ -274,7 +317,7 @@ class _Scheduler:
         if node.primitive.startswith("reduce."):
             rows = is_row_reduction(node)
             if not rows and node.primitive in ("reduce.argmax", "reduce.argmin"):
-                return "host", node.shape, ()
+                return "best", node.inputs[0].shape, node.attributes[0]
             return "rows" if rows else "columns", node.inputs[0].shape, node.attributes[0]
         if node.primitive == "contraction":
             return "contraction", node.shape, ()
@@ -282,26 +325,26 @@ class _Scheduler:
             return "assign", node.shape, ()
         if is_inline(node) or node.primitive == "leaf":
             return "map", node.shape, ()
-        return "host", node.shape, ()
+        return {"scan": "scan", "scatter": "scatter", "argsort": "sort"}.get(node.primitive.split(".")[0], "host"), node.shape, ()
 
     def _may_join(self, node, kind, shape, reduced, group, needs):
-        if kind not in _FUSABLE or group.kind not in _FUSABLE:
-            return False
         if _size(self.made_of[node] | group.made_of, self.dear) > LARGEST_KERNEL:
             return False
         if group.nodes[0] in self.forced or not self._fits(kind, shape, reduced, group):
             return False
         if kind in ("columns", "rows cut", "columns cut") and group in needs:
             return False  # what it gives is known only when all rows are added up
-        if not (self.reads[node] & set().union(*(self.reads[n] for n in group.nodes)) or group in needs):
+        if group.kind == "contraction" and group not in needs:
             return False
         return not any(self._depends(other, group) for other in needs if other is not group)
 
     @staticmethod
     def _fits(kind, shape, reduced, group):
-        shape, other = tuple(map(key, shape)), tuple(map(key, group.shape))
+        extents, shape, other = shape, tuple(map(key, shape)), tuple(map(key, group.shape))
         kept = tuple(n for d, n in enumerate(other) if d not in group.reduced)
         if kind == "map":
+            if group.kind == "contraction":
+                return shape == other or shape[-1:] == other[-1:] and key(product(extents)) == key(product(group.shape))
             if group.kind in ("map", "rows"):
                 return shape == other or (group.kind == "rows" and shape == kept)
             return group.kind == "columns" and shape == kept
@@ -309,27 +352,16 @@ class _Scheduler:
             return shape == other and (group.kind == "map" or (group.kind == "rows" and reduced == group.reduced))
         return group.kind == kind and shape == other and reduced == group.reduced
 
-    def _depends(self, group, on):
-        seen, stack = set(), [group]
-        while stack:
-            g = stack.pop()
-            if g is on:
-                return True
-            if g not in seen:
-                seen.add(g)
-                stack.extend(g.needs)
-        return False
-
     def _readers_first(self):
         """Whoever reads memory that is written over has to run before that."""
         for node, target in self.direct.items():
             writer = self.home[node]
             for group in self.groups:
-                if group is writer or not any(self._lies_in(n, target.storage) for m in group.nodes for n in self.reads[m]):
+                if group is writer or not any(self._lies_in(n, target.storage) for n in group.reads):
                     continue
                 if self._depends(group, writer):
                     raise _MustCopy(target.number)
-                writer.needs.add(group)
+                self._wait(writer, group)
             if any(self._lies_in(source, target.storage) for source, _ in self.final):
                 raise _MustCopy(target.number)
 
@@ -374,19 +406,21 @@ class _Scheduler:
     def _steps(self, group):
         node = group.nodes[0]
         if group.kind == "contraction":
-            a, b, result = self._view(node.inputs[0]), self._view(node.inputs[1]), self.buffers[node]
-            self._check_reads(group)
-            return [ContractionStep(node, a, b, result, [a, b], [result])]
+            return [self._contraction_step(group)]
         if group.kind == "host":
             self._check_reads(group)
             return [self._host_step(group)]
         if group.kind == "assign":
             return self._assign_steps(node)
-        inside = set(group.nodes)
-        stores = [(n, self.buffers[n], 0) for n in group.nodes if self._is_wanted_outside(n, group)]
-
-        def buffer_of(n):
-            return self.leaf_buffers.get(n) if n in inside else self.buffers.get(n)
+        if group.kind == "scatter":
+            return self._scatter_steps(node)
+        if group.kind in ("scan", "best"):
+            nest = (scan_nest if group.kind == "scan" else column_argument_nest)(node, self.buffers[node], self._buffer_of)
+            self._check_in_place(nest, [node])
+            return [self._nest_step(nest, node.primitive)]
+        if group.kind == "sort":
+            return [self._sort_step(node)]
+        stores, buffer_of = self._stores(group)
         reductions = [n for n in group.nodes if n.primitive.startswith(("reduce.", "partial."))]
         if group.kind == "map":
             nest = map_nest(stores, buffer_of)
@@ -395,6 +429,23 @@ class _Scheduler:
         self._check_in_place(nest, group.nodes)
         return [self._nest_step(nest, "+".join(dict.fromkeys(n.primitive for n in group.nodes)))]
 
+    def _stores(self, group):
+        """What a group writes as (node, buffer, offset), and from where it reads what lies in memory before it runs."""
+        inside = set(group.nodes)
+        stores = [(n, self.buffers[n], 0) for n in group.nodes if self._is_wanted_outside(n, group)]
+        return stores, lambda n: self.leaf_buffers.get(n) if n in inside else self.buffers.get(n)
+
+    def _contraction_step(self, group):
+        node = group.nodes[0]
+        a, b = (operand(i, self._buffer_of) for i in node.inputs)
+        for n in group.nodes:
+            if n in self.direct and any(x.storage == self.direct[n].storage for x, _ in (a, b) if x.kind == "leaf"):
+                raise _MustCopy(self.direct[n].number)
+        nest, plain = epilogue(node, *self._stores(group))
+        self._check_in_place(nest, group.nodes)
+        also = self._nest_step(nest, "+".join(dict.fromkeys(n.primitive for n in group.nodes)))
+        return ContractionStep(node, a, b, nest, plain, [a[0], b[0], *also.reads], also.writes, also.name)
+
     def _check_reads(self, group):
         for n in group.nodes:
             if n in self.direct and any(self._lies_in(r, self.direct[n].storage) for m in group.nodes for r in self.reads[m]):
@@ -402,20 +453,40 @@ class _Scheduler:
 
     def _assign_steps(self, node):
         first, then = assign_stores(node, self.buffers[node])
-        steps = []
-        nest = map_nest(first, self._buffer_of)
-        self._check_in_place(nest, [node])
-        (store, _), = nest.statements()
-        there = store.expression
-        if not (there.op == "load" and not there.args and there.data[1].key == store.place.key
-                and (_one_memory(there.data[0], store.buffer) or (node in self.direct and there.data[0].storage == self.direct[node].storage))):
-            steps.append(self._nest_step(nest, "assign"))
+        steps = self._content_steps(node, first)
         nest = map_nest(then, self._buffer_of)
         try:
             self._check_in_place(nest, [node])
         except _MustCopy:
             raise MustStore(node.inputs[1], "it is written over memory that it is read from") from None
         return [*steps, self._nest_step(nest, "assign")]
+
+    def _content_steps(self, node, stores):
+        """Bring the old content to where a node will be written, unless it lies there."""
+        nest = map_nest(stores, self._buffer_of)
+        self._check_in_place(nest, [node])
+        (store, _), = nest.statements()
+        there = store.expression
+        if (there.op == "load" and not there.args and there.data[1].key == store.place.key
+                and (_one_memory(there.data[0], store.buffer) or (node in self.direct and there.data[0].storage == self.direct[node].storage))):
+            return []
+        return [self._nest_step(nest, "copy")]
+
+    def _scatter_steps(self, node):
+        target = self.buffers[node]
+        steps = self._content_steps(node, [(node.inputs[0], target, 0)])
+        if any(is_int(n, 0) for n in node.inputs[1].shape):
+            return steps
+        nest = scatter_nest(node, target, self._buffer_of)
+        self._check_in_place(nest, [node])
+        return [*steps, self._nest_step(nest, node.primitive)]
+
+    def _sort_step(self, node):
+        x, result = self.buffers[node.inputs[0]], self.buffers[node]
+        self._check_reads(self.home[node])
+        work = Buffer("arena", len(self.arena), dtypes.int64, (work_slots(node),))
+        self.arena.append(work)
+        return SortStep(node, x, result, work, [x], [result, work])
 
     def _host_step(self, group):
         call = group.nodes[0].inputs[0] if group.nodes[0].primitive == "part" else None
@@ -425,7 +496,7 @@ class _Scheduler:
                         list(inputs.values()), [b for _, b in results])
 
     def _is_wanted_outside(self, node, group):
-        if not node.primitive.startswith("reduce.") or self.buffers[node].kind == "target":
+        if not node.primitive.startswith(("reduce.", "contraction")) or self.buffers[node].kind == "target":
             return True
         if any(source is node for source, _ in self.final):
             return True
@@ -438,16 +509,6 @@ class _Scheduler:
 
     def _whole(self, buffer):
         return self.arena[buffer.number] if buffer.kind == "arena" else buffer
-
-    def _view(self, node):
-        """The memory of a node, or a strided view of the memory of the node it is a view of."""
-        buffer = self.buffers.get(node)
-        return buffer if buffer is not None else self._permuted(node)
-
-    def _permuted(self, node):
-        inner = self._view(node.inputs[0])
-        view = Buffer(inner.kind, inner.number, inner.dtype, node.shape, [inner.strides[d] for d in node.attributes[0]], inner.storage)
-        return view
 
 
 def _size(made_of, dear):
@@ -470,11 +531,11 @@ def _all_in(statement):
     return found
 
 
-def _base_of_view(node):
-    """The node in memory that a matrix product can read this one from, by its strides; None where it has to be stored."""
-    while node.primitive == "permute":
+def _moved(node):
+    """The node that a matrix product reads when it reads this one: what strides can say is left out."""
+    while node.primitive in ("permute", "reshape", "expand", "slice"):
         node = node.inputs[0]
-    return node if node.primitive == "leaf" or not is_inline(node) else None
+    return node
 
 
 def _empty(step):

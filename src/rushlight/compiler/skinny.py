@@ -13,7 +13,7 @@ _AT_ONCE = 4  # k whose numbers of A stay in registers
 
 
 def add_rows(f, shape, a, b, rows, columns, length, sums, pitch):
-    """sums[i * pitch + j] = the sum over k < length of a(i, k) * B[k, j]; `b` reads along its rows."""
+    """sums[i * pitch + j] = the sum over k < length of a(i, k) * b(k, j); `b` has neighbours along its rows."""
     lanes = shape.lanes
     clear_rows(f, shape, rows, columns, sums, pitch)
     whole_k = f.binary("and", length, -_AT_ONCE)
@@ -23,7 +23,7 @@ def add_rows(f, shape, a, b, rows, columns, length, sums, pitch):
             b_rows = [b.row(f.add(k, u)) for u in range(at_once)]
             with f.loop(0, rows) as i:
                 row = f.element(sums, shape.element, f.mul(i, pitch))
-                numbers = [a(i, f.add(k, u)) for u in range(at_once)]
+                numbers = [a(i, f.add(k, u), 1) for u in range(at_once)]
                 for width, count, first, last in ((lanes, 2, 0, whole_columns), (1, 1, whole_columns, columns)):
                     spread = [f.splat(x, width) for x in numbers]
                     with f.loop(first, last, width * count) as j:
@@ -37,7 +37,7 @@ def add_rows(f, shape, a, b, rows, columns, length, sums, pitch):
 
 
 def add_columns(f, shape, a, b, columns, length, sums):
-    """sums[j] = the sum over k < length of a(k) * B[k, j]; `b(k, j, lanes)` gives neighbours along k."""
+    """sums[j] = the sum over k < length of a(0, k) * b(k, j); `b` has neighbours along k."""
     lanes = shape.lanes
     line = max(lanes, 64 * 8 // BITS[shape.element])  # k in a line of cache: it is used up at once, since many rows may fall on one place
     whole_k = f.binary("and", length, -line)
@@ -50,10 +50,10 @@ def add_columns(f, shape, a, b, columns, length, sums):
                 for s in range(squares):
                     for k in (f.add(first, u) for u in range(0, line, lanes)):
                         for u, y in enumerate(turned(f, shape, b, k, f.add(j, s * lanes))):
-                            totals[s] = multiply_add(f, shape, f.splat(a(f.add(k, u)), lanes), y, totals[s])
+                            totals[s] = multiply_add(f, shape, f.splat(a(0, f.add(k, u), 1), lanes), y, totals[s])
                 now.next = totals
             with f.loop(whole_k, length, 1, now.final) as (k, rest):
-                number, totals = f.splat(a(k), lanes), []
+                number, totals = f.splat(a(0, k, 1), lanes), []
                 for s, total in enumerate(rest):
                     column = Value("poison", zero.type)
                     for i in range(lanes):
@@ -64,7 +64,7 @@ def add_columns(f, shape, a, b, columns, length, sums):
                 f.store(total, f.element(sums, shape.element, f.add(j, s * lanes)))
     with f.loop(whole, columns) as j:
         with f.loop(0, length, 1, [f.of(0, shape.element)]) as (k, now):
-            now.next = [multiply_add(f, shape, a(k), b(k, j, 1), now[0])]
+            now.next = [multiply_add(f, shape, a(0, k, 1), b(k, j, 1), now[0])]
         f.store(now.final[0], f.element(sums, shape.element, j))
 
 

@@ -185,7 +185,7 @@ def _elementwise(name):
 def _reduce(name, x, axes):
     if name in ("argmax", "argmin"):
         rest = [i for i in range(x.ndim) if i not in axes]
-        rows = np.transpose(x, rest + list(axes)).reshape([x.shape[i] for i in rest] + [-1])
+        rows = np.transpose(_ordered(x), rest + list(axes)).reshape([x.shape[i] for i in rest] + [math.prod(x.shape[i] for i in axes)])
         return (np.argmax if name == "argmax" else np.argmin)(rows, axis=-1)
     if name in ("max", "min"):
         return (np.max if name == "max" else np.min)(x, axis=axes)
@@ -197,6 +197,7 @@ def _scan(name, x, axis):
     if name in ("sum", "prod"):
         wide = {"f": np.float64, "c": np.complex128}.get(x.dtype.kind if x.dtype != dtypes.bfloat16.numpy else "f", x.dtype)
         return (np.cumsum if name == "sum" else np.cumprod)(x.astype(wide), axis=axis)
+    x = _ordered(x)
     if name in ("max", "min"):
         return (np.maximum if name == "max" else np.minimum).accumulate(x, axis=axis)
     best = (np.maximum if name == "argmax" else np.minimum).accumulate(x, axis=axis)
@@ -205,7 +206,13 @@ def _scan(name, x, axis):
     return np.maximum.accumulate(np.where(new, here, 0), axis=axis)
 
 
+def _ordered(x):
+    """Where NumPy does not know NaN from other numbers (bfloat16), the same numbers in a dtype where it does."""
+    return x.astype(np.float32) if x.dtype == dtypes.bfloat16.numpy else x
+
+
 def _argsort(x, axis, descending):
+    x = _ordered(x)
     if not descending:
         return np.argsort(x, axis=axis, kind="stable")
     backward = np.flip(x, axis)  # a stable ascending sort of the mirror image, mirrored again, is a stable descending one

@@ -6,9 +6,10 @@
     parameter.py   Parameter and Buffer
     init.py        the numbers that layers start from
     functional.py  layers as functions: the operators, by name
+    utils.py       gradient clipping, parameters as one vector
     the others     layers by family
 """
-from . import functional, init
+from . import functional, init, utils
 from .activation import (
                          CELU,
                          ELU,

@@ -7,7 +7,8 @@ Both are ordinary tensors over the memory they were given; only their class tell
 of operations on them are plain tensors.
 """
 import rushlight as torch
-from rushlight.tensors.dispatch import _disabled_torch_function_impl
+
+from ..tensors.dispatch import _disabled_torch_function_impl
 
 
 class Parameter(torch.Tensor):

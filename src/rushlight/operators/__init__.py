@@ -9,8 +9,8 @@ Then the families, in alphabetical order.  Read definition.py first, then any fa
 """
 import importlib
 
-FAMILIES = ("arithmetic", "bits", "comparison", "conversion", "elementwise", "factories", "indexing", "joining", "products", "random",
-            "reductions", "reinterpretation", "rounding", "shaping", "windows")
+FAMILIES = ("arithmetic", "bits", "comparison", "conversion", "elementwise", "factories", "indexing", "joining", "masking",
+            "products", "random", "reductions", "reinterpretation", "rounding", "scattering", "shaping", "sorting", "windows")
 
 for _family in FAMILIES:
     importlib.import_module("." + _family, __name__)

@@ -11,6 +11,7 @@ from numbers import Number
 from ..ir import dtypes, graph
 from ..tensors.tensor import Tensor
 from .building import apply, as_operand, binary, broadcast, cast, constant, elementwise, float_dtype, reduce_to, result_dtype, choose, unary
+from .calling import OPERANDS
 from .definition import attach, exported, operator, write_in_place, write_out
 
 
@@ -151,7 +152,7 @@ def remainder(input: Tensor | Number, other: Tensor | Number) -> Tensor:
 
 
 @operator(pointwise=True)
-def fmod(input: Tensor | Number, other: Tensor | Number) -> Tensor:
+def fmod(input: Tensor, other: Tensor | Number) -> Tensor:
     """What is left after dividing, with the sign of the dividend, as C's fmod.
 
     >>> torch.fmod(torch.tensor([-3.0, 3.0]), 2)
@@ -233,7 +234,7 @@ def copysign(input: Tensor, other: Tensor | Number) -> Tensor:
     return binary("copysign", input, other, floating=True)
 
 
-@operator(pointwise=True, differentiable=False)
+@operator(pointwise=True)
 def nextafter(input: Tensor, other: Tensor) -> Tensor:
     """The neighbouring float in the direction of `other`."""
     if result_dtype(input, other).is_integral:
@@ -317,7 +318,21 @@ def _pow_in_place(self, exponent):
     return write_in_place(fixed_power.operator if _is_cheap(self, exponent) else power.operator, self, (self, exponent))
 
 
+def _python_power(self, exponent):
+    """self ** exponent."""
+    return pow(self, exponent) if isinstance(exponent, OPERANDS) else NotImplemented
+
+
+def _python_power_swapped(self, base):
+    """base ** self."""
+    return pow(base, self) if isinstance(base, OPERANDS) else NotImplemented
+
+
 attach("pow_", _pow_in_place)
+attach("__ipow__", _pow_in_place)
+attach("__pow__", _python_power)
+attach("__rpow__", _python_power_swapped)
+attach("__rdiv__", lambda self, other: div(other, self))
 
 
 @exported(method=True)

@@ -25,11 +25,18 @@ def apply(make, inputs, *attributes, strides=None, view=False, offset=0):
         first = values[0]
         value.root, value.offset = (first if first.owner is not None or first.root is None else first.root), offset
     if needs_grad:
-        if any(node is v.node for v in values):
-            value.history = History("clone", values, (value,))
-        else:
-            value.history = History(node.primitive, values, (value,))
+        value.history = _history(make, attributes, node, values, value)
     return recorder.handle_of(value)
+
+
+def _history(make, attributes, node, values, result):
+    """What was done, for backward: a primitive on these very inputs."""
+    inputs = [v.node for v in values]
+    if any(node is i for i in inputs):
+        return History("clone", values, (result,))
+    if not node.inputs or not all(i in inputs for i in node.inputs):  # a constructor joined it with what its input came from
+        node = make(*[graph.leaf(-1, i.shape, i.dtype) for i in inputs], *attributes)
+    return History(node.primitive, values, (result,), node.attributes)
 
 
 def strides_like(result, *operands):

@@ -13,6 +13,7 @@ Between looking at `recorder.at` and advancing it no function is called, so noth
 """
 import inspect
 import linecache
+import types
 
 import numpy as np
 
@@ -26,6 +27,12 @@ from .definition import NUMBER, STATIC, TENSOR, TENSOR_OR_NUMBER, Operator, atta
 
 def function_of(op, out):
     """The function users call: PyTorch's signature; a call that was recorded last time is one comparison."""
+    function = _lazily(op.name, lambda: _function_source(op, out))
+    function.__doc__, function.__module__, function.__wrapped__ = op.body.__doc__, op.body.__module__, op.body
+    return function
+
+
+def _function_source(op, out):
     parameters = list(op.signature.parameters.values())
     if out:
         parameters.append(inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None))
@@ -39,21 +46,25 @@ def function_of(op, out):
         lines += ["    handle = new(Tensor)", "    handle._place = handle._tape = None"]
         if op.view:
             first = next(iter(op.signature.parameters))
-            lines += [f"    handle._base = base = {first} if {first}._base is None else {first}._base", "    views = recorder.trace.views.setdefault(id(base), [])"]
+            lines += [f"    handle._base = base = {first} if {first}._base is None or {first}._place is not None else {first}._base",
+                      "    views = recorder.trace.views.setdefault(id(base), [])"]
         else:
             lines += ["    handle._base = None"]
         lines += _comparison(op)
         lines += ["        recorder.at = step", "        trace = recorder.trace", *_numbers(op), "        handle._state = step.value"]
         lines += ["        trace.handles.append(handle)"] + (["        views.append(handle)"] if op.view else []) + ["        return handle"]
     lines += [f"    return call({arguments})"]
-    function = _compiled(op.name, lines, {"op": op, "call": op.call, "write_out": write_out, **defaults})
-    function.__doc__, function.__module__, function.__wrapped__ = op.body.__doc__, op.body.__module__, op.body
-    function.__signature__ = op.signature.replace(parameters=parameters)
-    return function
+    return lines, {"op": op, "callee": op, "call": op.call, "write_out": write_out, **defaults}
 
 
 def attach_python_operator(op, name, swapped=False):
     """Make `self OP other` (or, `swapped`, `other OP self`) the method `name`; NotImplemented where `other` is no operand."""
+    function = _lazily(name, lambda: _python_operator_source(op, name, swapped))
+    function.__doc__ = f"Python's operator for `{op.name}`."
+    attach(name, function)
+
+
+def _python_operator_source(op, name, swapped):
     parameters = list(op.signature.parameters.values())
     first, second = ("other", "self") if swapped else ("self", "other")
     names = [first, second, *("default_" + p.name for p in parameters[2:])]
@@ -68,11 +79,11 @@ def attach_python_operator(op, name, swapped=False):
     lines += [f"    return otherwise(other, {arguments})"]
 
     def otherwise(other, *arguments):
+        if not isinstance(arguments[swapped], Tensor):
+            raise TypeError(f"descriptor '{name}' requires a Tensor, not {type(arguments[swapped]).__name__}")
         return op.call(*arguments) if isinstance(other, OPERANDS) else NotImplemented
 
-    function = _compiled(name, lines, {"op": op, "otherwise": otherwise, **defaults})
-    function.__doc__ = f"Python's operator for `{op.name}`."
-    attach(name, function)
+    return lines, {"op": op, "callee": op, "otherwise": otherwise, **defaults}
 
 
 OPERANDS = (Tensor, int, float, complex, bool, np.number, np.bool_)  # what stands beside a tensor in a Python operator
@@ -80,6 +91,12 @@ OPERANDS = (Tensor, int, float, complex, bool, np.number, np.bool_)  # what stan
 
 def attach_in_place(op, name):
     """Make the in-place form of an operator the Tensor method `name_`."""
+    function = _lazily(name + "_", lambda: _in_place_source(op, name))
+    function.__doc__ = f"The in-place form of `{op.name}`."
+    attach(name + "_", function)
+
+
+def _in_place_source(op, name):
     parameters = list(op.signature.parameters.values())
     head, defaults = _head(parameters)
     arguments = ", ".join(op.signature.parameters)
@@ -95,9 +112,7 @@ def attach_in_place(op, name):
                   "        trace.writes[value.family] = value.writes", "        if place is not None:", "            place.storage.version += 1",
                   f"        return {target}"]
     lines += [f"    return write_in_place(op, {target}, ({arguments},))"]
-    function = _compiled(name + "_", lines, {"op": op, "callee": in_place, "write_in_place": write_in_place, **defaults})
-    function.__doc__ = f"The in-place form of `{op.name}`."
-    attach(name + "_", function)
+    return lines, {"op": op, "callee": in_place, "write_in_place": write_in_place, **defaults}
 
 
 def _head(parameters):
@@ -158,14 +173,27 @@ def _numbers(op, names=None):
     return lines
 
 
-def _compiled(name, lines, scope):
-    """The function that the lines define, with its source where a debugger finds it."""
-    text = "\n".join(lines) + "\n"
-    file = f"<rushlight operator {name}>"
-    linecache.cache[file] = (len(text), None, text.splitlines(True), file)
-    scope = {"here": here, "new": object.__new__, "Tensor": Tensor, "callee": scope["op"], **scope}
-    exec(compile(text, file, "exec"), scope)  # noqa: S102  (text made from a signature)
-    return scope[name]
+def _first_call(*args, **kwargs):
+    return become()(*args, **kwargs)  # noqa: F821  (in the function's own globals)
+
+
+def _lazily(name, source):
+    """A function whose body is written at its first call: `source()` gives the lines of its definition and the names they use.  Its text
+    is where a debugger looks for it."""
+    def become():
+        lines, scope = source()
+        text = "\n".join(lines) + "\n"
+        file = f"<rushlight operator {name}>"
+        linecache.cache[file] = (len(text), None, text.splitlines(True), file)
+        scope = {"here": here, "new": object.__new__, "Tensor": Tensor, **scope}
+        exec(compile(text, file, "exec"), scope)  # noqa: S102  (text made from a signature)
+        made = scope.pop(name)
+        function.__globals__.update(scope)
+        function.__defaults__, function.__kwdefaults__, function.__code__ = made.__defaults__, made.__kwdefaults__, made.__code__
+        return function
+
+    function = types.FunctionType(_first_call.__code__, {"become": become, "__builtins__": __builtins__}, name)
+    return function
 
 
 def write_in_place(op, target, arguments):
@@ -244,7 +272,7 @@ def fit(target, result, name):
 def check_writable(target):
     """PyTorch's refusals of in-place operations."""
     if here.recorder.grad and isinstance(target, Tensor) and target.requires_grad:
-        root = target if target._base is None else target._base
+        root = writing.root_of(target)
         if target.is_leaf:
             raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
         if root is not target and root.is_leaf and root.requires_grad:
@@ -263,7 +291,7 @@ def replace(target, result, name):
     recorder = here.recorder
     result = fitted(target, result, name)
     pinned = target._place is not None and target._place.storage.is_pinned()
-    if writing.aliases(recorder, target) or target._base is not None:
+    if writing.aliases(recorder, target) or target._base is not None or pinned:
         writing.write_through(recorder, target, result)
     else:
         from .building import take_value

@@ -17,7 +17,7 @@ def _ordered(name, a, b):
 
 
 @operator(pointwise=True, differentiable=False)
-def eq(input: Tensor | Number, other: Tensor | Number) -> Tensor:
+def eq(input: Tensor, other: Tensor | Number) -> Tensor:
     """Whether elements are equal; NaN equals nothing.
 
     >>> torch.eq(torch.tensor([1, 2]), torch.tensor([1, 3]))
@@ -27,31 +27,31 @@ def eq(input: Tensor | Number, other: Tensor | Number) -> Tensor:
 
 
 @operator(pointwise=True, differentiable=False, names=("not_equal",))
-def ne(input: Tensor | Number, other: Tensor | Number) -> Tensor:
+def ne(input: Tensor, other: Tensor | Number) -> Tensor:
     """Whether elements differ."""
     return binary("ne", input, other)
 
 
 @operator(pointwise=True, differentiable=False, names=("less",))
-def lt(input: Tensor | Number, other: Tensor | Number) -> Tensor:
+def lt(input: Tensor, other: Tensor | Number) -> Tensor:
     """Whether input < other."""
     return _ordered("lt", input, other)
 
 
 @operator(pointwise=True, differentiable=False, names=("less_equal",))
-def le(input: Tensor | Number, other: Tensor | Number) -> Tensor:
+def le(input: Tensor, other: Tensor | Number) -> Tensor:
     """Whether input <= other."""
     return _ordered("le", input, other)
 
 
 @operator(pointwise=True, differentiable=False, names=("greater",))
-def gt(input: Tensor | Number, other: Tensor | Number) -> Tensor:
+def gt(input: Tensor, other: Tensor | Number) -> Tensor:
     """Whether input > other."""
     return _ordered("gt", input, other)
 
 
 @operator(pointwise=True, differentiable=False, names=("greater_equal",))
-def ge(input: Tensor | Number, other: Tensor | Number) -> Tensor:
+def ge(input: Tensor, other: Tensor | Number) -> Tensor:
     """Whether input >= other."""
     return _ordered("ge", input, other)
 

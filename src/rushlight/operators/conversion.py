@@ -7,13 +7,15 @@
 Start with `to`.
 """
 from ..ir import dtypes
+from ..ir.graph import row_major
+from ..runtime import storage as storages
+from ..runtime.storage import Place, strides_in_order
+from ..tensors.bridge import grow
 from ..tensors.device import CPU, channels_last, channels_last_3d, contiguous_format, device as device_class, dimension_order, preserve_format, usable
-from ..runtime.recorder import here
-from ..runtime.storage import strides_in_order
 from ..tensors.tensor import Tensor
 from .building import apply, cast, expand_to, strides_like
 from .definition import attach, check_writable, exported, operator, replace
-from .shaping import view_of
+from .shaping import integers, view_of
 
 
 @operator(out=False, namespace=False, methods=False)
@@ -171,6 +173,71 @@ def copy_(self, src, non_blocking=False):
 attach("copy_", copy_)
 
 
+def resize_(self, *sizes, memory_format=contiguous_format):
+    """Another shape, in the same memory as far as it goes; what is new is not initialised."""
+    shape = integers(sizes, "resize_")
+    if self.requires_grad:
+        raise RuntimeError("cannot resize variables that require grad")
+    if any(n < 0 for n in shape):
+        raise RuntimeError(f"resize_: a shape has no negative extents: {list(shape)}")
+    if tuple(self.shape) == shape and memory_format in (contiguous_format, preserve_format):
+        return self
+    place = self._stored()
+    strides = strides_in_order(shape, dimension_order(contiguous_format if memory_format is preserve_format else memory_format, len(shape)))
+    new = Place(place.storage, shape, strides, place.offset, place.dtype)
+    grow(place.storage, (place.offset + new.span()) * place.dtype.itemsize)
+    self._place = new
+    return self
+
+
+def resize_as_(self, the_template, *, memory_format=contiguous_format):
+    """The shape of another tensor, in the same memory as far as it goes."""
+    return resize_(self, tuple(the_template.shape), memory_format=memory_format)
+
+
+def set_(self, source=None, storage_offset=0, size=None, stride=None):
+    """Lie where another tensor lies, or in a storage with this offset, size and strides."""
+    if source is None:
+        place = storages.fresh((0,), self.dtype)
+    elif isinstance(source, Tensor):
+        if source.dtype is not self.dtype:
+            raise RuntimeError(f"Could not set tensor of type {source.dtype} to a tensor of type {self.dtype}")
+        place = source._stored()
+    else:
+        storage = source._storage
+        size = (storage.size // self.dtype.itemsize - storage_offset,) if size is None else size
+        place = Place(storage, tuple(size), None, storage_offset, self.dtype)
+    if size is not None:
+        size = tuple(size)
+        stride = row_major(size) if stride is None else tuple(stride)
+        place = Place(place.storage, size, stride, storage_offset, self.dtype)
+        grow(place.storage, (storage_offset + place.span()) * self.dtype.itemsize)
+    _move(self, place)
+    return self
+
+
+def _move(self, place):
+    """Put a tensor over other memory."""
+    if self._state is not None:
+        self._stored()
+    self._place, self._state, self._base = place, None, None
+    place.storage.join(self)
+
+
+def is_set_to(self, tensor):
+    """Whether both lie at the same place with the same shape and strides."""
+    a, b = self._stored(), tensor._stored()
+    return a.storage is b.storage and (a.offset, tuple(a.shape), tuple(a.strides)) == (b.offset, tuple(b.shape), tuple(b.strides))
+
+
+for _function in (resize_, resize_as_, set_, is_set_to):
+    attach(_function.__name__, _function)
+attach("share_memory_", lambda self: self)
+attach("is_shared", lambda self: False)
+attach("pin_memory", lambda self, device=None: self)
+attach("is_pinned", lambda self, device=None: False)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Without its history
 
@@ -212,11 +279,8 @@ def _set_data(self, new):
     if self._state is not None or self._place is not None:
         if self.dtype is not new.dtype and self._tape is not None and self._tape.requires_grad and new.dtype.kind not in "fc":
             raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
-        if self._state is not None:
-            self._stored()
-    self._place, self._state, self._base = place, None, None
     place.storage.join(new)
-    place.storage.join(self)
+    _move(self, place)
 
 
 attach("data", property(_get_data, _set_data, doc="The same memory without history; setting it moves the tensor to other memory."))
@@ -228,15 +292,3 @@ def alias(input: Tensor) -> Tensor:
     return view_of(input, lambda n: n, strides=input.stride())
 
 
-def as_subclass(self, cls):
-    """The same memory as an instance of a subclass of Tensor."""
-    made = alias.operator.call(self)
-    out = cls.__new__(cls) if cls.__new__ is Tensor.__new__ else Tensor.__new__(cls)
-    made._stored()
-    for slot in ("_state", "_base", "_place", "_tape"):
-        setattr(out, slot, getattr(made, slot))
-    out._place.storage.join(out)
-    return out
-
-
-attach("as_subclass", as_subclass)

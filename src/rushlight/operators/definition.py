@@ -62,13 +62,33 @@ class Operator:
     def __init__(self, body, view, pointwise, differentiable):
         self.body, self.view, self.pointwise, self.differentiable = body, view, pointwise, differentiable
         self.name = body.__name__
-        self.signature = inspect.signature(body)
-        self.kinds = [_kind(p.annotation) for p in self.signature.parameters.values()]
-        self.optional = [type(None) in typing.get_args(p.annotation) for p in self.signature.parameters.values()]
-        self.keywords = [p.name for p in self.signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
-        self.positional = len(self.kinds) - len(self.keywords)
         self.gradient = None
-        self.is_fast = len(self.kinds) <= len(FAST_ARGUMENTS) and not {TENSORS, EXTENT, EXTENTS} & set(self.kinds)
+
+    # What the signature says is worked out at the first call, so that defining an operator costs nothing.
+    @functools.cached_property
+    def signature(self):
+        return inspect.signature(self.body)
+
+    @functools.cached_property
+    def kinds(self):
+        return [_kind(p.annotation) for p in self.signature.parameters.values()]
+
+    @functools.cached_property
+    def optional(self):
+        return [type(None) in typing.get_args(p.annotation) for p in self.signature.parameters.values()]
+
+    @functools.cached_property
+    def keywords(self):
+        return [p.name for p in self.signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
+
+    @functools.cached_property
+    def positional(self):
+        return len(self.kinds) - len(self.keywords)
+
+    @functools.cached_property
+    def is_fast(self):
+        """Whether the functions that users call may compare its arguments one by one."""
+        return len(self.kinds) <= len(FAST_ARGUMENTS) and not {TENSORS, EXTENT, EXTENTS} & set(self.kinds)
 
     def __repr__(self):
         return f"<operator {self.name}>"
@@ -123,6 +143,8 @@ class Operator:
                     raise self._wrong_type(name, a, "tuple of ints")
                 recipe.append((EXTENTS, len(a)))
                 integers += [self._integer(n, name) for n in a]
+        if not tensors and TENSOR_OR_NUMBER in self.kinds:
+            raise self._wrong_type(next(iter(self.signature.parameters)), args[0], "Tensor")
         recipe = tuple(recipe)
         return recorder.record(self, tensors, recipe, numbers, integers, recipe, into)
 

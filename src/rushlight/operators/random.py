@@ -302,9 +302,14 @@ def randint_like(input, *args, low=0, high=None, dtype=None, memory_format=prese
 
 @operator(methods=False, namespace=False)
 def shifted_and_scaled(draws: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """draws * std + mean."""
+    """draws * std + mean, which counts as a draw: the gradients are zero."""
     draws, mean, std = broadcast(draws, cast(mean, draws.dtype), cast(std, draws.dtype), name="normal")
     return draws * std + mean
+
+
+@shifted_and_scaled.gradient
+def shifted_and_scaled_gradient(grad, result, draws, mean, std):
+    return None, mean * 0, std * 0
 
 
 @exported
@@ -327,7 +332,7 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, out=None, dtype=None
     dtype = tensors[0].dtype
     flat = stream_of(generator).normal(shape.numel(), 0.0, 1.0, dtype)
     mean, std = (x if isinstance(x, Tensor) else of_array(np.array(x, dtype.numpy)) for x in (mean, std))
-    made = shifted_and_scaled(stored(flat, dtype, tuple(shape)), mean.detach(), std.detach())
+    made = shifted_and_scaled(stored(flat, dtype, tuple(shape)), mean, std)
     return made if out is None else finish(made, out=out)
 
 
@@ -336,6 +341,8 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
     """`num_samples` indices for each row, drawn with the probabilities that the row gives (they need not add up to 1)."""
     chosen = stream_of(generator).multinomial(input._array(), num_samples, replacement)
     made = of_array(chosen)
+    if out is not None and out.dtype is not dtypes.int64:
+        raise RuntimeError(f"multinomial expects Long tensor out, got: {out.dtype}")
     return made if out is None else finish(made, out=out)
 
 

@@ -22,6 +22,7 @@ class _Pin:
     def __init__(self, storage):
         self.storage = storage
         storage.exports += 1
+        storage.alone = False
 
     def __del__(self):
         self.storage.exports -= 1

@@ -291,7 +291,7 @@ def _(grad, result, x, attributes):
 
 @rule("digamma")
 def _(grad, result, x, attributes):
-    return grad * x.polygamma_of_order(1)
+    return grad * x.polygamma(1)
 
 
 @rule("add")
@@ -366,6 +366,11 @@ def _(grad, result, a, b, attributes):
 def _(grad, result, a, b, attributes):
     ratio = _where(_compare("eq", a, _zeros(a)), _zeros(a), result / a)
     return grad * ratio, _zeros(b)
+
+
+@rule("nextafter")
+def _(grad, result, a, b, attributes):
+    return None, None  # PyTorch has none either
 
 
 @rule("where")

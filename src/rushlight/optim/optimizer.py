@@ -15,6 +15,7 @@ from copy import deepcopy
 
 import rushlight as torch
 
+from ..runtime.recorder import here
 from ..utils.hooks import RemovableHandle
 
 _global_pre_hooks = OrderedDict()
@@ -55,7 +56,7 @@ def _register(hooks, hook, prepend=False):
 
 
 def _with_hooks(step):
-    """`step` between the hooks of its optimizer and the global ones."""
+    """`step` between the hooks of its optimizer and the global ones; what it recorded runs when it ends."""
     if getattr(step, "hooked", False):
         return step
 
@@ -63,7 +64,9 @@ def _with_hooks(step):
     def hooked_step(self, *args, **kwargs):
         self._opt_called = True  # learning-rate schedulers warn when they come first
         if not (self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks or _global_pre_hooks or _global_post_hooks):
-            return step(self, *args, **kwargs)
+            result = step(self, *args, **kwargs)
+            here.recorder.flush()  # the step's own intermediate values are gone by now: none of them is stored
+            return result
         args = (self, *args)  # hooks see, and may replace, the optimizer as the first argument
         for hook in (*_global_pre_hooks.values(), *self._optimizer_step_pre_hooks.values()):
             replacement = hook(self, args, kwargs)
@@ -72,6 +75,7 @@ def _with_hooks(step):
                     raise RuntimeError(f"{step} must return None or a tuple of (new_args, new_kwargs), but got {replacement}.")
                 args, kwargs = replacement
         result = step(*args, **kwargs)
+        here.recorder.flush()
         for hook in (*self._optimizer_step_post_hooks.values(), *_global_post_hooks.values()):
             hook(self, args, kwargs)
         return result

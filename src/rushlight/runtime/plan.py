@@ -13,6 +13,7 @@ from sys import getrefcount
 from ..compiler import program as programs
 from ..ir import graph
 from ..ir.extents import check
+from . import writing
 from .memory import Block
 from .storage import Place, Storage
 from .trace import evaluator
@@ -213,6 +214,7 @@ def run(recorder, plan, trace):
         base = h._base._place
         if h._place is None:
             h._place = Place(base.storage, shape, strides, base.offset + offset, dtype)
+            h._base = writing.root_of(h)
             h._place.cut = h._base.requires_grad and not h._state.needs_grad
         if not base.storage.members:
             base.storage.join(h._base)

@@ -168,7 +168,7 @@ class Recorder:
             for h, v in zip(handles, step.values):
                 if v.view_of is not None:
                     t = tensors[v.view_of]
-                    h._base = t if t._base is None else t._base
+                    h._base = t if t._base is None or t._place is not None else t._base
             if self._advance(at, step, trace, handles, numbers, used):
                 break
         for h in handles:

@@ -22,9 +22,16 @@ from .trace import History, Value
 HELD_BY_TRACE = 4  # the reference count of a view that only the trace holds: among its handles, its views, and twice right here
 
 
+def root_of(tensor):
+    """The tensor that a view is a view of in the end; a tensor that is no view itself."""
+    while tensor._base is not None:
+        tensor = tensor._base
+    return tensor
+
+
 def aliases(recorder, tensor):
     """The other live tensors that lie in the tensor's storage, as far as a write to it can be seen through them."""
-    root = tensor if tensor._base is None else tensor._base
+    root = root_of(tensor)
     found = {id(root): root}
     if root._place is not None:
         for t in root._place.storage.tensors():
@@ -47,7 +54,7 @@ class _Flatten:
         value, = operands
         order = arguments
         node = graph.permute(value.node, order)
-        permuted = Value(node, (), value.needs_grad, History("permute", (value,), ()))
+        permuted = Value(node, (), value.needs_grad, History("permute", (value,), (), (order,)))
         flat = Value(graph.reshape(node, (graph.numel(node),)), (1,), value.needs_grad, History("reshape", (permuted,), ()))
         permuted.history.results, flat.history.results = (permuted,), (flat,)
         if not value.needs_grad:
@@ -75,7 +82,7 @@ class _Assign:
         else:
             new = Value(graph.assign(flat.node, value.node, strides, offset), (1,), needs_grad)
             if needs_grad:
-                new.history = History("assign", (flat, value), (new,))
+                new.history = History("assign", (flat, value), (new,), new.node.attributes)
         new.family, new.writes = flat.family, flat.writes + 1
         return (new,), None
 
@@ -99,14 +106,14 @@ def view_of_flat(flat, shape, strides, offset):
         value = Value(graph.as_strided(flat.node, shape, strides, offset), strides, flat.needs_grad)
         kind = "as_strided"
     if flat.needs_grad:
-        value.history = History(kind, (flat,), (value,))
+        value.history = History(kind, (flat,), (value,), value.node.attributes)
     value.family, value.writes = flat.family, flat.writes
     return value
 
 
 def write_through(recorder, target, result):
     """Write `result` (a tensor of the same shape and dtype) into `target`, which shares its storage with other tensors."""
-    root = target if target._base is None else target._base
+    root = root_of(target)
     family = [*aliases(recorder, target), target]
     trace = recorder.trace
     if root._place is None:
@@ -119,7 +126,7 @@ def write_through(recorder, target, result):
     for t in family:
         if t._place is None:
             shape, strides, offset = t._state.layout(trace.integers)
-            t._place = Place(storage, shape, strides, root._place.offset + offset, t._state.node.dtype)
+            t._place = Place(storage, shape, strides, t._base._place.offset + offset, t._state.node.dtype)
             t._place.cut = t is not root and not t._state.needs_grad and root._state is not None and root._state.needs_grad
         if not any(m is t for m in storage.tensors()):
             storage.join(t)

@@ -2,7 +2,7 @@
 
     _state   the Value it stands for while that is pending, or as which it was entered into the current trace; else None
     _place   where it lies in memory: storage, shape, strides, offset; None while it has never been stored
-    _base    the tensor that it is a view of (the last of a chain), or None
+    _base    the tensor that it is a view of, or None: one that has memory, or the first of the chain; once stored, the first of the chain
     _tape    what it carries for autograd, or None
 
 A tensor is pending (only `_state`), or stored (`_place`), or stored and entered (both).  Looking at it (`item`, `numpy`, printing)
@@ -34,7 +34,10 @@ class Tensor:
         from . import creation
         if self._place is None and self._state is None:
             made = creation.legacy(data if data is not None else ())
-            self._place = made._place
+            if self._dispatches:
+                self.__dict__.setdefault("_plain", made)
+            else:
+                self._place = made._place
 
     # -----------------------------------------------------------------------------------------------------------------
     # What it is
