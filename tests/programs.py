@@ -21,7 +21,8 @@ class World:
         self.tensors, self.arrays = [], []
         self.notes = []    # after each action: what can be seen without looking at values
         self.values = {}   # (number of the action, "tensor" | "grad" | "array", number) -> array
-        self.step, self.stopped = 0, False
+        self.step, self.stopped, self.undefined = 0, False, False
+        self.counts = True  # whether versions are compared: `x.data = y` makes them incomparable
 
     def run(self, program):
         before = self.torch.is_grad_enabled()
@@ -30,7 +31,8 @@ class World:
                 self.act(name, i, j, k)
                 if self.stopped:
                     break
-            self.look_at_everything()
+            if not self.undefined:
+                self.look_at_everything()
         finally:
             self.torch.set_grad_enabled(before)
         return self
@@ -46,14 +48,20 @@ class World:
                         self.tensors.append(t)
             except (RuntimeError, ValueError, TypeError, IndexError) as error:
                 outcome = type(error).__name__
+                if "single memory location" in str(error) and "input tensor" in str(error):  # PyTorch will not say; ours reads first, then writes
+                    self.undefined = self.stopped = True
+                    return
                 self.stopped = name == "backward"  # how far it came before it failed is nobody's business
-        self.notes.append((name, outcome, [self.note(t) for t in self.tensors]))
-        if self.watch:
+        try:
+            self.notes.append((name, outcome, [self.note(t) for t in self.tensors]))
+        except RuntimeError:  # PyTorch finds a view ambiguous that was made under no_grad, and will not even say whether it is a leaf
+            self.undefined = self.stopped = True
+        if self.watch and not self.undefined:
             self.look_at_everything()
 
     def note(self, t):
         return {"shape": tuple(t.shape), "stride": t.stride(), "dtype": str(t.dtype).rpartition(".")[2], "requires_grad": t.requires_grad,
-                "is_leaf": t.is_leaf, "version": t._version, "offset": t.storage_offset()}
+                "is_leaf": t.is_leaf, "version": t._version if self.counts else None, "offset": t.storage_offset()}
 
     def look_at_everything(self):
         for n in range(len(self.tensors)):
@@ -227,13 +235,13 @@ def unsqueeze(w, i, j, k):
 @action()
 def reshape(w, i, j, k):
     x = w.at(i)
-    return x.reshape(*[(-1,), tuple(reversed(x.shape)), (1, *x.shape), (x.numel(), 1)][j % 4])
+    return x.reshape([(-1,), tuple(reversed(x.shape)), (1, *x.shape), (x.numel(), 1)][j % 4])
 
 
 @action("view")
 def view(w, i, j, k):
     x = w.at(i)
-    return x.view(*[(x.numel(),), tuple(reversed(x.shape)), (1, *x.shape), (x.numel(), 1)][j % 4])
+    return x.view([(x.numel(),), tuple(reversed(x.shape)), (1, *x.shape), (x.numel(), 1)][j % 4])
 
 
 @action()
@@ -352,6 +360,7 @@ def add_out(w, i, j, k):
 def set_data(w, i, j, k):
     x, y = w.at(i), w.of_same_shape(i, j)
     if x.is_leaf and x._version == 0:
+        w.counts = False
         x.data = y.detach().clone()
 
 
@@ -416,7 +425,7 @@ def difference(a, b, exact):
     for step, (one, other) in enumerate(zip(a.notes, b.notes), 1):
         if one != other:
             return f"after action {step}: {_first_difference(one, other)}"
-    if len(a.notes) != len(b.notes):
+    if len(a.notes) != len(b.notes) and not (a.undefined or b.undefined):
         return "one stopped earlier"
     scale = max((np.abs(v[np.isfinite(v)]).max(initial=1.0) for v in a.values.values()), default=1.0)
     for place in sorted(a.values.keys() & b.values.keys()):
@@ -426,6 +435,8 @@ def difference(a, b, exact):
         same = x.tobytes() == y.tobytes() if exact else np.allclose(x, y, rtol=1e-6, atol=1e-6 * scale, equal_nan=True)
         if not same:
             return f"at {place}: {x.tolist()} and {y.tolist()}"
+    if a.undefined or b.undefined:
+        return None
     missing = [p for p in a.values.keys() ^ b.values.keys() if p[1] == "grad" and p[0] == a.step]
     return f"only one has {missing[0]}" if missing else None
 

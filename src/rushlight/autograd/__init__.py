@@ -10,5 +10,6 @@ Start with engine.py.
 """
 from . import nodes  # noqa: F401  (attaches backward, grad_fn and hooks to Tensor)
 from .engine import backward, grad  # noqa: F401
+from .gradcheck import gradcheck, gradgradcheck  # noqa: F401
 from .function import Function, once_differentiable, saved_tensors_hooks  # noqa: F401
 from .modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled  # noqa: F401

@@ -7,154 +7,18 @@
     contraction <- where ...
     w.grad += x.T @ ...
 
-What was recorded knows its own inputs and rule (runtime/trace.py, History), so there is no tape to keep.  A rule is itself a recorded
-call (`RuleCall`): its body runs once, later backwards only look it up.  Gradients are ordinary tensors: with `create_graph` they can
-be differentiated again.
+What was recorded knows its own inputs and rule (runtime/trace.py, History), so there is no tape to keep.  `differentiate` goes back trace
+by trace, newest first: a trace as one recorded call where nothing stands in the way (replay.py, TraceCall), else call by call, with
+hooks and users' Functions.  Gradients are ordinary tensors: with `create_graph` they can be differentiated again.
 """
 import heapq
-import weakref
 
-from ..ir import graph
-from ..ir.extents import Assumptions, Extent
-from ..operators.building import constant, expand_to
-from ..operators.definition import Operator
 from ..operators.factories import ones_like, zeros
-from ..operators.rules import RULES
-from ..runtime.recorder import Recorder, here
-from ..runtime.storage import Place, Storage
-from ..runtime.trace import Value
+from ..runtime.recorder import here
 from ..tensors.tape import tape_of
-from ..tensors.tensor import Tensor, plain
+from ..tensors.tensor import Tensor
+from .replay import EXTERNAL, FREED, TRACE_CALL, check_unmodified, reads, rule_gradients, value_tensor
 
-
-# ---------------------------------------------------------------------------------------------------------------------
-# A rule as a recorded call
-
-class RuleCall:
-    """The gradient rule of an operator or a primitive, as a callee of the recorder."""
-
-    is_fast = False
-    made = weakref.WeakKeyDictionary()
-    primitives = {}
-
-    def __init__(self, callee):
-        self.callee = callee
-
-    @classmethod
-    def of(cls, callee):
-        table = cls.primitives if isinstance(callee, str) else cls.made
-        call = table.get(callee)
-        if call is None:
-            call = table[callee] = cls(callee)
-        return call
-
-    def infer(self, operands, scalars, extents, recipe):
-        recorder = here.recorder
-        t, n, x = ([*map(recorder.handle_of, operands)], [*map(recorder.handle_of, scalars)], extents)
-        *parts, needed = recipe
-        made = run_rule(self.callee, *(_decode(part, t, n, x) for part in parts))
-        made = [g if wanted else None for g, wanted in zip(made, needed)]
-        there = [g is not None for g in made]
-        values = own_values([g for g in made if g is not None])
-
-        def structure(handles):
-            handle = iter(handles)
-            return [next(handle) if one else None for one in there]
-        return values, structure
-
-
-def run_rule(callee, grads, results, arguments):
-    """The gradients that a rule makes, one an operand.  `arguments`: an operator's own; (inputs, attributes) of a primitive."""
-    if isinstance(callee, Operator):
-        single = len(results) == 1
-        made = callee.gradient(grads[0] if single else grads, results[0] if single else results, *arguments)
-    else:
-        inputs, attributes = arguments
-        made = RULES[callee](grads[0], results[0], *inputs, attributes=attributes)
-    return made if isinstance(made, tuple) else (made,)
-
-
-def own_values(tensors):
-    """The Values of tensors made in a body, as results of a recorded call: none is an operand's own, none a view."""
-    values = []
-    for t in tensors:
-        v = t._state
-        values.append(Operator._own(v, ()) if v.owner is not None or v.root is not None or v in values else v)
-    return values
-
-
-def _encode(tree, trace, tensors, numbers, integers):
-    """A nested argument as a recipe, its tensors, run-time numbers and integers set aside."""
-    if isinstance(tree, Tensor):
-        tree = tree._state
-    if isinstance(tree, Value):
-        if tree.node.primitive == "scalar" and tree.weak:
-            numbers.append(trace.scalars[tree.node.attributes[0]])
-            return ("n", len(numbers) - 1)
-        tensors.append(value_tensor(trace, tree))
-        return ("t", len(tensors) - 1)
-    if isinstance(tree, Extent):
-        integers.append(int(tree.evaluate(trace.integers)))
-        return ("x", len(integers) - 1)
-    if isinstance(tree, (tuple, list)):
-        return ("l", tuple(_encode(part, trace, tensors, numbers, integers) for part in tree))
-    return ("s", tree, type(tree))
-
-
-def _decode(recipe, tensors, numbers, extents):
-    kind, what = recipe[0], recipe[1]
-    if kind == "l":
-        return tuple(_decode(part, tensors, numbers, extents) for part in what)
-    return what if kind == "s" else {"t": tensors, "n": numbers, "x": extents}[kind][what]
-
-
-def value_tensor(trace, value):
-    """A tensor that stands for a value of a trace, whether it was flushed or not; where a flushed trace did not keep it (no rule reads it),
-    one that has only a shape."""
-    if not trace.flushed:
-        return here.recorder.handle_of(value)
-    if value in trace.record.saved:
-        return trace.record.saved[value]
-    if value.node.primitive == "leaf" and trace.leaves[value.node.attributes[0]] is not None:
-        t = trace.leaves[value.node.attributes[0]]
-        if t._place is not None:
-            return plain(t._place)
-    shape, strides, _ = value.layout(trace.integers)
-    dtype = value.node.dtype
-    return plain(Place(Storage(None, 0, dtype), shape, strides, 0, dtype))
-
-
-def check_unmodified(trace, history):
-    """Refuse to go back through a call when what its rule reads was overwritten in place."""
-    for value in reads(trace, history):
-        if not trace.flushed:
-            now, then = trace.writes.get(value.family, 0), value.writes + (value is history.overwrites)
-        elif value.node.primitive == "leaf" and value.node.attributes[0] in trace.record.versions:
-            number = value.node.attributes[0]
-            now, then = trace.leaves[number]._version, trace.record.versions[number]
-        elif value in trace.record.versions:
-            now, then = trace.record.saved[value]._place.storage.version, trace.record.versions[value]
-        else:
-            continue
-        if now != then:
-            shape = list(value.layout(trace.integers)[0])
-            raise RuntimeError(
-                "one of the variables needed for gradient computation has been modified by an inplace operation: "
-                f"[torch.{_TENSOR_TYPES.get(value.node.dtype.name, value.node.dtype.name)} {shape}] is at version {now}; expected version {then} instead. "
-                "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with "
-                "torch.autograd.set_detect_anomaly(True).")
-
-
-_TENSOR_TYPES = {"float32": "FloatTensor", "float64": "DoubleTensor", "float16": "HalfTensor", "bfloat16": "BFloat16Tensor",
-                 "int64": "LongTensor", "int32": "IntTensor", "complex64": "ComplexFloatTensor", "complex128": "ComplexDoubleTensor"}
-
-FREED = ("Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). Saved intermediate "
-         "values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
-         "graph a second time or if you need to access saved tensors after calling backward.")
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# The walk
 
 def source(tensor):
     """Where a tensor's gradient goes: (trace, value) of the call that made it, the tensor itself where it is a leaf, or None."""
@@ -172,68 +36,93 @@ def _source_of(trace, value, tensor=None):
         return None
     if value.history is not None:
         return trace, value
-    if value.leaf is not None:
-        leaf = trace.leaves[value.leaf]
-        history = trace.record.roots.get(value.leaf) if trace.flushed else leaf._tape.history
-        return history or leaf
-    return tensor
+    return tensor if value.leaf is None else _leaf_source(trace, value.leaf)
 
 
-class External:
-    """Stands as the callee of what a user's `Function` made; what goes backward through it is in the trace's record."""
-
-    def __repr__(self):
-        return "<Function>"
-
-
-EXTERNAL = External()
+def _leaf_source(trace, number):
+    leaf = trace.leaves[number]
+    return (trace.record.roots.get(number) if trace.flushed else leaf._tape.history) or leaf
 
 
 def differentiate(outputs, grads, create_graph=False, retain_graph=False, wanted=()):
-    """Go back from `outputs` (sources, see `source`) with the gradients that arrive at them.
+    """Go back from `outputs` (sources, see `source`) with the gradients that arrive at them (None: the gradient 1).
 
     Returns ({leaf tensor: gradient}, {(id(trace), id(value)): gradient} for the `wanted` pairs), every hook on the way having run.
-    Calls are visited newest first, as their results were numbered; what a call's rule reads is freed unless the graph is retained.
+    What the rules read is freed unless the graph is retained.
     """
     recorder = here.recorder
-    arriving = {}  # (id of trace, id of history) -> [trace, history, {value: gradient}]
-    at_leaf, at_wanted, queue, visited = {}, {}, [], []
+    arriving = {}  # trace -> {value: gradient}
+    at_leaf, at_wanted, queue = {}, {}, []
+    wanted_traces = {trace for trace, _ in wanted}
 
     def send(where, grad):
-        if where is None or grad is None:
-            return
         if isinstance(where, Tensor):
             at_leaf[where] = grad if where not in at_leaf else at_leaf[where] + grad
             return
         trace, value = where
-        key = (id(trace), id(value.history))
-        entry = arriving.get(key)
-        if entry is None:
-            entry = arriving[key] = [trace, value.history, {}]
-            newest = max(r.number for r in value.history.results)
-            heapq.heappush(queue, (-trace.number, -newest, key))
-        entry[2][value] = grad if value not in entry[2] else entry[2][value] + grad
+        if trace not in arriving:
+            arriving[trace] = {}
+            heapq.heappush(queue, (-trace.number, trace))
+        by_value = arriving[trace]
+        if value in by_value:
+            one = ones_like(value_tensor(trace, value).detach()) if grad is None or by_value[value] is None else None
+            grad = (one if by_value[value] is None else by_value[value]) + (one if grad is None else grad)
+        by_value[value] = grad
 
     enabled, recorder.grad = recorder.grad, create_graph
     try:
-        for output, grad in zip(outputs, grads):
-            send(output, grad)
+        for where, grad in zip(outputs, grads):
+            send(where, grad)
         while queue:
-            key = heapq.heappop(queue)[2]
-            trace, history, by_value = arriving.pop(key)
-            for value, grad in by_value.items():
-                if trace.record is not None:
-                    grad = by_value[value] = _run_hooks(trace.record.hooks.get(value), grad)
-                if (id(trace), id(value)) in wanted:
-                    at_wanted[id(trace), id(value)] = grad
-            visited.append((trace, history))
-            for where, grad in _back_through(trace, history, by_value):
+            trace = heapq.heappop(queue)[1]
+            by_value = arriving.pop(trace)
+            if not create_graph and id(trace) not in wanted_traces and TRACE_CALL.applies(trace):
+                at_number, histories = TRACE_CALL.run(trace, by_value)
+                reached = [(_leaf_source(trace, n), g) for n, g in at_number]
+            else:
+                reached, histories = _call_by_call(trace, by_value, wanted, at_wanted)
+            if not retain_graph:
+                free(trace, histories)
+            for where, grad in reached:
                 send(where, grad)
     finally:
         recorder.grad = enabled
-    if not retain_graph:
-        _free(visited)
     return at_leaf, at_wanted
+
+
+def _call_by_call(trace, arrived, wanted, at_wanted):
+    """Back through one trace, newest call first, with its hooks and Functions: ([(where, gradient), ...] beyond it, the histories
+    gone through)."""
+    arriving, queue, beyond, visited = {}, [], [], []
+
+    def send(where, grad):
+        if where is None or grad is None:
+            return
+        if isinstance(where, Tensor) or where[0] is not trace:
+            beyond.append((where, grad))
+            return
+        value = where[1]
+        history = value.history
+        by_value = arriving.get(history)
+        if by_value is None:
+            by_value = arriving[history] = {}
+            heapq.heappush(queue, (-max(r.number for r in history.results), id(history), history))
+        by_value[value] = grad if value not in by_value else by_value[value] + grad
+
+    for value, grad in arrived.items():
+        send((trace, value), ones_like(value_tensor(trace, value).detach()) if grad is None else grad)
+    while queue:
+        history = heapq.heappop(queue)[2]
+        by_value = arriving.pop(history)
+        for value, grad in by_value.items():
+            if trace.record is not None:
+                grad = by_value[value] = run_hooks(trace.record.hooks.get(value), grad)
+            if (id(trace), id(value)) in wanted:
+                at_wanted[id(trace), id(value)] = grad
+        visited.append(history)
+        for where, grad in _back_through(trace, history, by_value):
+            send(where, grad)
+    return beyond, frozenset(visited)
 
 
 def _back_through(trace, history, by_value):
@@ -259,32 +148,8 @@ def _back_through(trace, history, by_value):
     return zip(wheres, made)
 
 
-def rule_gradients(trace, history, grads):
-    """One call's gradients for its operands: its rule, recorded."""
-    callee = history.callee
-    tensors, numbers, integers = [], [], []
-    for value, grad in zip(history.results, grads):
-        tensors.append(zeros(value.layout(trace.integers)[0], dtype=value.node.dtype) if grad is None else grad)
-    grads_recipe = ("l", tuple(("t", i) for i in range(len(tensors))))
-    results = _encode(history.results, trace, tensors, numbers, integers)
-    if isinstance(callee, Operator):
-        arguments = _encode(history.arguments, trace, tensors, numbers, integers)
-    else:
-        arguments = _encode((history.operands, history.arguments), trace, tensors, numbers, integers)
-    recipe = (grads_recipe, results, arguments, tuple(o.needs_grad for o in history.operands))
-    return here.recorder.record(RuleCall.of(callee), tensors, recipe, numbers, integers, recipe)
-
-
-def _free(visited):
-    """What the visited calls' rules read is no longer kept."""
-    groups = {}
-    for trace, history in visited:
-        groups.setdefault(trace, []).append(history)
-    for trace, histories in groups.items():
-        _free_in(trace, frozenset(histories))
-
-
-def _free_in(trace, histories):
+def free(trace, histories):
+    """What the rules of these calls read is no longer kept."""
     trace.free(histories)
     if trace.flushed:
         record = trace.record
@@ -294,190 +159,11 @@ def _free_in(trace, histories):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# A whole backward as one recorded call
-
-class _NotOne(Exception):
-    """This backward cannot be one call."""
-
-
-class WholeBackward:
-    """Callee: backward from a scalar to the leaves of its trace, all rules in one body.
-
-    The walk is the same; it is taken once, inside the recorder's inference, and looked up from then on.  Not for graphs that go on in
-    other traces, nor where hooks or users' Functions stand in the way.
-    """
-
-    is_fast = False
-    refused = weakref.WeakSet()  # values whose backward cannot be one call
-
-    @classmethod
-    def applies(cls, loss):
-        """The trace in which the whole of `loss`'s graph may lie, or None."""
-        value = loss._state
-        if value is not None:
-            trace = value.owner.trace
-            if value.owner is not here.recorder:
-                return None
-        elif loss._tape is not None and loss._tape.history is not None:
-            trace, value = loss._tape.history
-        else:
-            return None
-        record = trace.record
-        if value in cls.refused or value.history is None or record is not None and (record.hooks or record.nodes or record.externals):
-            return None
-        if trace.flushed and trace.freed:
-            return None
-        return trace
-
-    def run(self, loss, trace):
-        """[(leaf, gradient), ...], or None where it turns out that it cannot be one call."""
-        recorder = here.recorder
-        try:
-            if not trace.flushed:
-                made = recorder.record(self, (loss,), trace.freed_mark, arguments=(trace, loss._state))
-            else:
-                value, record = loss._tape.history[1], trace.record
-                check_all_unmodified(trace)
-                kept = list(record.saved)
-                leaves = list(record.versions_of_leaves())
-                tensors = [record.saved[v] for v in kept] + [plain(trace.leaves[v.leaf]._place) for v in leaves]
-                made = recorder.record(self, tensors, value, trace.scalars, trace.integers, arguments=(trace, value, kept + leaves))
-        except _NotOne:
-            self.refused.add(loss._state if loss._state is not None else loss._tape.history[1])
-            return None
-        numbers, histories, gradients = made
-        return [(trace.leaves[n], g) for n, g in zip(numbers, gradients)], histories
-
-    def infer(self, operands, scalars, extents, arguments):
-        trace, value, *kept = arguments
-        again = _SameTrace() if not trace.flushed else _LaterTrace(dict(zip(kept[0], operands)), scalars, extents)
-        at_leaf, histories = walk_inside(trace, value, again)
-        numbers = [n for n, _ in at_leaf]
-        values = own_values([g for _, g in at_leaf])
-        return values, lambda handles: (numbers, histories, handles)
-
-
-WHOLE_BACKWARD = WholeBackward()
-
-
-class _SameTrace:
-    """How a body finds the values of the trace it is recorded in: they are at hand."""
-
-    @staticmethod
-    def value(v):
-        return here.recorder.handle_of(v)
-
-    def tree(self, tree):
-        if isinstance(tree, Value):
-            return self.value(tree)
-        return tuple(map(self.tree, tree)) if isinstance(tree, (tuple, list)) else tree
-
-
-class _LaterTrace:
-    """How a body finds the values of an earlier trace: as operands where they were kept, else as shapes; its run-time integers
-    and scalars are handed in again."""
-
-    def __init__(self, kept, scalars, extents):
-        self.kept, self.scalars, self.extents = kept, scalars, extents
-
-    def value(self, v):
-        recorder = here.recorder
-        if v in self.kept:
-            return recorder.handle_of(self.kept[v])
-        if v.node.primitive == "scalar" and v.weak:
-            return recorder.handle_of(self.scalars[v.node.attributes[0]])
-        shape = self.tree(tuple(v.node.shape))
-        made = Value(graph.leaf(-1, shape, v.node.dtype), graph.row_major(shape), weak=v.weak)
-        self.kept[v] = made
-        return recorder.handle_of(made)
-
-    def tree(self, tree):
-        if isinstance(tree, Extent):
-            return tree.substitute({atom: self.extents[atom[1]] for atom in tree.symbols()})
-        if isinstance(tree, Tensor):
-            return self.value(tree._state)
-        if isinstance(tree, Value):
-            return self.value(tree)
-        if isinstance(tree, (tuple, list)):
-            return tuple(map(self.tree, tree))
-        return tree
-
-
-def walk_inside(trace, start, again):
-    """The walk of `differentiate`, inside a body: ([(leaf number, gradient), ...], the histories gone through)."""
-    recorder = here.recorder
-    arriving, at_leaf, queue, visited = {}, {}, [], []
-
-    def send(value, grad):
-        if grad is None or not value.needs_grad:
-            return
-        history = value.history
-        if history is None:
-            tape = trace.leaves[value.leaf]._tape
-            if (trace.record.roots.get(value.leaf) if trace.flushed else tape.history) is not None:
-                raise _NotOne
-            at_leaf[value.leaf] = grad if value.leaf not in at_leaf else at_leaf[value.leaf] + grad
-            return
-        entry = arriving.get(history)
-        if entry is None:
-            entry = arriving[history] = {}
-            heapq.heappush(queue, (-max(r.number for r in history.results), id(history), history))
-        entry[value] = grad if value not in entry else entry[value] + grad
-
-    enabled, recorder.grad = recorder.grad, False
-    try:
-        one = again.value(start)
-        send(start, expand_to(constant(1, one.dtype), one.shape))
-        while queue:
-            history = heapq.heappop(queue)[2]
-            by_value = arriving.pop(history)
-            if history.callee is EXTERNAL:
-                raise _NotOne
-            if trace.is_freed(history) and reads(trace, history):
-                raise RuntimeError(FREED)
-            if not trace.flushed:
-                check_unmodified(trace, history)
-            visited.append(history)
-            grads = []
-            for v in history.results:
-                grad = by_value.get(v)
-                if grad is None:
-                    like = again.value(v)
-                    grad = expand_to(constant(0, like.dtype), like.shape)
-                grads.append(grad)
-            results = [again.value(v) for v in history.results]
-            if isinstance(history.callee, Operator):
-                arguments = again.tree(history.arguments)
-            else:
-                arguments = tuple(map(again.value, history.operands)), again.tree(history.arguments)
-            for operand, grad in zip(history.operands, run_rule(history.callee, grads, results, arguments)):
-                send(operand, grad)
-    finally:
-        recorder.grad = enabled
-    return list(at_leaf.items()), frozenset(visited)
-
-
-def check_all_unmodified(trace):
-    """`check_unmodified` for everything that backward from a flushed trace may read."""
-    for history in trace.record.unfreed:
-        check_unmodified(trace, history)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
 # What users call
 
 def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, inputs=None):
     """Add the gradients of `tensors` to the `.grad` of the leaves they depend on
     (https://docs.pytorch.org/docs/stable/generated/torch.autograd.backward.html)."""
-    if isinstance(tensors, Tensor) and grad_tensors is None and not create_graph and inputs is None and not tensors.ndim:
-        trace = WHOLE_BACKWARD.applies(tensors)
-        made = WHOLE_BACKWARD.run(tensors, trace) if trace is not None else None
-        if made is not None:
-            if not retain_graph:
-                _free_in(trace, made[1])
-            for leaf, gradient in made[0]:
-                accumulate(leaf, gradient, False)
-            return
     tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     grads = [grad_tensors] if isinstance(grad_tensors, Tensor) or grad_tensors is None else list(grad_tensors)
     grads += [None] * (len(tensors) - len(grads))
@@ -502,9 +188,10 @@ def start_of(tensors, grads):
         if not t.requires_grad:
             raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
         if g is None:
-            if t.numel() != 1:
+            if t.ndim and t.numel() != 1:
                 raise RuntimeError("grad can be implicitly created only for scalar outputs")
-            g = ones_like(t.detach())
+            if t.is_leaf:
+                g = ones_like(t.detach())
         elif g.shape != t.shape:
             raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {t.shape}.")
         sources.append(source(t))
@@ -531,7 +218,7 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     for t, place in zip(inputs, places):
         g = at_wanted.get((id(place[0]), id(place[1]))) if isinstance(place, tuple) else at_leaf.get(t)
         if g is not None and t._tape is not None and not isinstance(place, tuple):
-            g = _run_hooks(t._tape.hooks, g)
+            g = run_hooks(t._tape.hooks, g)
         if g is None and materialize_grads:
             g = zeros(t.shape, dtype=t.dtype)
         if g is None and not allow_unused:
@@ -541,7 +228,7 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     return tuple(results)
 
 
-def _run_hooks(hooks, grad):
+def run_hooks(hooks, grad):
     for hook in list((hooks or {}).values()):
         replaced = hook(grad)
         grad = grad if replaced is None else replaced
@@ -552,7 +239,7 @@ def accumulate(leaf, grad, create_graph):
     """Add to a leaf's gradient, in place in the existing one, and run its hooks."""
     tape = tape_of(leaf)
     recorder = here.recorder
-    grad = _run_hooks(tape.hooks, grad)
+    grad = run_hooks(tape.hooks, grad)
     if tape.grad is None:
         tape.grad = grad if create_graph else grad.detach() if grad.requires_grad else grad
     elif create_graph:
@@ -565,65 +252,3 @@ def accumulate(leaf, grad, create_graph):
             recorder.grad = enabled
     for hook in list((tape.accumulated or {}).values()):
         hook(leaf)
-
-
-def read_by_backward(trace, values):
-    """(the values that the rules on the way back from `values` will read, those rules' calls), asked of the rules themselves."""
-    needed, histories, waiting = {}, {}, list(values)
-    while waiting:
-        history = waiting.pop().history
-        if history is None or history in histories or trace.is_freed(history):
-            continue
-        histories[history] = True
-        for value in reads(trace, history):
-            needed[value] = True
-        if history.callee is EXTERNAL:
-            sources = trace.record.externals[history].sources
-            waiting += [s[1] for s in sources if isinstance(s, tuple) and s[0] is trace]
-        waiting += [o for o in history.operands if o is not None and o.needs_grad]
-    return list(needed), tuple(histories)
-
-
-def reads(trace, history):
-    """Which of a call's operands and results its rule reads: those whose nodes the gradients that are wanted are made of."""
-    if history.reads is None:
-        recorder = here.recorder
-        callee = history.callee
-        if callee is EXTERNAL:
-            history.reads = ()
-            return ()
-        grads = []
-        for v in history.results:
-            node = graph.leaf(-1, v.node.shape, v.node.dtype)
-            grads.append(recorder.handle_of(Value(node, graph.row_major(node.shape))))
-        stand_in = {}
-
-        def shadow(v):
-            if v not in stand_in:
-                node = v.node if v.node.primitive == "scalar" else graph.leaf(-2 - len(stand_in), v.node.shape, v.node.dtype)
-                stand_in[v] = Value(node, v.strides, weak=v.weak)
-            return recorder.handle_of(stand_in[v])
-
-        def again(tree):
-            if isinstance(tree, Tensor):
-                return shadow(tree._state)
-            if isinstance(tree, Value):
-                return shadow(tree)
-            return tuple(map(again, tree)) if isinstance(tree, (tuple, list)) else tree
-
-        enabled, recorder.grad = recorder.grad, False
-        recorder.inline += 1
-        try:
-            results = [shadow(v) for v in history.results]
-            arguments = again(history.arguments) if isinstance(callee, Operator) else (again(history.operands), history.arguments)
-            with Assumptions(integers=trace.integers):
-                made = run_rule(callee, grads, results, arguments)
-        finally:
-            recorder.inline -= 1
-            recorder.grad = enabled
-        used = set(graph.topological([g._state.node for o, g in zip(history.operands, made) if g is not None and o.needs_grad]))
-        history.reads = tuple(v for v, s in stand_in.items() if s.node in used and v.node.primitive != "scalar")
-    return history.reads
-
-
-Recorder.read_by_backward = staticmethod(read_by_backward)

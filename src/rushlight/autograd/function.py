@@ -18,7 +18,8 @@ from ..operators.factories import zeros
 from ..runtime.recorder import here
 from ..runtime.trace import History, Value
 from ..tensors.tensor import Tensor
-from .engine import EXTERNAL, FREED, source
+from .engine import source
+from .replay import EXTERNAL, FREED
 
 
 class _Attach:

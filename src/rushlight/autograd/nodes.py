@@ -11,7 +11,8 @@ from ..operators.definition import Operator
 from ..runtime.recorder import here
 from ..tensors.tape import tape_of
 from ..tensors.tensor import Tensor
-from .engine import EXTERNAL, _source_of, source
+from .engine import _source_of, source
+from .replay import EXTERNAL
 
 _numbers = itertools.count()
 

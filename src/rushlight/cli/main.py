@@ -36,15 +36,14 @@ def make_parser():
     parser.add_argument("--version", action=ShowVersion, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
-    train = commands.add_parser("train", help="train a network and keep it with its report",
-                                formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    train = commands.add_parser("train", help="train a network and keep it with its report")
     train.add_argument("task", choices=["digits"], help="what to learn: digits, 1,797 handwritten ones that come with the package")
-    train.add_argument("--epochs", type=positive(int), default=20, help="how often to go through the data")
-    train.add_argument("--lr", type=positive(float), default=4e-3, help="the highest learning rate")
-    train.add_argument("--seed", type=int, default=0, help="where random numbers start")
-    train.add_argument("--batch-size", type=positive(int), default=32, help="samples a step")
+    train.add_argument("--epochs", type=positive(int), default=20, metavar="N", help="how often to go through the data (%(default)s)")
+    train.add_argument("--lr", type=positive(float), default=4e-3, metavar="RATE", help="the highest learning rate (%(default)s)")
+    train.add_argument("--seed", type=int, default=0, metavar="N", help="where random numbers start (%(default)s)")
+    train.add_argument("--batch-size", type=positive(int), default=32, metavar="N", help="samples a step (%(default)s)")
     train.add_argument("--out", metavar="FOLDER", help="folder for model, metrics and report; runs/digits-N if not given")
-    train.add_argument("--threads", type=positive(int), help="threads to compute with; all cores if not given")
+    train.add_argument("--threads", type=positive(int), metavar="N", help="threads to compute with; all cores if not given")
     train.set_defaults(run=run_train)
 
     predict = commands.add_parser("predict", help="classify images with a trained network")

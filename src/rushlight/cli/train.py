@@ -5,6 +5,7 @@
 Ctrl-C asks: the step under way is finished, then model, metrics and report are written and the exit code is 130.  A second
 Ctrl-C does not wait.
 """
+import math
 import signal
 import time
 from dataclasses import dataclass, field
@@ -78,6 +79,8 @@ def train_digits(options, console):
     accuracy = (probabilities.argmax(axis=1) == classes).mean()
     console.print(f"\n[bold]{100 * accuracy:.2f} %[/] of the held-out digits are right"
                   + (" (stopped early)" if interrupts.signal else ""), highlight=False)
+    if not math.isfinite(loss):
+        console.print("[yellow]The loss is not a number any more: the learning rate is too high. Try a smaller --lr.[/]")
     for name in (MODEL, METRICS, REPORT):
         console.print(f"  [dim]{folder}/[/]{name}", highlight=False, soft_wrap=True)
     return 0 if interrupts.signal is None else 128 + interrupts.signal

@@ -112,6 +112,12 @@ def panel_text(target, shape):
     return module_text([f])
 
 
+def _opaque(f, x):
+    """x, of which LLVM knows nothing more.  Else it derives the addresses of the rows from each other, which makes a chain of
+    additions longer than that of the multiply-adds, or needs more registers than there are."""
+    return f.value(x.type, f'call {x.type} asm "", "=r,0"({x!r})')
+
+
 def tile_height(f, shape, left):
     """How many rows the next tile has when `left` are left: the last are shared out between two tiles, as one of a row or two
     could not keep the multipliers busy."""
@@ -125,12 +131,6 @@ def multiply_add(f, shape, a, b, total):
     if shape.element in ("i32", "i64"):
         return f.binary("add", f.binary("mul", a, b), total)
     return f.overloaded("llvm.fma", a, b, total) if shape.fused else f.binary("fadd", f.binary("fmul", a, b), total)
-
-
-def _opaque(f, x):
-    """x, of which LLVM knows nothing more.  Else it derives the addresses of the rows from each other, which makes a chain of
-    additions longer than that of the multiply-adds, or needs more registers than there are."""
-    return f.value(x.type, f'call {x.type} asm "", "=r,0"({x!r})')
 
 
 def _tile_loop(f, shape, rows, vectors, a, a_rows, a_k, b, b_k, c, c_rows, k, accumulate):

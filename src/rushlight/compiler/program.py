@@ -8,27 +8,32 @@ kept in a small least-recently-used store), so a size that was seen before costs
 `Program.__init__`, then `Program._instance`.
 """
 import ctypes
+import functools
+import operator
 import os
+import re
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..ir import reference
 from ..ir.extents import Extent
 from ..ir.graph import row_major, topological
-from . import explain
+from . import explain, stepwise
 from .emit import emit
-from .expressions import key
+from .expressions import is_int, key
 from .loops import canonical
 from .memory_plan import ALIGNMENT, share_slots
 from .native import jit
-from .native.launch import Launcher
+from .native.launch import Blueprint
 from .products import Product
 from .schedule import ContractionStep, HostStep, NestStep, Output, SortStep, schedule
 from .sorting import Sort
+from .stepwise import Stepwise
 
-__all__ = ["Output", "Program", "ReferenceProgram", "compile_program"]
+__all__ = ["Output", "Program", "ReferenceProgram", "Stepwise", "compile_cold", "compile_program"]
 
 _INSTANCES = 16      # sizes that a program remembers
 _KERNELS = 4096      # kernels kept in memory for programs to come
@@ -40,6 +45,15 @@ def compile_program(outputs, fuse=True):
     if any(n.dtype.kind == "c" for n in nodes):
         return ReferenceProgram(outputs)
     return Program(outputs, fuse)
+
+
+def compile_cold(outputs, integers):
+    """What runs a graph that is seen for the first time, with the integers of the moment: call by call if that is quicker than
+    compiling it (then it is to be run once), else the program."""
+    order = topological([o.node for o in outputs])
+    if any(n.dtype.kind == "c" for n in order):
+        return ReferenceProgram(outputs)
+    return stepwise.attempt(outputs, order, integers, compile_program) or Program(outputs)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -72,37 +86,58 @@ class _Numbers:
     """The distinct ints and Extents that a program needs; `evaluate` gives all of them for one tuple of run-time integers."""
 
     def __init__(self):
-        self.values, self._index = [], {}
+        self._texts, self._index = [], {}
 
     def index(self, x):
-        name = key(x)
+        """The place of an int or Extent among the numbers."""
+        return self.text(key(x), lambda: x.source() if isinstance(x, Extent) else str(x))
+
+    def text(self, name, make):
+        """The place of what a Python expression gives, of the integers v and of numbers before it (`n3` is number 3)."""
         if name not in self._index:
-            self._index[name] = len(self.values)
-            self.values.append(x)
+            self._index[name] = len(self._texts)
+            self._texts.append(make())
         return self._index[name]
+
+    def total(self, a, b):
+        """The place of the sum of two numbers, given by their places."""
+        return self.text((a, "+", b), lambda: f"n{a} + n{b}")
+
+    def largest(self, places):
+        """The place of the greatest of some numbers."""
+        place, *others = dict.fromkeys(places)
+        for other in others:
+            place = self.text((place, "max", other), lambda a=place, b=other: f"max(n{a}, n{b})")
+        return place
+
+    def starts(self, sizes):
+        """The places of where parts of these sizes begin that lie one behind the other, and of where the last one ends."""
+        starts = [self.index(0)]
+        for size in sizes:
+            starts.append(self.total(starts[-1], self.index(size)))
+        return starts
 
     def function(self):
         """A function of the integers that returns an array."""
-        fixed = np.array([0 if isinstance(x, Extent) else x for x in self.values], np.int64)
-        moving = [i for i, x in enumerate(self.values) if isinstance(x, Extent)]
-        if not moving:
-            return lambda v: fixed
-        formulas = eval("lambda v: (" + "".join(self.values[i].source() + "," for i in moving) + ")")  # noqa: S307
-
-        def evaluate(v):
-            values = fixed.copy()
-            values[moving] = formulas(v)
-            return values
-        return evaluate
+        text = "".join(f" n{i} = {text}\n" for i, text in enumerate(self._texts))
+        used = sorted({int(i) for i in re.findall(r"v\[(\d+)\]", text)})
+        text = re.sub(r"v\[(\d+)\]", r"v\1", text)
+        taken = "".join(f" v{i} = v[{i}]\n" for i in used)
+        scope = {"array": np.array, "int64": np.int64}
+        names = ", ".join(f"n{i}" for i in range(len(self._texts)))
+        exec(f"def evaluate(v):\n{taken}{text} return array([{names}], int64)", scope)  # noqa: S102  (text made above, from numbers)
+        return scope["evaluate"]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 
-class _Segment:
-    """Kernels between two host steps: for each, its code, its slots and the index of its number of tasks."""
-
-    def __init__(self):
-        self.kernels = []
+@dataclass
+class _Kernel:
+    """One launch: the code, its slots (see Program._slot), and the places of its number of tasks and of its bytes of scratch."""
+    code: object
+    slots: list
+    tasks: int
+    scratch: int
 
 
 class Program:
@@ -115,58 +150,67 @@ class Program:
         self.leaves_read = plan.leaves
         self.host_steps = sum(isinstance(s, HostStep) for s in plan.steps)
         self._scalars = {n.attributes[0]: n.dtype.kind for n in topological([o.node for o in outputs]) if n.primitive == "scalar"}
-        self._slot_of, sizes = share_slots(plan.steps, plan.arena)
         self._numbers = _Numbers()
-        self._slot_sizes = [self._numbers.index(s) for s in sizes]
-        self._parts = []   # segments and host steps in running order
+        slot_of, sizes = share_slots(plan.steps, plan.arena)
+        starts = self._numbers.starts(sizes)
+        self._arena_bytes = starts.pop()
+        self._starts = {number: starts[slot] for number, slot in slot_of.items()}
+        self._numbers.index(0)  # what host steps ask for later is there
+        self._parts = []   # host steps, and lists of the kernels between them, in running order
         for step in plan.steps:
             if isinstance(step, HostStep):
-                self._parts.append(self._host_part(step))
+                self._parts.append(step)
                 continue
-            if not self._parts or not isinstance(self._parts[-1], _Segment):
-                self._parts.append(_Segment())
-            self._parts[-1].kernels.append(self._kernel(step))
+            if not self._parts or isinstance(self._parts[-1], HostStep):
+                self._parts.append([])
+            self._parts[-1].append(self._kernel(step))
+        self._scratch = [None if isinstance(part, HostStep) else self._numbers.largest(k.scratch for k in part) for part in self._parts]
         self._evaluate = self._numbers.function()
+        self._blueprints = None  # of the parts; made at the first run, which tells how many leaves and scalars there are
         self._instances = OrderedDict()
+        self._read, self._written = (operator.itemgetter(*numbers) for numbers in zip(*plan.same)) if plan.same else (None, None)
 
     def _kernel(self, step):
-        source = step.nest if isinstance(step, NestStep) else Product(step.node, step.a, step.b, step.nest, step.plain) if isinstance(
-            step, ContractionStep) else Sort(step.node, step.x, step.result, step.work)
         if isinstance(step, NestStep):
-            text, slots = canonical(step.nest)
+            source, (text, slots) = step.nest, canonical(step.nest)
             code = _kernels.get(text, lambda: emit(step.nest, slots))
             scratch = sum(COLUMN_BYTES for _ in step.nest.scratch)
         else:
+            source = Product(step.node, step.a, step.b, step.nest, step.plain) if isinstance(step, ContractionStep) else Sort(
+                step.node, step.x, step.result, step.work)
             text, slots = source.canonical()
             code = _kernels.get(text, lambda: source.emit(slots))
             scratch = source.scratch_bytes
-        entries = []
-        scratch_at = 0
-        for entry in slots.entries:
-            if entry[0] == "integer":
-                entries.append(("n", self._numbers.index(entry[1])))
-            elif entry[0] == "scalar":
-                entries.append(("s", entry[1]))
-            elif entry[1].kind == "scratch":
-                entries.append(("n", self._numbers.index(entry[1].number * COLUMN_BYTES)))
-            else:
-                entries.append(("p", entry[1], self._numbers.index(entry[2] * entry[1].dtype.itemsize)))
-        del scratch_at
-        return code, entries, self._numbers.index(source.tasks), scratch
+        return _Kernel(code, [self._slot(*entry) for entry in slots.entries], self._numbers.index(source.tasks), self._numbers.index(scratch))
 
-    def _host_part(self, step):
-        return step
+    def _slot(self, kind, what, more=None):
+        """(base or None, the place of a number): the number itself, or what is added to a base."""
+        if kind == "integer":
+            return None, self._numbers.index(what)
+        if kind == "scalar":
+            return ("scalar", what), self._numbers.index(0)
+        if what.kind == "scratch":
+            return None, self._numbers.index(what.number * COLUMN_BYTES)
+        return self._address(what, more)
+
+    def _address(self, buffer, offset=0):
+        """(base, the place of the bytes from there) of an element of a buffer."""
+        place = self._numbers.index(offset * buffer.dtype.itemsize)
+        if buffer.kind != "arena":
+            return (buffer.kind, buffer.number), place
+        return ("arena", 0), self._starts[buffer.number] if is_int(offset, 0) else self._numbers.total(self._starts[buffer.number], place)
 
     def run(self, pointers, targets, scalars, integers):
         """Read the leaves at `pointers`, write the outputs to `targets`."""
-        for leaf, output in self._same:
-            if pointers[leaf] != targets[output]:
-                self._run_carefully(pointers, targets, scalars, integers)
-                return
+        if self._same and self._read(pointers) != self._written(targets):
+            self._run_carefully(pointers, targets, scalars, integers)
+            return
         instance = self._instances.get(integers)
         if instance is None:
             instance = self._instance(len(pointers), scalars, integers)
-        instance.run(pointers, targets, scalars, integers)
+        bases = (*pointers, *targets, _arena(instance.arena_bytes), *scalars)
+        for part in instance.parts:
+            part(bases)
 
     def _run_carefully(self, pointers, targets, scalars, integers):
         """The memory of an output is not quite that of the leaf it was taken for: write nothing before all is read."""
@@ -175,11 +219,53 @@ class Program:
         self._careful.run(pointers, targets, scalars, integers)
 
     def _instance(self, leaves, scalars, integers):
-        instance = _Instance(self, leaves, scalars, self._evaluate(integers))
-        self._instances[integers] = instance
+        if self._blueprints is None:
+            self._blueprints = self._all_blueprints(leaves, scalars)
+        numbers = self._evaluate(integers)
+        parts = [functools.partial(self._run_on_host, part, leaves, numbers, scalars, integers) if isinstance(part, HostStep)
+                 else blueprint.launcher(numbers) for part, blueprint in zip(self._parts, self._blueprints)]
+        instance = self._instances[integers] = _Instance(parts, int(numbers[self._arena_bytes]))
         while len(self._instances) > _INSTANCES:
             self._instances.popitem(last=False)
         return instance
+
+    def _all_blueprints(self, leaves, scalars):
+        """What the launchers of each part have in common."""
+        letters = "q" * (leaves + len(self.outputs) + 1)
+        letters += "".join("d" if self._scalars.get(i, "f" if isinstance(s, float) else "i") == "f" else "q" for i, s in enumerate(scalars))
+        result = []
+        for kernels, scratch in zip(self._parts, self._scratch):
+            if isinstance(kernels, HostStep):
+                result.append(None)
+                continue
+            steps, frame, patches = [], [], []
+            for kernel in kernels:
+                steps.append((kernel.code.address("kernel"), len(frame), kernel.tasks))
+                for base, number in kernel.slots:
+                    if base is not None:
+                        patches.append((len(frame), self._base(base, leaves), number))
+                    frame.append(number)
+            result.append(Blueprint(steps, frame, letters, patches, scratch, [k.code for k in kernels]))
+        return result
+
+    def _base(self, base, leaves):
+        """The number of a base in a run: leaves, targets, the arena, scalars."""
+        kind, number = base
+        return number + {"leaf": 0, "target": leaves, "arena": leaves + len(self.outputs), "scalar": leaves + len(self.outputs) + 1}[kind]
+
+    def _run_on_host(self, step, leaves, numbers, scalars, integers, bases):
+        now = reference._Now(integers)
+
+        def array(node, buffer):
+            base, place = self._address(buffer)
+            return array_at(bases[self._base(base, leaves)] + int(numbers[place]), now(node.shape), now(buffer.strides), buffer.dtype)
+        values = {node: array(node, buffer) for node, buffer in step.inputs}
+        scalars = bases[len(bases) - len(scalars):]
+        with np.errstate(all="ignore"):
+            for node in step.nodes:
+                values[node] = reference._apply(node, [values[i] for i in node.inputs], (), scalars, integers)
+        for node, buffer in step.results:
+            array(node, buffer)[...] = values[node]
 
     def explain(self, integers):
         """The kernels in order as pseudo-code, with the bytes they move; host steps by name."""
@@ -189,66 +275,11 @@ class Program:
 COLUMN_BYTES = 2048 * 8
 
 
+@dataclass
 class _Instance:
-    """A program for one tuple of run-time integers: launchers with every argument filled in."""
-
-    def __init__(self, program, leaves, scalars, values):
-        self.program, self.values, self.leaves = program, values, leaves
-        sizes = values[program._slot_sizes] if program._slot_sizes else np.zeros(0, np.int64)
-        ends = np.cumsum(sizes)
-        self.starts, self.arena_bytes = (ends - sizes).tolist(), int(ends[-1]) if len(ends) else 0
-        letters = "q" * (leaves + len(program.outputs) + 1)
-        letters += "".join("d" if program._scalars.get(i, "f" if isinstance(s, float) else "i") == "f" else "q" for i, s in enumerate(scalars))
-        self.parts = [self._launcher(p, letters) if isinstance(p, _Segment) else p for p in program._parts]
-
-    def _launcher(self, segment, letters):
-        steps, frame, patches, keep, scratch_bytes = [], [], [], [], 0
-        values, program = self.values.tolist(), self.program
-        scalars_at = self.leaves + len(program.outputs) + 1
-        for code, entries, tasks, scratch in segment.kernels:
-            steps.append((code.address("kernel"), len(frame), values[tasks]))
-            keep.append(code)
-            scratch_bytes = max(scratch_bytes, scratch)
-            for entry in entries:
-                if entry[0] == "n":
-                    frame.append(values[entry[1]])
-                    continue
-                if entry[0] == "p":
-                    base, offset = self._base(entry[1], values[entry[2]])
-                else:
-                    base, offset = scalars_at + entry[1], 0
-                patches.append((len(frame), base, offset))
-                frame.append(0)
-        return Launcher(steps, frame, letters, patches, scratch_bytes, keep)
-
-    def _base(self, buffer, offset):
-        """(number of the base, bytes from it) of an element of a buffer."""
-        if buffer.kind == "leaf":
-            return buffer.number, offset
-        if buffer.kind == "target":
-            return self.leaves + buffer.number, offset
-        return self.leaves + len(self.program.outputs), self.starts[self.program._slot_of[buffer.number]] + offset
-
-    def run(self, pointers, targets, scalars, integers):
-        bases = (*pointers, *targets, _arena(self.arena_bytes), *scalars)
-        for part in self.parts:
-            if isinstance(part, HostStep):
-                self._run_on_host(part, bases, scalars, integers)
-            else:
-                part.run(bases)
-
-    def _run_on_host(self, step, bases, scalars, integers):
-        now = reference._Now(integers)
-
-        def array(node, buffer):
-            base, offset = self._base(buffer, 0)
-            return array_at(bases[base] + offset, now(node.shape), now(buffer.strides), buffer.dtype)
-        values = {node: array(node, buffer) for node, buffer in step.inputs}
-        with np.errstate(all="ignore"):
-            for node in step.nodes:
-                values[node] = reference._apply(node, [values[i] for i in node.inputs], (), scalars, integers)
-        for node, buffer in step.results:
-            array(node, buffer)[...] = values[node]
+    """A program for one tuple of run-time integers: functions of the bases, and the size of the arena."""
+    parts: list
+    arena_bytes: int
 
 
 _here = threading.local()

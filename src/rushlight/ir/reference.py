@@ -229,6 +229,7 @@ def _contraction(a, b, dtype):
 def _as_strided(flat, shape, strides, offset):
     if 0 in shape:
         return np.empty(shape, flat.dtype)
+    flat = np.ascontiguousarray(flat)
     return np.lib.stride_tricks.as_strided(flat[offset:], shape, [s * flat.itemsize for s in strides])
 
 

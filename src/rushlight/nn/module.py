@@ -18,6 +18,7 @@ from collections import OrderedDict
 
 import rushlight as torch
 
+from ..utils.gradients import forget_gradients
 from .hooks import HookedCalls, buffer_registration, module_registration, parameter_registration, replaced_by
 from .parameter import Buffer, Parameter
 from .state import StateDicts
@@ -413,12 +414,7 @@ class Module(HookedCalls, StateDicts):
 
     def zero_grad(self, set_to_none=True):
         """Forget every parameter's gradient, or fill it with zeros."""
-        for parameter in self.parameters():
-            if parameter.grad is not None:
-                if set_to_none:
-                    parameter.grad = None
-                else:
-                    parameter.grad = parameter.grad.detach().zero_()
+        forget_gradients(self.parameters(), set_to_none)
 
     def compile(self, *args, **kwargs):
         """Have calls of this module go through `torch.compile`."""

@@ -9,7 +9,8 @@ Then the families, in alphabetical order.  Read definition.py first, then any fa
 """
 import importlib
 
-FAMILIES = ("arithmetic", "bits", "comparison", "conversion", "elementwise", "factories", "indexing", "joining", "masking",
+FAMILIES = ("activation", "arithmetic", "bits", "combining", "comparison", "conversion", "derived_views", "dropout", "elementwise",
+            "embedding", "factories", "functional", "indexing", "joining", "losses", "margin_losses", "masking", "normalization", "norms",
             "products", "random", "reductions", "reinterpretation", "rounding", "scattering", "shaping", "sorting", "windows")
 
 for _family in FAMILIES:

@@ -10,11 +10,15 @@ import math
 import warnings
 from numbers import Number
 
+import numpy as np
+
 from ..ir import dtypes, graph
+from ..tensors.creation import of_array
 from ..tensors.tensor import Tensor
 from .building import apply, binary, broadcast, cast, choose, constant, elementwise, unary, wrap_dim
-from .definition import operator, write_in_place
+from .definition import exported, operator, write_in_place
 from .elementwise import sigmoid, tanh
+from .random import default_generator
 from .reductions import reduced, summed
 
 
@@ -171,6 +175,29 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
         weight = apply(graph.reshape, (weight,), ())
     positive = binary("gt", input, 0)
     return choose(positive, input, weight * input)
+
+
+@operator(pointwise=True, methods=False, namespace=False)
+def sloped(input: Tensor, slopes: Tensor) -> Tensor:
+    """input where it is positive, else input times its slope."""
+    return choose(binary("gt", input, 0), input, binary("mul", input, slopes))
+
+
+@exported
+def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
+    """leaky_relu with random slopes from `lower` to `upper` in training, with their mean otherwise.  As many numbers are drawn as there are elements
+    that are not positive, so the input is looked at."""
+    if lower > upper:
+        raise RuntimeError(f"rrelu: Lower bound should be less than or equal to the upper bound, got {lower} and {upper}")
+    if not training:
+        function, settings = leaky_relu, ((lower + upper) / 2,)
+    else:
+        array = input._array()
+        slopes = np.ones(array.shape, array.dtype)
+        below = array <= 0
+        slopes[below] = default_generator._stream.uniform(int(below.sum()), lower, upper, dtypes.float64)
+        function, settings = sloped, (of_array(slopes),)
+    return write_in_place(function.operator, input, (input, *settings)) if inplace else function(input, *settings)
 
 
 @operator(pointwise=True, methods="hardshrink", inplace=False)

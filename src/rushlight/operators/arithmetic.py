@@ -332,7 +332,7 @@ attach("pow_", _pow_in_place)
 attach("__ipow__", _pow_in_place)
 attach("__pow__", _python_power)
 attach("__rpow__", _python_power_swapped)
-attach("__rdiv__", lambda self, other: div(other, self))
+attach("__rdiv__", lambda self, other: self.reciprocal() * other)
 
 
 @exported(method=True)

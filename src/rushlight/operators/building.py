@@ -10,7 +10,7 @@ from ..runtime.recorder import dtype_of_number, here
 from ..runtime.trace import History, Value
 from ..tensors.creation import get_default_dtype
 from ..tensors.tensor import Tensor
-from .definition import fit, operator, pointwise_strides
+from .definition import fit, is_dense, operator, pointwise_strides
 
 
 def apply(make, inputs, *attributes, strides=None, view=False, offset=0):
@@ -24,6 +24,7 @@ def apply(make, inputs, *attributes, strides=None, view=False, offset=0):
     if view:
         first = values[0]
         value.root, value.offset = (first if first.owner is not None or first.root is None else first.root), offset
+        value.cut = first.cut
     if needs_grad:
         value.history = _history(make, attributes, node, values, value)
     return recorder.handle_of(value)
@@ -40,8 +41,13 @@ def _history(make, attributes, node, values, result):
 
 
 def strides_like(result, *operands):
-    """A fresh result, laid out as element-wise results of these operands are."""
-    result._state.strides = pointwise_strides(result._state.node.shape, [t._state for t in operands])
+    """A fresh result, laid out as element-wise results of these operands are; a copy of one that lies without gaps, exactly as that is."""
+    values = [t._state for t in operands]
+    shape = result._state.node.shape
+    if len(values) == 1 and is_dense(shape, values[0].strides):
+        result._state.strides = values[0].strides
+    else:
+        result._state.strides = pointwise_strides(shape, values)
     return result
 
 

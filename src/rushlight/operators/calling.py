@@ -277,9 +277,27 @@ def check_writable(target):
             raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
         if root is not target and root.is_leaf and root.requires_grad:
             raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
-    if isinstance(target, Tensor) and 0 in target.stride() and any(s == 0 and n > 1 for s, n in zip(target.stride(), target.shape)):
+    if isinstance(target, Tensor):
+        refuse_overlap(target)
+
+
+def refuse_overlap(target):
+    """A tensor whose elements share memory cannot be written to."""
+    strides = target.stride()
+    if 0 in strides and any(s == 0 and n > 1 for s, n in zip(strides, target.shape)):
         raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
                            "Please clone() the tensor before performing the operation.")
+
+
+def check_out(out, *operands):
+    """`out=` must not lie in the memory of an operand, where results are written while operands are still read."""
+    if out is None:
+        return
+    for o in out if isinstance(out, (tuple, list)) else (out,):
+        for t in operands:
+            if isinstance(t, Tensor) and isinstance(o, Tensor) and (o if o._base is None else o._base) is (t if t._base is None else t._base):
+                raise RuntimeError("unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. "
+                                   "Please clone() the tensor before performing the operation.")
 
 
 def replace(target, result, name):
@@ -308,6 +326,9 @@ def write_out(op, out, result):
     if not isinstance(result, Tensor):
         if not isinstance(out, (tuple, list)) or len(out) != len(result):
             raise TypeError(f"{op.name}(): argument 'out' must be a tuple of {len(result)} Tensors")
+        for o, r in zip(out, result):
+            if isinstance(o, Tensor) and o.dtype is not r.dtype:
+                raise RuntimeError(f"{op.name}(): Expected out tensor to have dtype {r.dtype.name}, but got {o.dtype.name} instead")
         parts = [write_out(op, o, r) for o, r in zip(out, result)]
         return type(result)(*parts) if hasattr(result, "_fields") else type(result)(parts)
     if not isinstance(out, Tensor):
@@ -317,6 +338,7 @@ def write_out(op, out, result):
                            "arguments requires grad.")
     if not dtypes.can_cast(result.dtype, out.dtype):
         raise RuntimeError(f"{op.name}: result type {result.dtype.name.capitalize()} can't be cast to the desired output type {out.dtype.name.capitalize()}")
+    refuse_overlap(out)
     if out.shape != result.shape:
         out.resize_(result.shape)
     return replace(out, result, op.name)

@@ -12,7 +12,9 @@ from ..runtime import storage as storages
 from ..runtime.storage import Place, strides_in_order
 from ..tensors.bridge import grow
 from ..tensors.device import CPU, channels_last, channels_last_3d, contiguous_format, device as device_class, dimension_order, preserve_format, usable
-from ..tensors.tensor import Tensor
+from ..runtime.recorder import here
+from ..tensors.tape import tape_of
+from ..tensors.tensor import Tensor, plain
 from .building import apply, cast, expand_to, strides_like
 from .definition import attach, check_writable, exported, operator, replace
 from .shaping import integers, view_of
@@ -165,8 +167,6 @@ def copy_(self, src, non_blocking=False):
     if not isinstance(src, Tensor):
         raise TypeError(f"copy_(): argument 'src' must be Tensor, not {type(src).__name__}")
     check_writable(self)
-    if src is self:
-        return self
     return replace(self, copied.operator.call(self, src), "copy_")
 
 
@@ -203,6 +203,7 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
         if source.dtype is not self.dtype:
             raise RuntimeError(f"Could not set tensor of type {source.dtype} to a tensor of type {self.dtype}")
         place = source._stored()
+        place.storage.join(source)
     else:
         storage = source._storage
         size = (storage.size // self.dtype.itemsize - storage_offset,) if size is None else size
@@ -217,9 +218,11 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
 
 
 def _move(self, place):
-    """Put a tensor over other memory."""
-    if self._state is not None:
-        self._stored()
+    """Put a tensor over other memory.  Views of it stay where they are."""
+    here.recorder.flush()
+    for t in self._place.storage.tensors() if self._place is not None else ():
+        if t._base is self:
+            t._base = None
     self._place, self._state, self._base = place, None, None
     place.storage.join(self)
 
@@ -245,7 +248,7 @@ attach("is_pinned", lambda self, device=None: False)
 def detached(input: Tensor) -> Tensor:
     """The same memory, cut off from the graph."""
     out = view_of(input, lambda n: n, strides=input.stride())
-    out._state.needs_grad, out._state.history = False, None
+    out._state.needs_grad, out._state.history, out._state.cut = False, None, True
     return out
 
 
@@ -268,7 +271,14 @@ def detach_(self):
 
 
 def _get_data(self):
-    return detached.operator.call(self)
+    place = self._place
+    if place is None or place.storage.value is not None or self._state is not None and self._state.node.primitive != "leaf":
+        place = self._stored()
+    other = plain(place.copy(cut=True))
+    tape_of(other).version = 0
+    for t in (self, other):
+        place.storage.join(t)
+    return other
 
 
 def _set_data(self, new):

@@ -338,8 +338,7 @@ def pointwise_strides(shape, operands):
     if all(len(v.node.shape) == n and _equal(v.node.shape, shape) for v in operands):
         if all(_is_row_major(shape, v.strides) for v in operands):
             return row
-        first = tuple(map(extent_value, operands[0].strides))
-        if dense_order(tuple(map(extent_value, shape)), first) is not None and all(_equal(v.strides, operands[0].strides) for v in operands[1:]):
+        if is_dense(shape, operands[0].strides) and all(_equal(v.strides, operands[0].strides) for v in operands[1:]):
             return operands[0].strides
 
     strides = []
@@ -371,6 +370,12 @@ def pointwise_strides(shape, operands):
             elif answer < 0:
                 break
     return strides_in_order(shape, tuple(order[::-1]))
+
+
+def is_dense(shape, strides):
+    """Whether elements fill memory without gap or overlap, in whatever order; the strides of dimensions of extent 0 and 1 do not matter."""
+    used = [(extent_value(n), extent_value(s)) for n, s in zip(shape, strides) if not (isinstance(n, int) and n <= 1)]
+    return not used or dense_order(*zip(*used)) is not None
 
 
 def _equal(a, b):
@@ -443,4 +448,4 @@ def attach(name, function):
     setattr(Tensor, name, function)
 
 
-from .calling import attach_in_place, check_writable, fit, function_of, replace, write_in_place, write_out  # noqa: E402, F401
+from .calling import attach_in_place, check_out, check_writable, fit, function_of, replace, write_in_place, write_out  # noqa: E402, F401

@@ -250,13 +250,17 @@ def arange(start=0, end=None, step=1, *, out=None, dtype=None, **settings):
     if out is not None and dtype is None:
         dtype = out.dtype
     dtype = dtype_wanted(dtype, dtypes.int64 if whole else get_default_dtype())
-    count = _count(start, end, step, dtype, "arange")
+    if dtype is dtypes.int64 and not whole:
+        start, end, step = int(start), int(end), int(step)
+        if not step:
+            raise ValueError("arange: step must be nonzero")
+    count = _count(start, end, step, "arange")
     if dtype.is_integral and not whole:
         start, step = int(start), int(step)
     return finish(ranged.operator.call(count, start, step, dtype), out=out, **settings)
 
 
-def _count(start, end, step, dtype, name):
+def _count(start, end, step, name):
     if not step:
         raise RuntimeError(f"{name}: step must be nonzero")
     if not (math.isfinite(start) and math.isfinite(end)):
@@ -273,7 +277,7 @@ def range_including_end(start=0, end=None, step=1, *, out=None, dtype=None, **se
     """As `arange`, but `end` is part of it (deprecated in PyTorch)."""
     start, end = (0, start) if end is None else (start, end)
     dtype = dtype_wanted(dtype, get_default_dtype() if out is None else out.dtype)
-    _count(start, end, step, dtype, "range")
+    _count(start, end, step, "range")
     return finish(ranged.operator.call(int((end - start) / step) + 1, start, step, dtype), out=out, **settings)
 
 

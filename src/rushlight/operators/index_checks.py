@@ -40,6 +40,6 @@ def check_range(name, index, n, dim, negative=True):
 
 def need_integers(name, index, kinds=(dtypes.int64, dtypes.int32)):
     """The index in int64, or the error for dtypes that are no index."""
-    if index.dtype not in kinds:
+    if index.dtype not in kinds and index.numel():
         raise RuntimeError(f"{name}(): Expected dtype int64 for index, but got {index.dtype}")
     return index

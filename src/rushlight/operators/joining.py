@@ -14,7 +14,7 @@ from ..runtime.storage import dense_order, strides_in_order
 from ..tensors.tensor import Tensor
 from .building import apply, cast, constant, elementwise, expand_to, result_dtype, wrap_dim, wrap_dims
 from .conversion import copied
-from .definition import Extent, Extents, Tensors, attach, exported, operator
+from .definition import Extent, Extents, Tensors, attach, check_out, exported, operator, write_out
 from .shaping import exchange, integers, part, reshape, unsqueeze
 
 
@@ -22,8 +22,11 @@ from .shaping import exchange, integers, part, reshape, unsqueeze
 # Joining
 
 def _some(tensors, name):
+    """The tensors, of which there must be one, and no None among them."""
+    if any(x is None for x in tensors):
+        raise TypeError(f"{name}(): expected Tensor as element {[x is None for x in tensors].index(True)} in argument 0, but got None")
     if not tensors:
-        raise RuntimeError(f"{name} expects a non-empty TensorList" if name != "cat" else "torch.cat(): expected a non-empty list of Tensors")
+        raise RuntimeError(f"{name} expects a non-empty TensorList")
     return tensors
 
 
@@ -45,13 +48,11 @@ def joined(tensors, d, name):
     return apply(lambda *nodes: graph.cat(nodes, d), tensors)
 
 
-@operator(methods=False, names=("concat", "concatenate"))
-def cat(tensors: Tensors, dim: int = 0) -> Tensor:
-    """Tensors of one shape (but for dimension `dim`) joined along that dimension.
-
-    >>> torch.cat([torch.zeros(2), torch.ones(1)])
-    tensor([0., 0., 1.])
-    """
+@operator(methods=False, namespace=False)
+def concatenated(tensors: Tensors, dim: int = 0) -> Tensor:
+    """Tensors of one shape (but for dimension `dim`) joined along that dimension."""
+    if not tensors:
+        raise ValueError("cat: expected a non-empty list of Tensors")
     _some(tensors, "cat")
     for i, x in enumerate(tensors):
         if not x.ndim:
@@ -67,6 +68,19 @@ def cat(tensors: Tensors, dim: int = 0) -> Tensor:
     if len(orders) == 1 and orders <= {(0, 2, 3, 1), (0, 2, 3, 4, 1)}:  # channels-last images stay that
         out._state.strides = strides_in_order(out.shape, orders.pop())
     return out
+
+
+@exported(names=("concat", "concatenate"))
+def cat(tensors, dim=0, *, out=None):
+    """Tensors of one shape (but for dimension `dim`) joined along that dimension.
+
+    >>> torch.cat([torch.zeros(2), torch.ones(1)])
+    tensor([0., 0., 1.])
+    """
+    if out is None:
+        return concatenated(tensors, dim)
+    check_out(out, *tensors)
+    return concatenated(tensors, dim, out=out)
 
 
 def _numbers(x):
@@ -94,20 +108,19 @@ def joined_after(tensors: Tensors, least: int, dim: int, name: str) -> Tensor:
     """cat of tensors that are given at least so many dimensions first."""
     _some(tensors, name)
     parts = [_at_least(x, least) for x in tensors]
-    return cat(parts, 0 if parts[0].ndim == 1 and dim == 1 and name == "hstack" else dim)
+    return concatenated(parts, 0 if parts[0].ndim == 1 and dim == 1 and name == "hstack" else dim)
 
 
 @operator(methods=False, namespace=False)
 def columns(tensors: Tensors) -> Tensor:
     _some(tensors, "column_stack")
-    return cat([x if x.ndim > 1 else reshape(x, (x.shape[0] if x.ndim else 1, 1)) for x in tensors], 1)
+    return concatenated([x if x.ndim > 1 else reshape(x, (x.shape[0] if x.ndim else 1, 1)) for x in tensors], 1)
 
 
 def _stacking(name, least, dim, names=()):
     def function(tensors, *, out=None):
-        from .definition import write_out
         result = joined_after.operator.call(tensors, least, dim, name)
-        return result if out is None else write_out(cat.operator, out, result)
+        return result if out is None else write_out(concatenated.operator, out, result)
     function.__name__, function.__doc__ = name, f"Tensors of at least {least} dimension{'s' * (least > 1)}, joined along dimension {dim}."
     exported(function, names=names)
 
@@ -326,9 +339,11 @@ def rolled(input: Tensor, shifts: Extents, dims: tuple) -> Tensor:
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}")
     out = input
     for shift, dim in zip(shifts, dims):
+        if not input.ndim:
+            raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
         d = wrap_dim(dim, input.ndim, "roll")
-        n = input.shape[d] if input.ndim else 1
-        if n == 0 or not input.ndim:
+        n = input.shape[d]
+        if n == 0:
             continue
         start = (-shift) % n
         out = joined([part(out, d, start, n - start), part(out, d, 0, start)], d, "roll")

@@ -13,7 +13,7 @@ from ..ir import dtypes, graph
 from ..tensors.creation import of_array
 from ..tensors.tensor import Tensor
 from .building import apply, as_operand, broadcast, broadcast_shape, cast, elementwise, expand_to, result_dtype
-from .definition import attach, check_writable, exported, operator, replace, write_out
+from .definition import attach, check_out, check_writable, exported, operator, replace, write_out
 from .indexing import taken
 from .shaping import broadcast_shapes, expand
 
@@ -90,11 +90,10 @@ def masked_select(input, mask, *, out=None):
     """The elements where the mask is true, in a row; both broadcast."""
     if mask.dtype is not dtypes.bool_:
         raise RuntimeError("masked_select: expected BoolTensor for mask")
+    check_out(out, input, mask)
     shape = tuple(broadcast_shapes(input.shape, mask.shape))
-    places = tuple(of_array(p) for p in np.nonzero(np.broadcast_to(mask._array(), shape)))
-    x = expand.operator.call(input, shape)
-    if not shape:
-        x, places = x.reshape(1), (of_array(np.nonzero(mask._array().reshape(1))[0]),)
+    x = expand.operator.call(input, shape) if shape else input.reshape(1)
+    places = tuple(of_array(p) for p in np.nonzero(np.broadcast_to(mask._array(), shape or (1,))))
     return taken(x, places, out=out)
 
 
@@ -152,3 +151,15 @@ def nonzero(input, *, out=None, as_tuple=False):
 def argwhere(input):
     """The places of the elements that are not zero, a row for each."""
     return nonzero(input)
+
+
+@exported(method=True)
+def nonzero_static(input, *, size, fill_value=-1, out=None):
+    """As `nonzero`, cut or filled up to `size` rows."""
+    if size < 0:
+        raise RuntimeError(f"nonzero_static: 'size' must be an non-negative integer, but got {size}")
+    found = np.argwhere(input._array())[:size]
+    rows = np.full((size, input.ndim), fill_value, np.int64)
+    rows[:len(found)] = found
+    made = of_array(rows)
+    return made if out is None else write_out(taken.operator, out, made)

@@ -100,8 +100,8 @@ def imaginary_part_gradient(grad, result, input):
     return elementwise("mul", cast(grad, input.dtype), expand_to(constant(1j, input.dtype), input.shape))
 
 
-@operator(methods=False)
-def complex(real: Tensor, imag: Tensor) -> Tensor:
+@operator(methods=False, namespace=False)
+def of_parts(real: Tensor, imag: Tensor) -> Tensor:
     """Complex numbers from their parts."""
     if real.dtype is not imag.dtype:
         raise RuntimeError(f"Expected object of scalar type {real.dtype.name.capitalize()} but got scalar type {imag.dtype.name.capitalize()} for second argument")
@@ -110,6 +110,14 @@ def complex(real: Tensor, imag: Tensor) -> Tensor:
     from .building import broadcast
     real, imag = broadcast(real, imag, name="complex")
     return assembled(real, imag)
+
+
+@exported
+def complex(real, imag, *, out=None):
+    """Complex numbers from their parts."""
+    if out is not None and out.dtype is not real.dtype.to_complex():
+        raise RuntimeError(f"Expected object of scalar type {real.dtype.to_complex()} but got scalar type {out.dtype} for argument 'out'")
+    return of_parts(real, imag, out=out)
 
 
 def assembled(real, imag):

@@ -111,7 +111,7 @@ def _(grad, result, *parts, attributes):
     return tuple(grads)
 
 
-def _positions(shape, strides, offset):
+def positions(shape, strides, offset):
     """Where each element of a strided view lies in its flat storage; int64 of `shape`."""
     total = expand_to(constant(offset, dtypes.int64), shape)
     for d, (n, s) in enumerate(zip(shape, strides)):
@@ -124,7 +124,7 @@ def _positions(shape, strides, offset):
 @rule("as_strided")
 def _(grad, result, flat, attributes):
     strides, offset = attributes
-    places = _positions(result.shape, strides, offset)
+    places = positions(result.shape, strides, offset)
     return apply(lambda base, v, ix: graph.scatter("add", base, (ix,), (0,), v), (_zeros(flat), grad, places))
 
 
@@ -133,6 +133,11 @@ def _(grad, result, flat, value, attributes):
     strides, offset = attributes
     hidden = apply(lambda g, z: graph.assign(g, z, strides, offset), (grad, _zeros(value)))
     return hidden, apply(lambda g: graph.as_strided(g, tuple(value.shape), strides, offset), (grad,))
+
+
+@rule("overwrite")
+def _(grad, result, flat, value, attributes):
+    return _zeros(flat), apply(graph.reshape, (grad,), tuple(value.shape))
 
 
 @rule("cast")
@@ -370,7 +375,7 @@ def _(grad, result, a, b, attributes):
 
 @rule("nextafter")
 def _(grad, result, a, b, attributes):
-    return None, None  # PyTorch has none either
+    return _where(_compare("eq", a, b), _zeros(a), grad), _zeros(b)
 
 
 @rule("where")

@@ -11,7 +11,7 @@ from numbers import Number
 from ..ir import dtypes, graph
 from ..tensors.tensor import Tensor
 from .building import apply, as_operand, binary, broadcast, broadcast_shape, cast, constant, elementwise, expand_to, result_dtype, wrap_dim
-from .definition import attach, check_writable, exported, operator, replace, write_out
+from .definition import attach, check_out, check_writable, exported, operator, replace, write_out
 from .index_checks import check_range, need_integers
 from .indexing import resolved
 from .shaping import permute, reshape
@@ -43,13 +43,12 @@ def _with_dimension(x):
 
 
 def _check_index_shape(name, input, index, d, src=None):
+    if any(isinstance(n, int) and n == 0 for n in index.shape):
+        return
     if index.ndim != input.ndim and not (index.ndim <= 1 and input.ndim <= 1):
         raise RuntimeError(f"{name}(): Index tensor must have the same number of dimensions as {'self' if src is not None else 'input'} tensor: "
                            f"index {tuple(map(int, index.shape))}, input {tuple(map(int, input.shape))}")
-    shapes = list(enumerate(zip(index.shape, _with_dimension(input).shape) if index.ndim else ()))
-    if any(isinstance(n, int) and n == 0 for n in index.shape):
-        return
-    for i, (n, m) in shapes:
+    for i, (n, m) in enumerate(zip(index.shape, input.shape)):
         if i != d and not (n is m or n <= m):
             raise RuntimeError(f"{name}(): Expected index {list(map(int, index.shape))} to be no larger than self {list(map(int, input.shape))} apart from "
                                f"dimension {d}")
@@ -67,6 +66,8 @@ def gathered(input: Tensor, dim: int, index: Tensor) -> Tensor:
     d = wrap_dim(dim, input.ndim, "gather")
     _check_index_shape("gather", input, index, d)
     shape, x, index = index.shape, _with_dimension(input), _with_dimension(index)
+    if 0 in tuple(shape):
+        return expand_to(constant(0, input.dtype), shape)
     places = grid(resolved(index, x.shape[d]), d)
     out = apply(lambda node, *ix: graph.gather(node, ix, tuple(range(len(ix)))), (x, *places))
     return reshape(out, tuple(shape)) if len(shape) != out.ndim else out
@@ -89,6 +90,7 @@ def gather(input, dim, index, *, sparse_grad=False, out=None):
     """
     _check_tensor("gather", index)
     _check_index_shape("gather", input, index, wrap_dim(dim, input.ndim, "gather"))
+    check_out(out, input, index)
     return gathered(input, dim, _checked("gather", input, dim, index), out=out)
 
 
@@ -339,6 +341,7 @@ def index_select(input, dim, index, *, out=None):
         raise IndexError(f"index_select(): Index is supposed to be a vector, but got {tuple(index.shape)}")
     if not input.ndim and index.numel() != 1:
         raise RuntimeError(f"index_select(): Index to scalar can have only 1 value, got {index.numel()} value(s)")
+    check_out(out, input, index)
     return slices_taken(input, dim, _checked("index_select", input, dim, index), out=out)
 
 
@@ -406,6 +409,13 @@ def slices_filled(input: Tensor, dim: int, index: Tensor, value: Tensor | Number
     return reshape(out, tuple(input.shape)) if input.ndim != out.ndim else out
 
 
+@slices_filled.gradient
+def slices_filled_gradient(grad, result, input, dim, index, value):
+    """An index that comes twice counts once for the value."""
+    kept = slices_filled(grad, dim, index, constant(0, grad.dtype))
+    return (kept, None, (grad - kept).sum()) if isinstance(value, Tensor) and not value._state.weak else (kept, None)
+
+
 @exported(method=True)
 def index_fill(input, dim, index, value):
     """The input with `value` (a number or a 0-dimensional tensor) at the slices that `index` names along `dim`."""
@@ -464,6 +474,7 @@ def take(input, index, *, out=None):
     if not input.numel() and index.numel():
         raise IndexError("take(): tried to take from an empty tensor")
     check_range("take", index, input.numel(), 0)
+    check_out(out, input, index)
     return elements_taken(input, index, out=out)
 
 

@@ -6,6 +6,8 @@
 
 Start with `ordered`.
 """
+import math
+
 import numpy as np
 
 from .. import return_types
@@ -13,7 +15,7 @@ from ..ir import dtypes, graph
 from ..tensors.creation import of_array, tensor
 from ..tensors.tensor import Tensor
 from .building import apply, cast, constant, elementwise, expand_to, result_dtype, wrap_dim
-from .definition import Extent, exported, operator, write_out
+from .definition import Extent, check_out, exported, operator, write_out
 from .scattering import grid
 from .shaping import part, reshape
 
@@ -109,9 +111,15 @@ def topk(input, k, dim=-1, largest=True, sorted=True, *, out=None):
     return first_in_order(input, k, dim, largest, out=out)
 
 
-@operator
-def kthvalue(input: Tensor, k: Extent, dim: int = -1, keepdim: bool = False) -> tuple:
+@exported(method=True)
+def kthvalue(input, k, dim=-1, keepdim=False, *, out=None):
     """The k-th smallest element of a dimension, and where it is."""
+    check_out(out, input)
+    return kth_in_order(input, k, dim, keepdim, out=out)
+
+
+@operator(methods=False, namespace=False)
+def kth_in_order(input: Tensor, k: Extent, dim: int, keepdim: bool) -> tuple:
     d = wrap_dim(dim, input.ndim, "kthvalue")
     x = _line(input)
     if not (k >= 1 and k <= x.shape[d]):
@@ -341,7 +349,7 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
         dim = wrap_dim(dim, input.ndim, "unique_consecutive")
         _refuse_empty_slices(array, dim)
         moved = np.moveaxis(array if input.ndim else array.reshape(1), dim, 0)
-        rows = moved.reshape(moved.shape[0], -1)
+        rows = moved.reshape(moved.shape[0], math.prod(moved.shape[1:]))
     starts = np.ones(len(rows), bool)
     if len(rows) > 1:
         starts[1:] = (rows[1:] != rows[:-1]).any(1)

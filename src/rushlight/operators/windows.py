@@ -7,10 +7,11 @@ Start with `strided`.
 """
 from ..ir import graph
 from ..ir.extents import product
-from ..tensors.tensor import Tensor, plain
 from ..runtime.storage import Place, dense_order
-from .building import apply, wrap_dim
-from .definition import Extent, Extents, exported, operator, attach
+from ..tensors.tensor import Tensor, plain
+from .building import apply, constant, expand_to, wrap_dim
+from .definition import Extent, Extents, exported, operator
+from .rules import positions
 from .shaping import integers, part, view_of
 
 
@@ -78,15 +79,40 @@ def unfold(input: Tensor, dimension: int, size: Extent, step: Extent) -> Tensor:
 # ---------------------------------------------------------------------------------------------------------------------
 # as_strided
 
-@operator(view=True, methods=False, namespace=False)
-def strided_from(input: Tensor, order: tuple, size: Extents, stride: Extents, offset: Extent) -> Tensor:
-    """Any strides over the memory of a dense tensor, whose dimensions lie in `order`; `offset` counts from its first element."""
-    flat = apply(graph.reshape, (apply(graph.permute, (input,), order),), (product(input.shape),))
+def _over_dense(base, order, size, stride, offset):
+    """Any strides over the memory of a dense tensor whose dimensions lie in `order`; `offset` counts from its first element."""
+    flat = apply(graph.reshape, (apply(graph.permute, (base,), order),), (product(base.shape),))
     out = apply(graph.as_strided, (flat,), tuple(size), tuple(stride), offset, strides=tuple(stride))
-    first = input._state
+    first = base._state
     out._state.root = first if first.owner is not None or first.root is None else first.root
     out._state.offset = first.offset + offset
     return out
+
+
+@operator(view=True, methods=False, namespace=False)
+def strided_from(input: Tensor, order: tuple, size: Extents, stride: Extents, offset: Extent) -> Tensor:
+    """Any strides over the memory of a dense tensor."""
+    return _over_dense(input, order, size, stride, offset)
+
+
+@operator(view=True, methods=False, namespace=False)
+def strided_beside(base: Tensor, input: Tensor, order: tuple, size: Extents, stride: Extents, offset: Extent, own_stride: Extents, own_offset: Extent) -> Tensor:
+    """Any strides over the memory that the input, a view of a dense `base`, lies in."""
+    return _over_dense(base, order, size, stride, offset)
+
+
+@strided_beside.gradient
+def strided_beside_gradient(grad, result, base, input, order, size, stride, offset, own_stride, own_offset):
+    """What arrives goes to the places in memory, and from there to the input's elements, shared where several lie at one place."""
+    def spread(values, strides, start):
+        empty = expand_to(constant(0, values.dtype), (product(base.shape),))
+        return apply(lambda z, v, ix: graph.scatter("add", z, (ix,), (0,), v), (empty, values, positions(values.shape, strides, start)))
+
+    def collect(flat):
+        return apply(graph.as_strided, (flat,), tuple(input.shape), tuple(own_stride), own_offset)
+
+    shares = collect(spread(expand_to(constant(1, grad.dtype), input.shape), own_stride, own_offset))
+    return None, collect(spread(grad, stride, offset)) / shares
 
 
 @exported(method=True)
@@ -100,12 +126,17 @@ def as_strided(input, size, stride, storage_offset=None):
     if any(n < 0 for n in size):
         raise RuntimeError(f"as_strided: sizes must not be negative, but they are {list(size)}")
     offset = input.storage_offset() if storage_offset is None else storage_offset
+    if offset < 0:
+        raise RuntimeError(f"Tensor: invalid storage offset {offset}")
     span = 0 if 0 in size else 1 + sum((n - 1) * s for n, s in zip(size, stride))
-    root = input if input._base is None or dense_order(input.shape, input.stride()) is not None else input._base
-    order = dense_order(root.shape, root.stride())
-    first = offset - root.storage_offset()
-    if order is not None and 0 <= first and first + span <= root.numel():
-        return strided_from.operator.call(root, order, size, stride, first)
+    for base in (input,) if input._base is None else (input, input._base):
+        order = dense_order(base.shape, base.stride())
+        first = offset - base.storage_offset()
+        if order is not None and 0 <= first and first + span <= base.numel():
+            if base is input:
+                return strided_from.operator.call(input, order, size, stride, first)
+            own_first = input.storage_offset() - base.storage_offset()
+            return strided_beside.operator.call(base, input, order, size, stride, first, input.stride(), own_first)
     return _over_storage(input, size, stride, offset, span)
 
 
@@ -120,11 +151,3 @@ def _over_storage(input, size, stride, offset, span):
     for t in (view._base, view):
         place.storage.join(t)
     return view
-
-
-@exported(method=True)
-def as_strided_(input, size, stride, storage_offset=None):
-    """As `as_strided`, in place: the tensor itself has the new shape."""
-    view = as_strided(input, size, stride, storage_offset)
-    input._place, input._state = view._stored(), None
-    return input

@@ -16,6 +16,7 @@ from copy import deepcopy
 import rushlight as torch
 
 from ..runtime.recorder import here
+from ..utils.gradients import forget_gradients
 from ..utils.hooks import RemovableHandle
 
 _global_pre_hooks = OrderedDict()
@@ -118,12 +119,7 @@ class Optimizer:
     def zero_grad(self, set_to_none=True):
         """Forget all gradients, or fill them with zeros."""
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    if set_to_none:
-                        parameter.grad = None
-                    else:
-                        parameter.grad = parameter.grad.detach().zero_()
+            forget_gradients(group["params"], set_to_none)
 
     # ---------------------------------------------------------------------------------------------------------- groups
 

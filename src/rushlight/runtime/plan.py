@@ -31,7 +31,7 @@ def backend():
 class Plan:
     """Everything about a flush that does not change from run to run.
 
-    program     what is run; its guards on the run-time integers, and `holds` that checks them
+    program     what is run; its guards on the run-time integers, and `holds` that checks them; `cold` while it is not yet a fused one
     outputs     (node, strides) of every result of the program, in its order: fresh, in place, flats, saved
     fresh       (number of the handle, whether it has a history, how often it was written to) for results with memory of their own
     in_place    numbers of leaves that were written
@@ -41,7 +41,7 @@ class Plan:
     rings       per result with memory of its own, the blocks it had last, used again once nobody sees them
     """
 
-    __slots__ = ("program", "guards", "holds", "outputs", "fresh", "in_place", "views", "saved", "shared", "unfreed", "read_leaves", "kept_leaves",
+    __slots__ = ("program", "cold", "guards", "holds", "outputs", "fresh", "in_place", "views", "saved", "shared", "unfreed", "read_leaves", "kept_leaves",
                  "keeps_record", "_evaluate", "_layouts", "rings")
 
     def layouts(self, integers):
@@ -72,6 +72,8 @@ def flush(recorder, trace, step, counts):
         if plan is None:
             plan = make(recorder, trace, step, counts)
             step.plans.setdefault(counts, []).append(plan)
+        elif plan.cold:
+            compile_plan(recorder, plan, step, trace.integers)
         run(recorder, plan, trace)
     except BaseException:
         for t in (*trace.handles, *trace.leaves, *trace.kept):
@@ -81,7 +83,7 @@ def flush(recorder, trace, step, counts):
             storage.value = None
         raise
     finally:
-        trace.flushed = True
+        trace.end()
 
 
 def make(recorder, trace, step, counts):
@@ -137,20 +139,30 @@ def make(recorder, trace, step, counts):
     plan.views = [(i, trace.handles[i]._state.node.dtype) for i in views]
     plan.rings = [[] for _ in range(len(plan.fresh) + len(plan.saved))]
 
-    assumptions = recorder.assume(step, trace.integers)
-    before = len(assumptions.guards)
-    with assumptions:
-        plan.program = programs.ReferenceProgram(outputs) if backend() == "reference" else programs.compile_program(outputs)
+    compile_plan(recorder, plan, step, trace.integers, outputs, not step.plans)
     for i in plan.program.leaves_read:
         if trace.leaves[i]._place.storage.block is None:
             raise AssertionError(f"leaf {i} is read, but only its shape was kept for backward")
-    plan.guards = assumptions.guards[before:]
-    plan.holds = check(plan.guards)
     plan.outputs = [(o.node.dtype, o.node.dtype.itemsize) for o in outputs]
     plan._evaluate = evaluator((tuple((tuple(o.node.shape), tuple(o.strides)) for o in outputs),
                                 tuple((tuple(v.node.shape), tuple(v.strides), v.offset) for v in (trace.handles[i]._state for i in views))))
     plan._layouts = {}
     return plan
+
+
+def compile_plan(recorder, plan, step, integers, outputs=None, is_new=False):
+    """Make the program of a plan: for a trace that is new what runs it soonest (then the plan is `cold`), else the fused one."""
+    outputs = plan.program.outputs if outputs is None else outputs
+    assumptions = recorder.assume(step, integers)
+    before = len(assumptions.guards)
+    with assumptions:
+        if backend() == "reference":
+            plan.program = programs.ReferenceProgram(outputs)
+        else:
+            plan.program = programs.compile_cold(outputs, tuple(integers)) if is_new else programs.compile_program(outputs)
+    plan.cold = isinstance(plan.program, programs.Stepwise)
+    plan.guards = assumptions.guards[before:]
+    plan.holds = check(plan.guards)
 
 
 def _held(trace, counts):
@@ -214,8 +226,8 @@ def run(recorder, plan, trace):
         base = h._base._place
         if h._place is None:
             h._place = Place(base.storage, shape, strides, base.offset + offset, dtype)
+            h._place.cut = writing.is_cut(h)
             h._base = writing.root_of(h)
-            h._place.cut = h._base.requires_grad and not h._state.needs_grad
         if not base.storage.members:
             base.storage.join(h._base)
         base.storage.join(h)

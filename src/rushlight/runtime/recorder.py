@@ -23,10 +23,10 @@ from sys import getrefcount
 from ..ir import dtypes, graph
 from ..ir.extents import Assumptions, check
 from . import plan, writing
-from .trace import Trace, Value, classify, symbols
+from .trace import History, Trace, Value, classify, symbols
 
 new = object.__new__
-LONGEST_TRACE = 2_000  # calls; more are flushed, so that pending work is bounded
+LONGEST_TRACE = 1_000  # calls; more are flushed, so that pending work is bounded
 LARGEST_TRIE = 50_000  # steps; a trie that has grown larger is dropped and grows again
 
 
@@ -156,7 +156,7 @@ class Recorder:
                 step = self._infer(at, full, callee, operands, numbers, integers, arguments, into is not None)
             if step.callee is None and step.structure is None and callee.is_fast:
                 self._make_guessable(step, callee, key, operands, numbers)
-            if step.callee is not None and step.depth & 255:  # now and then the length of the trace has to be looked at
+            if step.callee is not None and step.depth < LONGEST_TRACE:  # the last step of the longest trace is never guessed: it flushes
                 at.guess = step
             if into is not None:
                 if self._advance(at, step, trace, (), numbers, used):
@@ -174,7 +174,7 @@ class Recorder:
         for h in handles:
             if h._base is not None:
                 trace.views.setdefault(id(h._base), []).append(h)
-        if self.at.depth > LONGEST_TRACE:
+        if self.at.depth >= LONGEST_TRACE:
             self.flush()
         return handles[0] if step.structure is None else step.structure(handles)
 
@@ -235,7 +235,10 @@ class Recorder:
         if in_place:
             old, new = operands[0], values[0]
             new.strides, new.root, new.family, new.writes = old.strides, old.root, old.family, trace.writes.get(old.family, 0) + 1
-            new.needs_grad, new.leaf = new.needs_grad or old.needs_grad, old.leaf
+            new.leaf = old.leaf
+            if old.needs_grad and not new.needs_grad:  # written under no_grad: it stays what it is for backward
+                new.needs_grad = True
+                new.history = None if old.history is None else History("clone", (old,), (new,))
         for v in values:
             if v.root is not None:
                 v.view_of = next(i for i, o in enumerate(operands) if o is v.root)

@@ -56,8 +56,8 @@ class Storage:
         self.members.append(weakref.ref(tensor))
 
     def tensors(self):
-        """The live tensors noted."""
-        return [t for t in (m() for m in self.members) if t is not None]
+        """The live tensors that lie here."""
+        return [t for t in (m() for m in self.members) if t is not None and t._place is not None and t._place.storage is self]
 
     def snapshot(self, place):
         """A place with a private copy of the bytes that a place covers, laid out alike."""
@@ -79,6 +79,12 @@ class Place:
     def __init__(self, storage, shape, strides, offset, dtype):
         self.storage, self.shape, self.strides, self.offset, self.dtype = storage, shape, strides, offset, dtype
         self._description, self.cut = None, False
+
+    def copy(self, cut):
+        """The same place, for another tensor."""
+        other = Place(self.storage, self.shape, self.strides, self.offset, self.dtype)
+        other.cut = cut
+        return other
 
     @property
     def address(self):

@@ -6,6 +6,8 @@
 A trace that was flushed stays as the record that backward goes back along: it holds the tensors that were entered and the
 values that gradient rules will read.
 """
+import math
+
 from ..ir import extents
 from ..ir.extents import Extent
 
@@ -22,18 +24,19 @@ class Value:
     history     the call that made it, for backward (autograd's `History`), or None
     leaf        the number of the leaf tensor that it is the present value of, or None
     family      the first value of the storage it lies in; `writes`: how often that storage had been written to
+    cut         it lies in its root's memory, but no gradient passes between them (`detach`)
     weak        a Python number: it yields to tensors in type promotion
     owner       the recorder whose trie it belongs to; None for values inside an operator's body
     """
 
-    __slots__ = ("node", "strides", "offset", "root", "view_of", "needs_grad", "history", "leaf", "family", "writes", "weak", "owner", "number", "_layout",
-                 "__weakref__")
+    __slots__ = ("node", "strides", "offset", "root", "view_of", "needs_grad", "history", "leaf", "family", "writes", "weak", "cut", "owner", "number",
+                 "_layout", "__weakref__")
     count = 0
 
     def __init__(self, node, strides, needs_grad=False, history=None, leaf=None, weak=False, root=None, offset=0):
         self.node, self.strides, self.offset, self.root, self.view_of = node, strides, offset, root, None
         self.needs_grad, self.history, self.leaf, self.weak = needs_grad, history, leaf, weak
-        self.family, self.writes, self.owner, self._layout = self, 0, None, None
+        self.family, self.writes, self.cut, self.owner, self._layout = self, 0, False, None, None
         Value.count += 1
         self.number = Value.count
 
@@ -82,7 +85,7 @@ class History:
 class Trace:
     """A run along the trie, from the first call after a flush to the next flush.
 
-    number      traces are numbered as they begin
+    number      traces are numbered as they are flushed: one reads only what has a smaller number
     handles     tensors given out, in order
     leaves      tensors entered, in order (for a storage that others can see, one over a `snapshot` of it stands in)
     integers    run-time integers (extents of leaves, integer arguments); scalars: run-time Python numbers
@@ -100,11 +103,18 @@ class Trace:
     count = 0
 
     def __init__(self):
-        Trace.count += 1
-        self.number = Trace.count
+        self.number = math.inf
         self.handles, self.leaves, self.integers, self.scalars, self.flats, self.kept = [], [], [], [], [], []
         self.storages, self.views, self.writes = {}, {}, {}
         self.flushed, self.freed, self.freed_mark, self.record = False, (), 0, None
+
+    def end(self):
+        """It is flushed."""
+        Trace.count += 1
+        self.number, self.flushed = Trace.count, True
+
+    def __lt__(self, other):
+        return id(self) < id(other)
 
     def recorded(self):
         """Its Record, made when it has none."""

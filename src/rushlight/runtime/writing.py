@@ -29,6 +29,12 @@ def root_of(tensor):
     return tensor
 
 
+def is_cut(view):
+    """Whether no gradient passes between a pending view and the memory it lies in: made by `detach`, or under `no_grad`."""
+    parent = view._base
+    return view._state.cut or parent._place.cut or parent.requires_grad and not view._state.needs_grad
+
+
 def aliases(recorder, tensor):
     """The other live tensors that lie in the tensor's storage, as far as a write to it can be seen through them."""
     root = root_of(tensor)
@@ -66,28 +72,50 @@ class _Flatten:
 
 
 class _Assign:
-    """The whole content of a storage after a part of it was overwritten."""
+    """The whole content of a storage after a part of it was overwritten.
+
+    `tracked`: the write is part of what backward goes back through; under `no_grad` and through `x.detach()` or `x.data` it is not, and
+    gradients pass as if nothing had been written.  `counts`: it counts as a new version of the storage."""
 
     is_fast = False
 
     @staticmethod
     def infer(operands, scalars, extents, arguments):
         flat, value = operands
-        shape, strides, offset = arguments(extents)
-        needs_grad = flat.needs_grad or value.needs_grad
-        if covers(shape, strides, offset, flat):
-            new = Value(graph.reshape(value.node, flat.node.shape), (1,), value.needs_grad)
-            if value.needs_grad:
-                new.history = History("reshape", (value,), (new,))
-        else:
-            new = Value(graph.assign(flat.node, value.node, strides, offset), (1,), needs_grad)
-            if needs_grad:
-                new.history = History("assign", (flat, value), (new,), new.node.attributes)
-        new.family, new.writes = flat.family, flat.writes + 1
+        place, tracked, counts = arguments
+        shape, strides, offset = _symbolic_from(place, extents)
+        whole = covers(shape, strides, offset, flat)
+        node = graph.reshape(value.node, flat.node.shape) if whole else graph.assign(flat.node, value.node, strides, offset)
+        new = Value(node, (1,), flat.needs_grad)
+        if not tracked:
+            if flat.needs_grad:
+                new.history = History("clone", (flat,), (new,))
+        elif whole and flat.needs_grad:  # a gradient of zeros, not none
+            new.needs_grad, new.history = True, History("overwrite", (flat, value), (new,))
+        elif whole:
+            new.needs_grad = value.needs_grad
+            new.history = History("reshape", (value,), (new,)) if value.needs_grad else None
+        elif flat.needs_grad or value.needs_grad:
+            new.needs_grad = True
+            new.history = History("assign", (flat, value), (new,), (strides, offset))
+        new.family, new.writes = flat.family, flat.writes + counts
         return (new,), None
 
 
-FLATTEN, ASSIGN = _Flatten(), _Assign()
+class _Adopt:
+    """A part of a storage, as a tensor sees it whose gradient does not go to the storage."""
+
+    is_fast = False
+
+    @staticmethod
+    def infer(operands, scalars, extents, arguments):
+        flat, own = operands
+        value = view_of_flat(flat, *_symbolic_from(arguments, extents))
+        value.needs_grad, value.history = True, History("clone", (own,), (value,))
+        return (value,), None
+
+
+FLATTEN, ASSIGN, ADOPT = _Flatten(), _Assign(), _Adopt()
 
 
 def covers(shape, strides, offset, flat):
@@ -127,21 +155,34 @@ def write_through(recorder, target, result):
         if t._place is None:
             shape, strides, offset = t._state.layout(trace.integers)
             t._place = Place(storage, shape, strides, t._base._place.offset + offset, t._state.node.dtype)
-            t._place.cut = t is not root and not t._state.needs_grad and root._state is not None and root._state.needs_grad
+            t._place.cut = is_cut(t)
         if not any(m is t for m in storage.tensors()):
             storage.join(t)
     if storage.value is None:
-        storage.value = flat_content(recorder, root, storage)
+        whole = next((t for t in (root, *family) if t._base is None and not t._place.cut), root)
+        storage.value = flat_content(recorder, whole, storage)
         trace.flats.append(storage)
     holder = recorder.handle_of(storage.value)
     place = target._place
-    used = [*place.integers(), place.offset]
-    new = recorder.record(ASSIGN, (holder, result), place.description(), integers=used, arguments=lambda extents: _symbolic_from(place, extents))
+    counts = root._tape is None or root._tape.version is None
+    how = recorder.grad and not place.cut, counts
+    new = recorder.record(ASSIGN, (holder, result), (place.description(), *how), integers=[*place.integers(), place.offset], arguments=(place, *how))
     storage.value = new._state
-    storage.version += 1
-    trace.writes[storage.value.family] = storage.value.writes
+    if counts:
+        storage.version += 1
+        trace.writes[storage.value.family] = storage.value.writes
+    else:
+        root._tape.version += 1
     for t in family:
-        t._state = None
+        own = None  # what passes gradients to a tensor, but not to the storage it lies in
+        if t._place.cut:
+            own = result if t is target and recorder.grad else t
+            if own._state is None or not own._state.needs_grad:
+                own = None
+        if own is not None:
+            own = recorder.record(ADOPT, (new, own), t._place.description(), integers=[*t._place.integers(), t._place.offset], arguments=t._place)
+            trace.kept.append(t)
+        t._state = None if own is None else own._state
 
 
 def flat_content(recorder, root, storage):

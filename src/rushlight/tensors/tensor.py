@@ -13,6 +13,7 @@ import numpy as np
 from ..ir import dtypes
 from ..ir.extents import extent_value
 from ..runtime.recorder import Recorder, hand_over, here
+from ..runtime.writing import root_of
 from .size import Size
 from .tape import tape_of
 
@@ -177,6 +178,9 @@ class Tensor:
     @property
     def _version(self):
         """How often the memory it lies in was written to in place."""
+        root = root_of(self)
+        if root._tape is not None and root._tape.version is not None:
+            return root._tape.version
         if self._place is not None:
             return self._place.storage.version
         if self._base is not None:

@@ -1,1 +1,1 @@
-"""torch.utils: data loading (data/) and hook handles (hooks.py)."""
+"""torch.utils: data loading (data/), hook handles (hooks.py), and gradients.py, which nn and optim share."""

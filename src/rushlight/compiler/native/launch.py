@@ -272,6 +272,44 @@ class Launcher:
         self._program[2:4] = len(table), table.ctypes.data
 
 
+class Blueprint:
+    """Launchers that differ in their numbers only: one for each tuple of sizes that a program meets.
+
+    Arguments as of Launcher, except that the frame, the numbers of tasks, the bytes of patches and of scratch are given as indices
+    into an array of numbers, which `launcher(numbers)` takes; the rest of a launcher is the same each time, and is laid out here.
+    """
+
+    _HEAD = 11  # as %program in _TEXT
+
+    def __init__(self, steps, frame, bases, patches, scratch_bytes, keep=()):
+        code, definition = _runner()
+        pool, letters = threads.pool(), np.frombuffer(bases.encode() or b" ", np.uint8)
+        self._keep = code, definition, pool, letters, keep
+        self._definition = ctypes.byref(definition)
+        fixed, moving = [0] * self._HEAD, {6: scratch_bytes}  # the words of a launcher; position of a word -> index of its number
+        starts = []
+        for rows, indexed in (([[0]] * (len(bases) + 1), ()), ([[i] for i in frame], (0,)), (patches, (2,)), (steps, (2,))):
+            starts.append(len(fixed))
+            for row in rows:
+                for i, word in enumerate(row):
+                    if i in indexed:
+                        moving[len(fixed)] = word
+                    fixed.append(word)
+        fixed[2], fixed[4], fixed[7:self._HEAD] = len(patches), len(steps), (
+            pool.address("parallel_for"), pool.address("scratch"), len(bases), letters.ctypes.data)
+        self._fixed = np.array(fixed, np.int64)
+        self._positions, self._numbers = np.array(list(moving), np.int64), np.array(list(moving.values()), np.int64)
+        self._pointers, self._starts = np.array([0, 1, 3, 5]), np.array(starts) * 8
+
+    def launcher(self, numbers):
+        """The `run` function of the launcher with these numbers (an int64 array)."""
+        words = self._fixed.copy()
+        words[self._positions] = numbers[self._numbers]
+        address = words.__array_interface__["data"][0]
+        words[self._pointers] = self._starts + address
+        return _new_function(self._definition, address, (words, self))
+
+
 _new_function = ctypes.pythonapi.PyCFunction_NewEx
 _new_function.argtypes = [ctypes.c_void_p, ctypes.py_object, ctypes.py_object]
 _new_function.restype = ctypes.py_object

@@ -8,6 +8,8 @@ import math
 import warnings
 from bisect import bisect_right
 
+import numpy as np
+
 import rushlight as torch
 
 
@@ -172,7 +174,7 @@ def stacked_rows(dataset):
     fetch = type(dataset).__getitem__
     if fetch is TensorDataset.__getitem__ and not hasattr(dataset, "__getitems__"):
         def rows(numbers):
-            numbers = torch.tensor(numbers)
+            numbers = torch.from_numpy(np.array(numbers))
             return [tensor[numbers] for tensor in dataset.tensors]
         return rows
     if fetch is Subset.__getitem__ and type(dataset).__getitems__ is Subset.__getitems__:

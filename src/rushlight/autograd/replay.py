@@ -1,0 +1,374 @@
+"""Gradient rules as recorded calls, so that a backward that was seen before is looked up.
+
+    RuleCall     the rule of one operator or primitive
+    TraceCall    all rules between some values of a trace and its leaves, in one call: what most backwards are made of
+
+Rules run as operators' bodies do.  In the trace that the values belong to they are at hand; from a trace that was flushed, what the rules
+read was kept, and enters the present trace as operands; of the rest only shapes are known.  `reads` finds out, once for each
+call, what its rule reads.
+"""
+import heapq
+import weakref
+
+from ..ir import graph
+from ..ir.extents import Assumptions, Extent
+from ..operators.building import constant, expand_to
+from ..operators.definition import Operator
+from ..operators.factories import zeros
+from ..operators.rules import RULES
+from ..runtime.recorder import Recorder, here
+from ..runtime.storage import Place, Storage
+from ..runtime.trace import Value
+from ..tensors.tensor import Tensor, plain
+
+
+class External:
+    """Stands as the callee of what a user's `Function` made; what goes backward through it is in the trace's record."""
+
+    def __repr__(self):
+        return "<Function>"
+
+
+EXTERNAL = External()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# One rule as a recorded call
+
+class RuleCall:
+    """The gradient rule of an operator or a primitive, as a callee of the recorder."""
+
+    is_fast = False
+    made = weakref.WeakKeyDictionary()
+    primitives = {}
+
+    def __init__(self, callee):
+        self.callee = callee
+
+    @classmethod
+    def of(cls, callee):
+        table = cls.primitives if isinstance(callee, str) else cls.made
+        call = table.get(callee)
+        if call is None:
+            call = table[callee] = cls(callee)
+        return call
+
+    def infer(self, operands, scalars, extents, recipe):
+        recorder = here.recorder
+        t, n, x = ([*map(recorder.handle_of, operands)], [*map(recorder.handle_of, scalars)], extents)
+        *parts, needed = recipe
+        made = run_rule(self.callee, *(_decode(part, t, n, x) for part in parts))
+        made = [g if wanted else None for g, wanted in zip(made, needed)]
+        there = [g is not None for g in made]
+        values = own_values([g for g in made if g is not None])
+
+        def structure(handles):
+            handle = iter(handles)
+            return [next(handle) if one else None for one in there]
+        return values, structure
+
+
+def run_rule(callee, grads, results, arguments):
+    """The gradients that a rule makes, one an operand.  `arguments`: an operator's own; (inputs, attributes) of a primitive."""
+    if isinstance(callee, Operator):
+        single = len(results) == 1
+        made = callee.gradient(grads[0] if single else grads, results[0] if single else results, *arguments)
+    else:
+        inputs, attributes = arguments
+        made = RULES[callee](grads[0], results[0], *inputs, attributes=attributes)
+    return made if isinstance(made, tuple) else (made,)
+
+
+def own_values(tensors):
+    """The Values of tensors made in a body, as results of a recorded call: none is an operand's own, none a view."""
+    values = []
+    for t in tensors:
+        v = t._state
+        values.append(Operator._own(v, ()) if v.owner is not None or v.root is not None or v in values else v)
+    return values
+
+
+def _encode(tree, trace, tensors, numbers, integers):
+    """A nested argument as a recipe, its tensors, run-time numbers and integers set aside."""
+    if isinstance(tree, Tensor):
+        tree = tree._state
+    if isinstance(tree, Value):
+        if tree.node.primitive == "scalar" and tree.weak:
+            numbers.append(trace.scalars[tree.node.attributes[0]])
+            return ("n", len(numbers) - 1)
+        tensors.append(value_tensor(trace, tree))
+        return ("t", len(tensors) - 1)
+    if isinstance(tree, Extent):
+        integers.append(int(tree.evaluate(trace.integers)))
+        return ("x", len(integers) - 1)
+    if isinstance(tree, (tuple, list)):
+        return ("l", tuple(_encode(part, trace, tensors, numbers, integers) for part in tree))
+    return ("s", tree, type(tree))
+
+
+def _decode(recipe, tensors, numbers, extents):
+    kind, what = recipe[0], recipe[1]
+    if kind == "l":
+        return tuple(_decode(part, tensors, numbers, extents) for part in what)
+    return what if kind == "s" else {"t": tensors, "n": numbers, "x": extents}[kind][what]
+
+
+def value_tensor(trace, value):
+    """A tensor that stands for a value of a trace, whether it was flushed or not; where a flushed trace did not keep it (no rule reads it),
+    one that has only a shape."""
+    if not trace.flushed:
+        return here.recorder.handle_of(value)
+    if value in trace.record.saved:
+        return trace.record.saved[value]
+    if value.node.primitive == "leaf" and trace.leaves[value.node.attributes[0]] is not None:
+        t = trace.leaves[value.node.attributes[0]]
+        if t._place is not None:
+            return plain(t._place)
+    shape, strides, _ = value.layout(trace.integers)
+    dtype = value.node.dtype
+    return plain(Place(Storage(None, 0, dtype), shape, strides, 0, dtype))
+
+
+def check_unmodified(trace, history):
+    """Refuse to go back through a call when what its rule reads was overwritten in place."""
+    for value in reads(trace, history):
+        if not trace.flushed:
+            now, then = trace.writes.get(value.family, 0), value.writes + (value is history.overwrites)
+        elif value.node.primitive == "leaf" and value.node.attributes[0] in trace.record.versions:
+            number = value.node.attributes[0]
+            now, then = trace.leaves[number]._version, trace.record.versions[number]
+        elif value in trace.record.versions:
+            now, then = trace.record.saved[value]._place.storage.version, trace.record.versions[value]
+        else:
+            continue
+        if now != then:
+            shape = list(value.layout(trace.integers)[0])
+            raise RuntimeError(
+                "one of the variables needed for gradient computation has been modified by an inplace operation: "
+                f"[torch.{_TENSOR_TYPES.get(value.node.dtype.name, value.node.dtype.name)} {shape}] is at version {now}; expected version {then} instead. "
+                "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with "
+                "torch.autograd.set_detect_anomaly(True).")
+
+
+_TENSOR_TYPES = {"float32": "FloatTensor", "float64": "DoubleTensor", "float16": "HalfTensor", "bfloat16": "BFloat16Tensor",
+                 "int64": "LongTensor", "int32": "IntTensor", "complex64": "ComplexFloatTensor", "complex128": "ComplexDoubleTensor"}
+
+FREED = ("Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). Saved intermediate "
+         "values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
+         "graph a second time or if you need to access saved tensors after calling backward.")
+
+
+def rule_gradients(trace, history, grads):
+    """One call's gradients for its operands: its rule, recorded."""
+    callee = history.callee
+    tensors, numbers, integers = [], [], []
+    for value, grad in zip(history.results, grads):
+        tensors.append(zeros(value.layout(trace.integers)[0], dtype=value.node.dtype) if grad is None else grad)
+    grads_recipe = ("l", tuple(("t", i) for i in range(len(tensors))))
+    results = _encode(history.results, trace, tensors, numbers, integers)
+    if isinstance(callee, Operator):
+        arguments = _encode(history.arguments, trace, tensors, numbers, integers)
+    else:
+        arguments = _encode((history.operands, history.arguments), trace, tensors, numbers, integers)
+    recipe = (grads_recipe, results, arguments, tuple(o.needs_grad for o in history.operands))
+    return here.recorder.record(RuleCall.of(callee), tensors, recipe, numbers, integers, recipe)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# All rules of a trace as one recorded call
+
+class TraceCall:
+    """Callee: from the gradients of some values of a trace to the gradients of its leaves.  The walk is taken once, inside the recorder's
+    inference, and looked up from then on."""
+
+    is_fast = False
+
+    @staticmethod
+    def applies(trace):
+        """Whether nothing stands in the way: no hooks, no user's Function."""
+        record = trace.record
+        return record is None or not (record.hooks or record.nodes or record.externals)
+
+    def run(self, trace, arrived):
+        """`arrived`: {value: gradient, or None for the gradient 1}.  Returns ([(leaf number, gradient), ...], the histories gone through)."""
+        recorder = here.recorder
+        starts = tuple(arrived)
+        tensors = [g for g in arrived.values() if g is not None]
+        given = tuple(g is not None for g in arrived.values())
+        if not trace.flushed:
+            kept, numbers, integers = (), (), ()
+        else:
+            for history in trace.record.unfreed:
+                check_unmodified(trace, history)
+            leaves = tuple(trace.record.versions_of_leaves())
+            kept, numbers, integers = (*trace.record.saved, *leaves), trace.scalars, trace.integers
+            tensors += [*trace.record.saved.values(), *(plain(trace.leaves[v.node.attributes[0]]._place) for v in leaves)]
+        key = (starts, given, kept, trace.freed_mark)
+        leaf_numbers, histories, gradients = recorder.record(self, tensors, key, numbers, integers, arguments=(trace, starts, given, kept))
+        return list(zip(leaf_numbers, gradients)), histories
+
+    def infer(self, operands, scalars, extents, arguments):
+        trace, starts, given, kept = arguments
+        operand = iter(operands)
+        arrived = {v: next(operand) if one else None for v, one in zip(starts, given)}
+        again = _LaterTrace(dict(zip(kept, operand)), scalars, extents) if trace.flushed else _SameTrace()
+        at_leaf, histories = _walk_inside(trace, arrived, again)
+        numbers = [n for n, _ in at_leaf]
+        return own_values([g for _, g in at_leaf]), lambda handles: (numbers, histories, handles)
+
+
+TRACE_CALL = TraceCall()
+
+
+class _SameTrace:
+    """How a body finds the values of the trace it is recorded in: they are at hand."""
+
+    @staticmethod
+    def value(v):
+        return here.recorder.handle_of(v)
+
+    def tree(self, tree):
+        if isinstance(tree, Value):
+            return self.value(tree)
+        return tuple(map(self.tree, tree)) if isinstance(tree, (tuple, list)) else tree
+
+
+class _LaterTrace:
+    """How a body finds the values of an earlier trace: as operands where they were kept, else as shapes; its run-time integers
+    and scalars are handed in again."""
+
+    def __init__(self, kept, scalars, extents):
+        self.kept, self.scalars, self.extents = kept, scalars, extents
+
+    def value(self, v):
+        recorder = here.recorder
+        if v in self.kept:
+            return recorder.handle_of(self.kept[v])
+        if v.node.primitive == "scalar" and v.weak:
+            return recorder.handle_of(self.scalars[v.node.attributes[0]])
+        shape = self.tree(tuple(v.node.shape))
+        made = Value(graph.leaf(-1, shape, v.node.dtype), graph.row_major(shape), weak=v.weak)
+        self.kept[v] = made
+        return recorder.handle_of(made)
+
+    def tree(self, tree):
+        if isinstance(tree, Extent):
+            return tree.substitute({atom: self.extents[atom[1]] for atom in tree.symbols()})
+        if isinstance(tree, Tensor):
+            return self.value(tree._state)
+        if isinstance(tree, Value):
+            return self.value(tree)
+        if isinstance(tree, (tuple, list)):
+            return tuple(map(self.tree, tree))
+        return tree
+
+
+def _walk_inside(trace, arrived, again):
+    """The walk of `differentiate` over one trace, inside a body: ([(leaf number, gradient), ...], the histories gone through)."""
+    recorder = here.recorder
+    arriving, at_leaf, queue, visited = {}, {}, [], []
+
+    def send(value, grad):
+        if grad is None or not value.needs_grad:
+            return
+        history = value.history
+        if history is None:
+            at_leaf[value.leaf] = grad if value.leaf not in at_leaf else at_leaf[value.leaf] + grad
+            return
+        by_value = arriving.get(history)
+        if by_value is None:
+            by_value = arriving[history] = {}
+            heapq.heappush(queue, (-max(r.number for r in history.results), id(history), history))
+        by_value[value] = grad if value not in by_value else by_value[value] + grad
+
+    def filled(number, like):
+        return expand_to(constant(number, like.dtype), like.shape)
+
+    enabled, recorder.grad = recorder.grad, False
+    try:
+        for value, grad in arrived.items():
+            send(value, filled(1, again.value(value)) if grad is None else recorder.handle_of(grad))
+        while queue:
+            history = heapq.heappop(queue)[2]
+            by_value = arriving.pop(history)
+            if trace.is_freed(history) and reads(trace, history):
+                raise RuntimeError(FREED)
+            if not trace.flushed:
+                check_unmodified(trace, history)
+            visited.append(history)
+            results = [again.value(v) for v in history.results]
+            grads = [by_value[v] if v in by_value else filled(0, r) for v, r in zip(history.results, results)]
+            if isinstance(history.callee, Operator):
+                arguments = again.tree(history.arguments)
+            else:
+                arguments = tuple(map(again.value, history.operands)), again.tree(history.arguments)
+            for operand, grad in zip(history.operands, run_rule(history.callee, grads, results, arguments)):
+                send(operand, grad)
+    finally:
+        recorder.grad = enabled
+    return list(at_leaf.items()), frozenset(visited)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What rules read
+
+def read_by_backward(trace, values):
+    """(the values that the rules on the way back from `values` will read, those rules' calls), asked of the rules themselves."""
+    needed, histories, waiting = {}, {}, list(values)
+    while waiting:
+        history = waiting.pop().history
+        if history is None or history in histories or trace.is_freed(history):
+            continue
+        histories[history] = True
+        for value in reads(trace, history):
+            needed[value] = True
+        if history.callee is EXTERNAL:
+            sources = trace.record.externals[history].sources
+            waiting += [s[1] for s in sources if isinstance(s, tuple) and s[0] is trace]
+        waiting += [o for o in history.operands if o is not None and o.needs_grad]
+    return list(needed), tuple(histories)
+
+
+def reads(trace, history):
+    """Which of a call's operands and results its rule reads: those whose nodes the gradients that are wanted are made of."""
+    if history.reads is None:
+        recorder = here.recorder
+        callee = history.callee
+        if callee is EXTERNAL:
+            history.reads = ()
+            return ()
+        grads = []
+        for v in history.results:
+            node = graph.leaf(-1, v.node.shape, v.node.dtype)
+            grads.append(recorder.handle_of(Value(node, graph.row_major(node.shape))))
+        stand_in = {}
+
+        def shadow(v):
+            if v not in stand_in:
+                node = v.node if v.node.primitive == "scalar" else graph.leaf(-2 - len(stand_in), v.node.shape, v.node.dtype)
+                stand_in[v] = Value(node, v.strides, weak=v.weak)
+            return recorder.handle_of(stand_in[v])
+
+        def again(tree):
+            if isinstance(tree, Tensor):
+                return shadow(tree._state)
+            if isinstance(tree, Value):
+                return shadow(tree)
+            return tuple(map(again, tree)) if isinstance(tree, (tuple, list)) else tree
+
+        enabled, recorder.grad = recorder.grad, False
+        recorder.inline += 1
+        try:
+            results = [shadow(v) for v in history.results]
+            arguments = again(history.arguments) if isinstance(callee, Operator) else (again(history.operands), history.arguments)
+            with Assumptions(integers=trace.integers):
+                made = run_rule(callee, grads, results, arguments)
+        finally:
+            recorder.inline -= 1
+            recorder.grad = enabled
+        used = set(graph.topological([g._state.node for o, g in zip(history.operands, made) if g is not None and o.needs_grad]))
+        history.reads = tuple(v for v, s in stand_in.items() if s.node in used and v.node.primitive != "scalar")
+    return history.reads
+
+
+Recorder.read_by_backward = staticmethod(read_by_backward)

@@ -1,0 +1,229 @@
+"""Cold code: a graph that is seen for the first time runs node by node, through programs of one node that are there already.
+
+    (a * b + c).exp()     ->     mul(leaf, leaf)   add(leaf, leaf)   exp(leaf)        three programs, used before by others
+
+Compiling what may never come again costs a thousand times what running it costs; a program of one node is shared by every graph
+in which such a node occurs.  What the node reads (movement, constants, scalars) belongs to its program; run-time integers are
+numbered anew in the order in which it meets them, so that where it stood does not matter.  Each node is computed as it would be
+with fuse=False, so the bits are those of the fused program.
+
+Start with `Stepwise`; it is made within the Assumptions of the graph, and run once.
+"""
+import threading
+from collections import OrderedDict
+
+import numpy as np
+
+from ..ir.extents import Assumptions, Extent, check, current, product, symbol
+from ..ir.graph import Node, leaf, row_major, scalar, topological
+from .expressions import is_movement, key
+from .memory_plan import ALIGNMENT
+from .schedule import Output
+
+LARGEST = 64            # nodes, and bytes that they fill: beyond, calls cost more than they save
+LARGEST_BYTES = 32 << 20
+_PROGRAMS = 4096        # of one node, kept for graphs to come
+_INLINE = frozenset(["constant", "scalar", "extent", "iota"])
+
+
+def _is_computed(node):
+    return not (node.primitive == "leaf" or node.primitive in _INLINE or is_movement(node))
+
+
+def attempt(outputs, order, integers, compile):
+    """A Stepwise, or None where it does not pay: a large graph, or one most of whose programs would have to be made."""
+    if sum(map(_is_computed, order)) > LARGEST or any(n.primitive in ("library", "part") for n in order):
+        return None
+    if any(o.storage is not None for o in outputs) and any(o.node.primitive == "leaf" for o in outputs):
+        return None  # memory may trade places, which needs a plan
+    graph = Stepwise(outputs, order, integers, compile)
+    small = sum(product(graph.shape_of(c.node)) * c.node.dtype.itemsize for c in graph.calls) <= LARGEST_BYTES
+    return graph if small and graph.missing <= max(2, len(graph.calls) // 2) else None
+
+
+class _Programs(threading.local):
+    """This thread's programs of one node, by what they compute: key -> [(guards hold, program)], least recently used out."""
+
+    def __init__(self):
+        self._found = OrderedDict()
+
+    def get(self, name, integers):
+        for holds, program in self._found.get(name, ()):
+            if holds is None or holds(integers):
+                self._found.move_to_end(name)
+                return program
+        return None
+
+    def add(self, name, guards, program):
+        self._found.setdefault(name, []).append((check(guards), program))
+        while len(self._found) > _PROGRAMS:
+            self._found.popitem(last=False)
+
+
+_programs = _Programs()
+
+
+class Stepwise:
+    """A graph as a list of calls.  `missing` says how many of their programs have to be made; `run` does all, as Program.run."""
+
+    host_steps = 0
+
+    def __init__(self, outputs, order, integers, compile):
+        self.outputs, self.compile = outputs, compile
+        self._assumptions, self._simple, self.integers = current(), {}, integers
+        self.leaves_read = sorted({n.attributes[0] for n in order if n.primitive == "leaf"})
+        self.direct, self.calls, self.copies = {}, [], []
+        for number, o in enumerate(outputs):
+            node = o.node
+            plain = o.strides is None or all(key(a) == key(b) for a, b in zip(o.strides, row_major(node.shape)))
+            if node.primitive != "leaf" and o.storage is None and plain and node not in self.direct:
+                self.direct[node] = number
+            else:
+                self.copies.append((_Call(self, node, o), number))
+        wanted = {o.node for o in outputs}
+        for node in order:
+            if node.primitive == "leaf" or (node not in wanted and (node.primitive in _INLINE or is_movement(node))):
+                continue
+            self.calls.append(_Call(self, node))
+
+    @property
+    def missing(self):
+        """The number of programs that have to be made."""
+        return len({c.name for c in (*self.calls, *(c for c, _ in self.copies)) if c.program is None})
+
+    def shape_of(self, node):
+        """The extents of the moment."""
+        return [n.evaluate(self.integers) if isinstance(n, Extent) else n for n in node.shape]
+
+    def simplified(self, extent):
+        """What is known to be equal replaced by one symbol: terms."""
+        terms = extent.terms
+        found = self._simple.get(terms)
+        if found is None:
+            found = self._simple[terms] = extent if self._assumptions is None else self._assumptions.simplify(extent)
+        return found
+
+    def run(self, pointers, targets, scalars, integers):
+        """Read the leaves at `pointers`, write the outputs to `targets`."""
+        addresses, memory, uses = {}, {}, {}
+        for call in (*self.calls, *(c for c, _ in self.copies)):
+            for n in call.operands:
+                uses[n] = uses.get(n, 0) + 1
+                if n.primitive == "leaf":
+                    addresses[n] = pointers[n.attributes[0]]
+        for call in self.calls:
+            node = call.node
+            if node in self.direct:
+                addresses[node] = targets[self.direct[node]]
+            else:
+                memory[node] = block = np.empty(product(self.shape_of(node)) * node.dtype.itemsize + ALIGNMENT, np.uint8)
+                addresses[node] = -(-block.__array_interface__["data"][0] // ALIGNMENT) * ALIGNMENT
+            call.run([addresses[n] for n in call.operands], addresses[node], scalars)
+            for n in call.operands:
+                uses[n] -= 1
+                if not uses[n]:
+                    memory.pop(n, None)
+        for call, number in self.copies:
+            call.run([addresses[n] for n in call.operands], targets[number], scalars)
+
+    def explain(self, integers):
+        """The calls in order."""
+        lines = ["call by call, as it was seen for the first time:"]
+        return "\n".join(lines + [f"  {c.node.primitive} {tuple(c.node.shape)} {c.node.dtype.name}" for c in self.calls])
+
+
+class _Call:
+    """One node, with the movement around it, over operands in memory; or a copy of a node in memory to an output."""
+
+    def __init__(self, graph, node, copy_to=None):
+        self.graph, self.node, self.copy_to = graph, node, copy_to
+        self.operands, self.integers, self.scalars = [], [], []
+        self._numbers, self._operand_numbers, self._names = {}, {}, {}
+        if copy_to is None:
+            self.name = self._described(node, True)
+        else:
+            self.name = "copy", self._operand(node), None if copy_to.strides is None else self._extents(tuple(copy_to.strides))
+        self.now = tuple([graph.integers[i] for i in self.integers])
+        self.program = _programs.get(self.name, self.now)
+
+    # The key: what the node is, with numbers of its own for operands, run-time integers and scalars
+
+    def _described(self, node, is_root=False):
+        if node in self._names:
+            return self._names[node]
+        kind = node.primitive
+        if not is_root and kind not in _INLINE and not is_movement(node):
+            name = self._operand(node)
+        elif kind == "scalar":
+            self.scalars.append(node.attributes[0])
+            name = "scalar", len(self.scalars) - 1, node.dtype.name
+        elif kind == "constant":
+            name = "constant", repr(node.attributes[0]), node.dtype.name
+        else:
+            inputs = tuple([self._described(i) for i in node.inputs])
+            name = kind, node.dtype.name, self._extents(node.attributes), self._extents(node.shape), inputs
+        self._names[node] = name if is_root else ("again", len(self._names))
+        return name
+
+    def _operand(self, node):
+        number = self._operand_numbers.get(node)
+        if number is not None:
+            return "operand", number
+        number = self._operand_numbers[node] = len(self.operands)
+        self.operands.append(node)
+        strides = self._extents(node.attributes[1]) if node.primitive == "leaf" else None
+        return "operand", number, node.dtype.name, self._extents(node.shape), strides
+
+    def _extents(self, x):
+        if isinstance(x, Extent):
+            x = self.graph.simplified(x)
+            return self._renamed(x.terms) if isinstance(x, Extent) else x
+        if isinstance(x, float):
+            return repr(x)  # to tell 0.0 from -0.0
+        return tuple([self._extents(p) for p in x]) if isinstance(x, tuple) else x
+
+    def _renamed(self, terms):
+        if len(terms) == 1 and terms[0][1] == 1 and len(terms[0][0]) == 1:
+            return self._atom(terms[0][0][0])
+        return tuple([(tuple([self._atom(a) for a in monomial]), factor) for monomial, factor in terms])
+
+    def _atom(self, atom):
+        kind = atom[0]
+        if kind in ("d", "i"):
+            name = self._numbers.get(atom)
+            if name is None:
+                name = self._numbers[atom] = kind, len(self.integers)
+                self.integers.append(atom[1])
+            return name
+        return (kind, *(self._renamed(p.terms) if isinstance(p, Extent) else p for p in atom[1:]))
+
+    # The program
+
+    def run(self, pointers, target, scalars):
+        program = self.program or _programs.get(self.name, self.now) or self._make()
+        program.run(pointers, [target], [scalars[i] for i in self.scalars], self.now)
+
+    def _make(self):
+        assumptions = Assumptions((), self.now)
+        symbols = {atom: symbol(number, self.now[number], kind == "d") for atom, (kind, number) in self._numbers.items()}
+        made = {}
+
+        def own(x):
+            if isinstance(x, Extent):
+                x = self.graph.simplified(x)
+                return x.substitute(symbols) if isinstance(x, Extent) else x
+            return tuple(own(p) for p in x) if isinstance(x, tuple) else x
+
+        with assumptions:
+            for number, node in enumerate(self.operands):
+                made[node] = leaf(number, own(tuple(node.shape)), node.dtype, own(node.attributes[1]) if node.primitive == "leaf" else None)
+            if self.copy_to is None:
+                for node in topological([self.node], self.operands):
+                    if node.primitive == "scalar":
+                        made[node] = scalar(self.scalars.index(node.attributes[0]), node.dtype)
+                    else:
+                        made[node] = Node(node.primitive, tuple(made[i] for i in node.inputs), own(node.attributes), own(tuple(node.shape)), node.dtype)
+            strides = own(tuple(self.copy_to.strides)) if self.copy_to is not None and self.copy_to.strides is not None else None
+            program = self.graph.compile([Output(made[self.node], strides)], fuse=False)
+        _programs.add(self.name, assumptions.guards, program)
+        return program
