@@ -6,8 +6,22 @@ import pytest
 
 import rushlight as torch
 from rushlight.datasets import digits
-from rushlight.utils.data import (BatchSampler, ChainDataset, ConcatDataset, DataLoader, Dataset, IterableDataset, RandomSampler, StackDataset, Subset,
-                                  SubsetRandomSampler, TensorDataset, WeightedRandomSampler, default_collate, random_split)
+from rushlight.utils.data import (
+    BatchSampler,
+    ChainDataset,
+    ConcatDataset,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    StackDataset,
+    Subset,
+    SubsetRandomSampler,
+    TensorDataset,
+    WeightedRandomSampler,
+    default_collate,
+    random_split,
+)
 
 
 def batches(loader):

@@ -63,7 +63,24 @@ def test_an_attribute_that_becomes_a_parameter_is_no_buffer_any_more():
     assert "count" in net._parameters and "count" not in net._buffers
     del net.count
     with pytest.raises(AttributeError, match="'Net' object has no attribute 'count'"):
-        net.count
+        print(net.count)
+
+
+def test_a_wrapper_can_hand_attributes_on():
+    class Wrapper(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def __getattr__(self, name):
+            try:
+                return super().__getattr__(name)
+            except AttributeError:
+                return getattr(super().__getattr__("inner"), name)
+    wrapper = Wrapper(nn.Linear(2, 3))
+    assert wrapper.in_features == 2 and wrapper.weight is wrapper.inner.weight
+    with pytest.raises(AttributeError, match="'Linear' object has no attribute 'nothing'"):
+        print(wrapper.nothing)
 
 
 @pytest.mark.parametrize("action, error, message", [

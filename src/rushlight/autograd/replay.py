@@ -131,6 +131,8 @@ def value_tensor(trace, value):
 
 def check_unmodified(trace, history):
     """Refuse to go back through a call when what its rule reads was overwritten in place."""
+    if not trace.flushed and not trace.writes:
+        return
     for value in reads(trace, history):
         if not trace.flushed:
             now, then = trace.writes.get(value.family, 0), value.writes + (value is history.overwrites)

@@ -102,7 +102,7 @@ def choose(target, dtype, a, b, batch, m, k, n):
         far = m * n * k >= 1 << 22  # from memory, fewer columns at a time are faster: whole columns are read
         return Form("columns", 1, shape.lanes if far else few_columns, swapped=n == 1 and a_along == "row")
     if b_along == "row" and m <= FEW_ROWS:
-        return Form("rows", FEW_ROWS, SKINNY_COLUMNS)
+        return Form("rows", FEW_ROWS, SKINNY_COLUMNS if m == 1 else SKINNY_COLUMNS // 2)
     if as_it_is and b == "rows" and a != "computed" and k * n <= 1 << 14:
         return Form("direct", few_rows, few_columns)
     most_rows, most_columns = _limits(shape)

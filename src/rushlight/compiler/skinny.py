@@ -16,24 +16,30 @@ def add_rows(f, shape, a, b, rows, columns, length, sums, pitch):
     """sums[i * pitch + j] = the sum over k < length of a(i, k) * b(k, j); `b` has neighbours along its rows."""
     lanes = shape.lanes
     clear_rows(f, shape, rows, columns, sums, pitch)
-    whole_k = f.binary("and", length, -_AT_ONCE)
-    whole_columns = f.binary("and", columns, -2 * lanes)
+    whole_k, pairs = f.binary("and", length, -_AT_ONCE), f.binary("and", rows, -2)
     for begin, end, at_once in ((0, whole_k, _AT_ONCE), (whole_k, length, 1)):
         with f.loop(begin, end, at_once) as k:
             b_rows = [b.row(f.add(k, u)) for u in range(at_once)]
-            with f.loop(0, rows) as i:
-                row = f.element(sums, shape.element, f.mul(i, pitch))
-                numbers = [a(i, f.add(k, u), 1) for u in range(at_once)]
-                for width, count, first, last in ((lanes, 2, 0, whole_columns), (1, 1, whole_columns, columns)):
-                    spread = [f.splat(x, width) for x in numbers]
-                    with f.loop(first, last, width * count) as j:
-                        for v in range(count):
-                            at = f.add(j, v * width)
-                            place = f.element(row, shape.element, at)
-                            total = f.load(vector_type(shape.element, width), place)
-                            for x, b_row in zip(spread, b_rows):
-                                total = multiply_add(f, shape, x, b_row(at, width), total)
-                            f.store(total, place)
+            for first, last, together in ((0, pairs, 2), (pairs, rows, 1)):  # a number of B that is loaded serves two rows
+                with f.loop(first, last, together) as i:
+                    lines = [f.element(sums, shape.element, f.mul(f.add(i, r), pitch)) for r in range(together)]
+                    numbers = [[a(f.add(i, r), f.add(k, u), 1) for u in range(at_once)] for r in range(together)]
+                    _add_numbers(f, shape, numbers, b_rows, columns, lines)
+
+
+def _add_numbers(f, shape, numbers, b_rows, columns, lines):
+    """lines[r][j] += numbers[r][u] * b_rows[u](j), for each u in turn: whole vectors, then one by one."""
+    whole = f.binary("and", columns, -shape.lanes)
+    for width, first, last in ((shape.lanes, 0, whole), (1, whole, columns)):
+        spread = [[f.splat(x, width) for x in row] for row in numbers]
+        with f.loop(first, last, width) as j:
+            places = [f.element(line, shape.element, j) for line in lines]
+            totals = [f.load(vector_type(shape.element, width), place) for place in places]
+            for u, b_row in enumerate(b_rows):
+                x = b_row(j, width)
+                totals = [multiply_add(f, shape, row[u], x, total) for row, total in zip(spread, totals)]
+            for total, place in zip(totals, places):
+                f.store(total, place)
 
 
 def add_columns(f, shape, a, b, columns, length, sums):

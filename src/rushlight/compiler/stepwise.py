@@ -16,7 +16,7 @@ import numpy as np
 
 from ..ir.extents import Assumptions, Extent, check, current, product, symbol
 from ..ir.graph import Node, leaf, row_major, scalar, topological
-from .expressions import is_movement, key
+from .expressions import is_movement
 from .memory_plan import ALIGNMENT
 from .schedule import Output
 
@@ -75,7 +75,7 @@ class Stepwise:
         self.direct, self.calls, self.copies = {}, [], []
         for number, o in enumerate(outputs):
             node = o.node
-            plain = o.strides is None or all(key(a) == key(b) for a, b in zip(o.strides, row_major(node.shape)))
+            plain = o.strides is None or self._now(o.strides) == list(row_major(self.shape_of(node)))
             if node.primitive != "leaf" and o.storage is None and plain and node not in self.direct:
                 self.direct[node] = number
             else:
@@ -93,15 +93,19 @@ class Stepwise:
 
     def shape_of(self, node):
         """The extents of the moment."""
-        return [n.evaluate(self.integers) if isinstance(n, Extent) else n for n in node.shape]
+        return self._now(node.shape)
+
+    def _now(self, extents):
+        return [n.evaluate(self.integers) if isinstance(n, Extent) else n for n in extents]
 
     def simplified(self, extent):
-        """What is known to be equal replaced by one symbol: terms."""
-        terms = extent.terms
-        found = self._simple.get(terms)
+        """What is known to be equal replaced by one symbol."""
+        found = self._simple.get(id(extent))
         if found is None:
-            found = self._simple[terms] = extent if self._assumptions is None else self._assumptions.simplify(extent)
-        return found
+            found = extent if self._assumptions is None else self._assumptions.simplify(extent)
+            self._simple[id(extent)] = found, extent  # held, so that no other gets its id
+            return found
+        return found[0]
 
     def run(self, pointers, targets, scalars, integers):
         """Read the leaves at `pointers`, write the outputs to `targets`."""
@@ -174,13 +178,19 @@ class _Call:
         strides = self._extents(node.attributes[1]) if node.primitive == "leaf" else None
         return "operand", number, node.dtype.name, self._extents(node.shape), strides
 
-    def _extents(self, x):
-        if isinstance(x, Extent):
-            x = self.graph.simplified(x)
-            return self._renamed(x.terms) if isinstance(x, Extent) else x
-        if isinstance(x, float):
-            return repr(x)  # to tell 0.0 from -0.0
-        return tuple([self._extents(p) for p in x]) if isinstance(x, tuple) else x
+    def _extents(self, values):
+        names = []
+        for x in values:
+            if x.__class__ is Extent:
+                x = self.graph.simplified(x)
+            if x.__class__ is Extent:
+                x = self._renamed(x.terms)
+            elif x.__class__ is tuple:
+                x = self._extents(x)
+            elif x.__class__ is float:
+                x = repr(x)  # to tell 0.0 from -0.0
+            names.append(x)
+        return tuple(names)
 
     def _renamed(self, terms):
         if len(terms) == 1 and terms[0][1] == 1 and len(terms[0][0]) == 1:

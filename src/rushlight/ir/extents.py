@@ -25,29 +25,46 @@ class Assumptions:
     """
 
     def __init__(self, known=(), integers=None):
-        self.guards, self.integers = [], integers
+        self.guards, self.integers, self.step = [], integers, None
         self.equal = {}  # atom -> what it is equal to
-        for guard in known:
+        self.learn(known)
+
+    def learn(self, guards):
+        """Take guards as given."""
+        for guard in guards:
             self._learn(*guard)
 
+    def branch(self):
+        """The same knowledge, to be added to apart."""
+        other = Assumptions((), self.integers)
+        other.equal = dict(self.equal)
+        return other
+
+    def taken(self):
+        """The guards collected since the last time; from now on they are given."""
+        guards, self.guards = self.guards, []
+        return guards
+
     def __enter__(self):
-        self.outer = getattr(_here, "assumptions", None)
+        self.guards, self.outer = [], getattr(_here, "assumptions", None)
         _here.assumptions = self
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, failed, *_):
         _here.assumptions = self.outer
+        if failed is not None:  # what was decided on the way to an error is not given
+            self.step = None
 
     def add(self, relation, extent):
         """Note that `extent relation 0` was relied on; relation is '==', '!=', '<' or '>='."""
-        if (relation, extent.terms) not in {(r, e.terms) for r, e in self.guards}:
+        if not any(r == relation and e.terms == extent.terms for r, e in self.guards):
             self.guards.append((relation, extent))
             self._learn(relation, extent)
 
     def _learn(self, relation, extent):
         if relation != "==":
             return
-        for monomial, factor in sorted(extent.terms, key=lambda t: repr(t), reverse=True):
+        for monomial, factor in sorted(extent.terms, key=_term_order, reverse=True):
             alone = len(monomial) == 1 and factor in (1, -1) and monomial[0][0] in "di"
             if alone and not any(monomial[0] in _atoms(m) for m, _ in extent.terms if m != monomial):
                 rest = _make({m: -f * factor for m, f in extent.terms if m != monomial}, 0)
@@ -97,12 +114,24 @@ def _with_value(x, value):
 
 def _make(terms, value):
     """An Extent from {monomial: factor}, or an int when nothing symbolic is left."""
-    terms = {m: f for m, f in terms.items() if f}
-    if not terms:
-        return 0
-    if len(terms) == 1 and () in terms:
-        return terms[()]
-    return Extent(tuple(sorted(terms.items(), key=repr)), value)
+    if len(terms) == 1:
+        (monomial, factor), = terms.items()
+        return factor if not monomial else Extent(((monomial, factor),), value) if factor else 0
+    kept = [t for t in terms.items() if t[1]]
+    if len(kept) > 1:
+        kept.sort(key=_term_order)
+    elif not kept or not kept[0][0]:
+        return kept[0][1] if kept else 0
+    return Extent(tuple(kept), value)
+
+
+def _term_order(term):
+    return tuple(map(_atom_order, term[0]))
+
+
+def _atom_order(atom):
+    """Symbols in the order of their numbers, before everything composed."""
+    return (atom[0], atom[1], "") if atom[0] in "di" else ("z" + atom[0], 0, repr(atom))
 
 
 class Symbol(tuple):
@@ -160,7 +189,7 @@ class Extent:
             terms = {}
             for m, f in self.terms:
                 for n, g in other.terms:
-                    product = tuple(sorted(m + n, key=repr))
+                    product = tuple(sorted(m + n, key=_atom_order)) if m and n else m or n
                     terms[product] = terms.get(product, 0) + f * g
             return _make(terms, self.value * other.value)
         return NotImplemented
@@ -226,6 +255,8 @@ class Extent:
 
     # Decisions: each leaves a guard, unless it holds for every value.
     def __eq__(self, other):
+        if self is other or isinstance(other, Extent) and self.terms == other.terms:
+            return True
         return _decide("==", self, other) if isinstance(other, (int, Extent)) else NotImplemented
 
     def __ne__(self, other):
@@ -302,14 +333,16 @@ class Extent:
         return " + ".join(parts)
 
     def evaluate(self, integers):
-        """Its value for these run-time integers."""
+        """Its value for given run-time integers."""
         total = 0
         for monomial, factor in self.terms:
             for atom in monomial:
-                if atom[0] in "di":
+                kind = atom[0]
+                if kind in "di":
                     factor *= integers[atom[1]]
                 else:
-                    factor *= _APPLY[atom[0]](*(x.evaluate(integers) if isinstance(x, Extent) else x for x in atom[1:3]))
+                    a, b = (p.evaluate(integers) if isinstance(p, Extent) else p for p in atom[1:3])
+                    factor *= a // b if kind == "//" else a % b if kind == "%" else min(a, b) if kind == "min" else max(a, b)
             total += factor
         return total
 
@@ -418,6 +451,16 @@ def _decide(relation, a, b):
         held = relation if answer else {"==": "!=", "<": ">="}[relation]
         assumptions.add(held, _with_value(difference, value))
     return answer
+
+
+def settled(n):
+    """An extent that was computed, as it may enter a shape: 0 and 1 belong to the structure, so they are told apart here."""
+    if isinstance(n, Extent):
+        if n == 1:
+            return 1
+        if n == 0:
+            return 0
+    return n
 
 
 def product(extents):

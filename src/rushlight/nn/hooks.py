@@ -90,8 +90,6 @@ def replaced_by(registration_hooks, module, name, value):
 class HookedCalls:
     """The part of Module that registers hooks and runs `forward` between them."""
 
-    _compiled_call_impl = None  # Module.compile puts the compiled call here
-
     def __call__(self, *args, **kwargs):
         if (self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks
                 or _global_call_hooks or self._compiled_call_impl is not None):

@@ -79,6 +79,20 @@ class Registry(dict):
         return dict, (dict(self),)
 
 
+class RegisteredAttributes:
+    """A base for modules that define `__getattr__`, so that theirs can ask `super().__getattr__(name)` as in PyTorch.
+
+    Module itself has none: a class that has one pays for it at every attribute that is there, too.
+    """
+
+    def __getattr__(self, name):
+        for registry in _REGISTRIES:
+            values = self.__dict__.get(registry)
+            if values is not None and name in values:
+                return values[name]
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+
 class Module(HookedCalls, StateDicts):
     """The base of all layers and models.
 
@@ -99,6 +113,7 @@ class Module(HookedCalls, StateDicts):
                 raise TypeError(f"{type(self).__name__}.__init__() takes 1 positional argument but {len(args) + 1} were given")
         attributes = self.__dict__  # past __setattr__, which would look for these very dictionaries
         attributes["training"] = True
+        attributes["_compiled_call_impl"] = None
         for name in _REGISTRIES:
             attributes[name] = Registry(self)
         attributes["_non_persistent_buffers_set"] = set()
@@ -107,6 +122,11 @@ class Module(HookedCalls, StateDicts):
             attributes[name] = OrderedDict()
         if self.call_super_init:
             super().__init__(*args, **kwargs)
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "__getattr__" in cls.__dict__ and not issubclass(cls, RegisteredAttributes):
+            cls.__bases__ += (RegisteredAttributes,)
 
     def forward(self, *input):
         """What the module computes; every subclass defines it."""
@@ -157,14 +177,6 @@ class Module(HookedCalls, StateDicts):
         if name not in attributes[registry]:
             attributes.pop(name, None)
         self._non_persistent_buffers_set.discard(name)
-
-    def __getattr__(self, name):
-        # Registered values are ordinary attributes, so what comes here is missing, or was taken out of __dict__ by hand.
-        for registry in _REGISTRIES:
-            values = self.__dict__.get(registry)
-            if values is not None and name in values:
-                return values[name]
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __delattr__(self, name):
         for registry in _REGISTRIES:
@@ -432,7 +444,7 @@ class Module(HookedCalls, StateDicts):
 
     def __setstate__(self, state):
         attributes = self.__dict__
-        attributes.update(state)
+        attributes.update(state, _compiled_call_impl=None)
         for name in _REGISTRIES:
             attributes[name] = Registry(self, attributes.get(name, ()))
         for name in _HOOK_DICTIONARIES:  # what a pickle of an older version lacks

@@ -368,7 +368,8 @@ attach("float_power_", _float_power_in_place)
 @operator(pointwise=True)
 def square(input: Tensor) -> Tensor:
     """input * input."""
-    return binary("and" if input.dtype is dtypes.bool_ else "mul", input, input)
+    input = cast(input, dtypes.int64) if input.dtype is dtypes.bool_ else input
+    return binary("mul", input, input)
 
 
 @square.gradient

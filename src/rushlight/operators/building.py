@@ -20,7 +20,7 @@ def apply(make, inputs, *attributes, strides=None, view=False, offset=0):
     values = tuple([t._state for t in inputs])
     node = make(*[v.node for v in values], *attributes)
     needs_grad = recorder.grad and node.dtype.kind in "fc" and any(v.needs_grad for v in values)
-    value = Value(node, graph.row_major(node.shape) if strides is None else strides, needs_grad)
+    value = Value(node, strides, needs_grad)
     if view:
         first = values[0]
         value.root, value.offset = (first if first.owner is not None or first.root is None else first.root), offset
@@ -92,7 +92,7 @@ def result_dtype(*operands):
         else:
             rank, d = 2, dtype_of_number(x)
         if rank == 2:
-            d = {"float64": get_default_dtype(), "complex128": get_default_dtype().to_complex()}.get(d.name, d)
+            d = get_default_dtype() if d is dtypes.float64 else get_default_dtype().to_complex() if d is dtypes.complex128 else d
         best[rank] = d if best[rank] is None else dtypes.promote(best[rank], d)
     result = None
     for d in best:

@@ -310,6 +310,8 @@ def _spaced(name, start, end, steps, base, out, dtype, settings):
     dtype = dtype_wanted(dtype, default)
     if is_complex and dtype.kind != "c":
         raise RuntimeError(f"{name}: complex ends do not go into {dtype}")
+    if dtype.is_integral:
+        start, end = int(start), int(end)
     return finish(spaced.operator.call(steps, start, end, dtype, base), out=out, **settings)
 
 

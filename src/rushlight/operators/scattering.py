@@ -66,8 +66,9 @@ def gathered(input: Tensor, dim: int, index: Tensor) -> Tensor:
     d = wrap_dim(dim, input.ndim, "gather")
     _check_index_shape("gather", input, index, d)
     shape, x, index = index.shape, _with_dimension(input), _with_dimension(index)
-    if 0 in tuple(shape):
-        return expand_to(constant(0, input.dtype), shape)
+    if any(isinstance(n, int) and n == 0 for n in shape):  # then the other extents may be anything
+        nothing = apply(graph.slice, (reshape(input, (graph.product(input.shape),)),), (0,), (0,))
+        return reshape(nothing, tuple(shape))
     places = grid(resolved(index, x.shape[d]), d)
     out = apply(lambda node, *ix: graph.gather(node, ix, tuple(range(len(ix)))), (x, *places))
     return reshape(out, tuple(shape)) if len(shape) != out.ndim else out
@@ -91,6 +92,8 @@ def gather(input, dim, index, *, sparse_grad=False, out=None):
     _check_tensor("gather", index)
     _check_index_shape("gather", input, index, wrap_dim(dim, input.ndim, "gather"))
     check_out(out, input, index)
+    if out is not None and out.dtype is not input.dtype:
+        raise RuntimeError(f"gather(): Expected out.dtype to be {input.dtype}, but got {out.dtype}")
     return gathered(input, dim, _checked("gather", input, dim, index), out=out)
 
 

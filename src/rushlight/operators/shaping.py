@@ -8,7 +8,7 @@ A view's body says two things: the node that reads the elements, and the strides
 (`view_of`).  Most names below are another way to ask for a `reshape`, a `permute` or a slice.  Start with `view_of` and `permute`.
 """
 from ..ir import graph
-from ..ir.extents import product
+from ..ir.extents import product, settled
 from ..tensors.size import Size
 from ..tensors.tensor import Tensor
 from .building import apply, wrap_dim
@@ -36,7 +36,7 @@ def resolve_size(shape, count, name):
                                "dimension size -1 can be any value and is ambiguous")
         if not count % known == 0:
             raise RuntimeError(f"{name}: shape '{list(map(int, shape))}' is invalid for input of size {int(count)}")
-        shape = tuple(count // known if i == unknown[0] else n for i, n in enumerate(shape))
+        shape = tuple(settled(count // known) if i == unknown[0] else n for i, n in enumerate(shape))
     elif not product(shape) == count:
         raise RuntimeError(f"{name}: shape '{list(map(int, shape))}' is invalid for input of size {int(count)}")
     return shape
@@ -419,7 +419,7 @@ def select(input, dim, index):
 
 def part(x, d, start, count, step=1):
     """`count` places of dimension d from `start` on; inside a body."""
-    shape, strides = x.shape, x.stride()
+    shape, strides, count = x.shape, x.stride(), settled(count)
     return view_of(x, graph.slice, tuple(start if i == d else 0 for i in range(x.ndim)), tuple(count if i == d else m for i, m in enumerate(shape)),
                    tuple(step if i == d else 1 for i in range(x.ndim)),
                    strides=[s * step if i == d else s for i, s in enumerate(strides)], offset=start * strides[d])

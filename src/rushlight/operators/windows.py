@@ -6,7 +6,7 @@
 Start with `strided`.
 """
 from ..ir import graph
-from ..ir.extents import product
+from ..ir.extents import product, settled
 from ..runtime.storage import Place, dense_order
 from ..tensors.tensor import Tensor, plain
 from .building import apply, constant, expand_to, wrap_dim
@@ -46,8 +46,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     rows, columns = input.shape[a], input.shape[b]
     rows, columns = (rows + min(offset, 0), columns - max(offset, 0))
     length = rows if rows <= columns else columns
-    if length < 0:
-        length = 0
+    length = 0 if length < 0 else settled(length)
     rest = [i for i in range(input.ndim) if i not in (a, b)]
     steps = [[int(i == d) for i in range(input.ndim)] for d in rest] + [[int(i in (a, b)) for i in range(input.ndim)]]
     start = [0] * input.ndim
@@ -70,7 +69,7 @@ def unfold(input: Tensor, dimension: int, size: Extent, step: Extent) -> Tensor:
     if not input.ndim:
         one = view_of(input, graph.reshape, (1,), strides=(1,))
         return part(one, 0, 0, size)
-    count = (n - size) // step + 1
+    count = settled((n - size) // step + 1)
     shape = [count if i == d else m for i, m in enumerate(input.shape)] + [size]
     steps = [[(step if i == d else 1) if i == j else 0 for i in range(input.ndim)] for j in range(input.ndim)]
     return strided(input, shape, steps + [[int(i == d) for i in range(input.ndim)]])

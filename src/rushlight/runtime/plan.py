@@ -153,15 +153,14 @@ def make(recorder, trace, step, counts):
 def compile_plan(recorder, plan, step, integers, outputs=None, is_new=False):
     """Make the program of a plan: for a trace that is new what runs it soonest (then the plan is `cold`), else the fused one."""
     outputs = plan.program.outputs if outputs is None else outputs
-    assumptions = recorder.assume(step, integers)
-    before = len(assumptions.guards)
+    assumptions = recorder.assume(step, integers).branch()
     with assumptions:
         if backend() == "reference":
             plan.program = programs.ReferenceProgram(outputs)
         else:
             plan.program = programs.compile_cold(outputs, tuple(integers)) if is_new else programs.compile_program(outputs)
     plan.cold = isinstance(plan.program, programs.Stepwise)
-    plan.guards = assumptions.guards[before:]
+    plan.guards = assumptions.guards
     plan.holds = check(plan.guards)
 
 

@@ -88,6 +88,8 @@ class Recorder:
         self.inline = 0
         self._grad = True
         self.hidden = None  # where it really stands, while every call has to be looked at (see `watch`)
+        self.assumed = Assumptions()  # what is known at its `step`, kept from one inference to the next
+        self.assumed.step = self.root
         self.saved_hooks = []  # pairs of functions for what is saved for backward
         self.steps = 0
         self.thread = threading.get_ident()
@@ -223,7 +225,6 @@ class Recorder:
         extents, used = symbols(integers, first, dimension=False)
         assumptions = self.assume(at, trace.integers + used)
         scalars = [self.scalar_value(len(trace.scalars) + i, n) for i, n in enumerate(numbers)]
-        before = len(assumptions.guards)
         with assumptions:
             self.inline += 1
             self.at = INSIDE
@@ -243,7 +244,8 @@ class Recorder:
             if v.root is not None:
                 v.view_of = next(i for i, o in enumerate(operands) if o is v.root)
                 v.family, v.writes = v.root.family, v.root.writes
-        return self._add(at, key, values, structure, assumptions.guards[before:])
+        assumptions.step = step = self._add(at, key, values, structure, assumptions.taken())
+        return step
 
     def _add(self, at, key, values, structure, guards):
         waiting = list(values)
@@ -261,7 +263,18 @@ class Recorder:
 
     def assume(self, at, integers):
         """What is known about the run-time integers at a step: every guard on the way to it, and their values of the moment."""
-        return Assumptions((guard for step in at.path() for guard in step.guards), integers)
+        known, place = self.assumed, at
+        ahead = []
+        while place is not None and place is not known.step:
+            ahead.append(place)
+            place = place.previous
+        if place is None:
+            known = Assumptions()
+        self.assumed = known
+        for step in reversed(ahead):
+            known.learn(step.guards)
+        known.step, known.integers = at, integers
+        return known
 
     @staticmethod
     def scalar_value(number, python_number):
@@ -342,14 +355,13 @@ class Recorder:
             step = self._find(at, key, trace.integers + used)
             if step is None:
                 assumptions = self.assume(at, trace.integers + used)
-                before = len(assumptions.guards)
                 with assumptions:
                     value = writing.view_of_flat(flat, *place.symbolic(len(trace.integers), with_offset=True))
                     if place.cut:
                         value.needs_grad, value.history = False, None
                     if gradient == "leaf":  # it was written to behind the back of its gradient: still a leaf
                         value.needs_grad, value.history, value.leaf = True, None, len(trace.leaves)
-                step = self._add(at, key, (value,), None, assumptions.guards[before:])
+                assumptions.step = step = self._add(at, key, (value,), None, assumptions.taken())
             value = step.values[0]
             if self._advance(at, step, trace, (), (), used):
                 if gradient == "leaf":

@@ -10,6 +10,7 @@ import math
 
 from ..ir import extents
 from ..ir.extents import Extent
+from ..ir.graph import row_major
 
 
 class Value:
@@ -29,16 +30,26 @@ class Value:
     owner       the recorder whose trie it belongs to; None for values inside an operator's body
     """
 
-    __slots__ = ("node", "strides", "offset", "root", "view_of", "needs_grad", "history", "leaf", "family", "writes", "weak", "cut", "owner", "number",
+    __slots__ = ("node", "_strides", "offset", "root", "view_of", "needs_grad", "history", "leaf", "family", "writes", "weak", "cut", "owner", "number",
                  "_layout", "__weakref__")
     count = 0
 
-    def __init__(self, node, strides, needs_grad=False, history=None, leaf=None, weak=False, root=None, offset=0):
-        self.node, self.strides, self.offset, self.root, self.view_of = node, strides, offset, root, None
+    def __init__(self, node, strides=None, needs_grad=False, history=None, leaf=None, weak=False, root=None, offset=0):
+        self.node, self._strides, self.offset, self.root, self.view_of = node, strides, offset, root, None
         self.needs_grad, self.history, self.leaf, self.weak = needs_grad, history, leaf, weak
         self.family, self.writes, self.cut, self.owner, self._layout = self, 0, False, None, None
         Value.count += 1
         self.number = Value.count
+
+    @property
+    def strides(self):
+        if self._strides is None:  # row-major; worked out when somebody asks
+            self._strides = row_major(self.node.shape)
+        return self._strides
+
+    @strides.setter
+    def strides(self, strides):
+        self._strides = strides
 
     def layout(self, integers):
         """(shape, strides, offset) as plain ints, for these run-time integers."""
