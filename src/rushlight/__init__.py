@@ -32,4 +32,13 @@ for _function in _operators.values():
         for _name in (_function.operator.name, *_function.names):
             globals()[_name] = _function
 globals().update(_exported)
-from . import overrides  # noqa: E402, F401
+
+_SUBMODULES = ("cli", "datasets", "drawing", "explain", "linalg", "nn", "optim", "overrides", "return_types", "special", "utils")
+
+
+def __getattr__(name):
+    """Submodules are imported when they are first asked for."""
+    if name in _SUBMODULES:
+        import importlib
+        return importlib.import_module("." + name, __name__)
+    raise AttributeError(f"module 'rushlight' has no attribute '{name}'")

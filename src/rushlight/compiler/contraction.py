@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 from .llvmir import Function, Value, vector_type
-from .microkernel import Tile, sum_type, tile
+from .microkernel import Tile, opaque, sum_type, tile
 from .packing import LLVM_TYPES, copy_block, pack_panels, pack_slivers, transpose_block
 from .skinny import add_block, add_columns, add_rows
 
@@ -42,7 +42,7 @@ K_BLOCK = 512        # part of the meaning of a product: the same on every targe
 TASK_ROWS = 512      # at most; B is packed once for all of them
 ROWS_AT_ONCE = 96
 TASK_COLUMNS = 256
-FEW_ROWS = 8          # up to here reading B is the work
+FEW_ROWS = 16         # up to here reading B is most of the work
 SKINNY_COLUMNS = 1024
 
 
@@ -305,6 +305,8 @@ class _Matrix:
         self.along = _along(operand)
         if self.in_memory:
             self.start = p.f.element(operand.pointer, p.raw, operand.batch_offset(p.f, matrix))
+            if self.along == "column":  # how far the first few columns lie from each other
+                self.columns = [0] + [opaque(p.f, p.f.mul(operand.column_stride, n)) for n in range(1, p.shape.lanes)]
 
     def place(self, row, column):
         """The address of an element in memory."""
@@ -336,12 +338,22 @@ class _Reader:
             at = f.add(self.first_row, i)
             return lambda j, lanes: operand.load(f, self.source.matrix, at, f.add(self.first_column, j), lanes)
         start = f.element(self.start, p.raw, f.mul(i, operand.row_stride))
-        widen = "fpext" if p.dtype.kind == "f" else "sext" if p.dtype.kind == "i" else "zext"
+        return lambda j, lanes: self._load(f.element(start, p.raw, f.mul(j, operand.column_stride)), lanes)
 
-        def load(j, lanes):
-            x = f.load(vector_type(p.raw, lanes), f.element(start, p.raw, f.mul(j, operand.column_stride)))
-            return f.convert(widen, x, vector_type(p.shape.element, lanes))
-        return load
+    def square(self, i, j, piece):
+        """Of the square at (i, j), with neighbours along its columns: a function (k, n) -> the `piece` neighbours at (i + k, j + n)."""
+        p, operand = self.source.p, self.source.operand
+        f, lanes = p.f, p.shape.lanes
+        if self.in_memory:
+            start = f.element(f.element(self.start, p.raw, i), p.raw, f.mul(j, operand.column_stride))
+            return lambda k, n: self._load(f.element(f.element(start, p.raw, self.source.columns[n]), p.raw, k), piece)
+        columns = [self(i, f.add(j, n), lanes) for n in range(lanes)]
+        return lambda k, n: f.shuffle(columns[n], columns[n], range(k, k + piece))
+
+    def _load(self, place, lanes):
+        p = self.source.p
+        widen = "fpext" if p.dtype.kind == "f" else "sext" if p.dtype.kind == "i" else "zext"
+        return p.f.convert(widen, p.f.load(vector_type(p.raw, lanes), place), vector_type(p.shape.element, lanes))
 
     def from_column(self, j):
         return _Reader(self.source, self.first_row, self.source.p.f.add(self.first_column, j))

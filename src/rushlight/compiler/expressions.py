@@ -285,7 +285,7 @@ class Reader:
             return self.load(buffer, index, condition)
         if node.primitive == "reshape":  # of what lies in memory in row-major order: the same memory
             buffer = self.buffer_of(node.inputs[0])
-            if buffer is not None and all(key(a) == key(b) for a, b in zip(buffer.strides, row_major(buffer.shape))):
+            if buffer is not None and all(same(a, b) for a, b in zip(buffer.strides, row_major(buffer.shape))):
                 return self.load(buffer, index, condition, row_major(node.shape))
         return None
 

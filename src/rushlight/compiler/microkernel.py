@@ -77,7 +77,7 @@ def panel_text(target, shape):
                  attributes=target.function_attributes)
     a, a_row, a_k, a_next, b, b_k, c, c_row, rows, k, vectors, add = f.parameters
     accumulate = f.compare("ne", add, 0)
-    a_rows = [0] + [_opaque(f, f.mul(a_row, r)) for r in range(1, shape.rows)]
+    a_rows = [0] + [opaque(f, f.mul(a_row, r)) for r in range(1, shape.rows)]
     c_rows = [f.mul(c_row, r) for r in range(shape.rows)]
     first = f.binary("mul", f.binary("sub", vectors, 1), shape.rows)
 
@@ -112,8 +112,8 @@ def panel_text(target, shape):
     return module_text([f])
 
 
-def _opaque(f, x):
-    """x, of which LLVM knows nothing more.  Else it derives the addresses of the rows from each other, which makes a chain of
+def opaque(f, x):
+    """x, of which LLVM knows nothing more.  Else it derives the addresses of several rows from each other, which makes a chain of
     additions longer than that of the multiply-adds, or needs more registers than there are."""
     return f.value(x.type, f'call {x.type} asm "", "=r,0"({x!r})')
 
@@ -141,7 +141,7 @@ def _tile_loop(f, shape, rows, vectors, a, a_rows, a_k, b, b_k, c, c_rows, k, ac
 
     def step(a_now, b_now, sums):
         b_row = [f.load(vector, f.element(b_now, shape.element, v * shape.lanes)) for v in range(vectors)]
-        result = [_opaque(f, f.element(a_now, shape.element, a_k)), _opaque(f, f.element(b_now, shape.element, b_k))]
+        result = [opaque(f, f.element(a_now, shape.element, a_k)), opaque(f, f.element(b_now, shape.element, b_k))]
         for r in range(rows):
             number = f.splat(f.load(shape.element, f.element(a_now, shape.element, a_rows[r])), shape.lanes)
             result += [multiply_add(f, shape, number, b_row[v], sums[r * vectors + v]) for v in range(vectors)]

@@ -10,7 +10,7 @@
       n2: ...                  k2: ...
 
 `load(i, j, lanes)` emits the source's elements, a vector of neighbours or one number, and so does `load.row(i)(j, lanes)`, which
-computes what depends on i in advance; `load.in_memory` says whether less than a full vector is as cheap.  Loops, never unrolled code over
+computes what depends on i in advance, and `load.square`, which see.  Loops, never unrolled code over
 extents: a block costs the same to compile whatever its size.
 """
 from .llvmir import Value, lanes_of, vector_type
@@ -132,14 +132,7 @@ def turned(f, shape, load, k, n):
     """
     lanes = shape.lanes
     piece = 128 // BITS[shape.element]
-    if load.in_memory:
-        def part(first, i):
-            return load(f.add(k, first), f.add(n, i), piece)
-    else:
-        rows = [load(k, f.add(n, i), lanes) for i in range(lanes)]
-
-        def part(first, i):
-            return f.shuffle(rows[i], rows[i], range(first, first + piece))
+    part = load.square(k, n, piece)
     result = []
     for first in range(0, lanes, piece):
         result += _turned_pieces(f, [_side_by_side(f, [part(first, i + far) for far in range(0, lanes, piece)]) for i in range(piece)])

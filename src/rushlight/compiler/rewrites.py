@@ -11,7 +11,7 @@ They are part of what an operator means to every program, fused or not, so resul
 """
 from collections import Counter
 
-from ..ir.extents import product
+from ..ir.extents import Extent, current, product
 from ..ir.graph import Node, contraction, elementwise, expand, numel, permute, reduce, reshape, topological
 from .expressions import is_int, key
 
@@ -25,13 +25,13 @@ def rewrite(roots):
 
     Ends: each node is visited once, and no rule's result is visited again except through a shorter reduction.
     """
-    new, order = {}, topological(roots)
+    new, order, plain = {}, topological(roots), simplifier()
     users = Counter(i for node in order for i in node.inputs)
     users.update(roots)
     for node in order:
-        inputs = tuple(new[i] for i in node.inputs)
-        if any(a is not b for a, b in zip(inputs, node.inputs)):
-            node_now = Node(node.primitive, inputs, node.attributes, node.shape, node.dtype)
+        inputs, attributes, shape = tuple(new[i] for i in node.inputs), plain(node.attributes), plain(node.shape)
+        if attributes is not node.attributes or shape is not node.shape or any(a is not b for a, b in zip(inputs, node.inputs)):
+            node_now = Node(node.primitive, inputs, attributes, shape, node.dtype)
         else:
             node_now = node
         rule = _RULES.get(node.primitive.split(".")[0])
@@ -39,6 +39,25 @@ def rewrite(roots):
             rule = _transposed_product
         new[node] = rule(node_now) if rule else node_now
     return [new[r] for r in roots]
+
+
+def simplifier():
+    """A function that writes extents known to be equal as one text, so that whoever compares texts sees it; also in tuples of them."""
+    assumptions, known = current(), {}
+    if assumptions is None or not assumptions.equal:
+        return lambda x: x
+
+    def plain(x):
+        if isinstance(x, tuple):
+            parts = tuple(map(plain, x))
+            return x if all(a is b for a, b in zip(parts, x)) else parts
+        if not isinstance(x, Extent):
+            return x
+        if x.terms not in known:
+            simple = assumptions.simplify(x)
+            known[x.terms] = None if isinstance(simple, Extent) and simple.terms == x.terms else simple
+        return x if known[x.terms] is None else known[x.terms]
+    return plain
 
 
 def _reduce(node):

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 
 from ..ir import dtypes
 from ..ir.extents import product
-from ..ir.graph import Node, topological
-from .expressions import Buffer, MustStore, is_inline, is_int, is_movement, key, price
+from ..ir.graph import Node, row_major, topological
+from .expressions import Buffer, MustStore, is_inline, is_int, is_movement, key, price, same
 from .loops import Store, inputs_of
 from .ordered import column_argument_nest, scan_nest, scatter_nest
 from .lowering import assign_stores, column_nest, is_row_reduction, map_nest, row_nest
 from .products import epilogue, operand
-from .rewrites import rewrite
+from .rewrites import rewrite, simplifier
 from .sorting import work_slots
 
 
@@ -95,7 +95,8 @@ class _MustCopy(Exception):
 def schedule(outputs, fuse=True, in_place=True):
     """The Plan that computes the outputs.  Ends: each further attempt stores one node more, or writes one output less in place."""
     forced, copied = {}, set() if in_place else set(range(len(outputs)))
-    outputs = [Output(node, o.strides, o.storage) for node, o in zip(rewrite([o.node for o in outputs]), outputs)]
+    plain = simplifier()
+    outputs = [Output(node, plain(o.strides), o.storage) for node, o in zip(rewrite([o.node for o in outputs]), outputs)]
     while True:
         try:
             return _Scheduler(outputs, fuse, forced, copied).plan()
@@ -208,7 +209,7 @@ class _Scheduler:
         for number, o in enumerate(self.outputs):
             target = Buffer("target", number, o.node.dtype, o.node.shape, o.strides, o.storage)
             if o.storage is None:
-                if o.node in self.buffers or o.node.primitive == "leaf":
+                if o.node in self.buffers or o.node.primitive == "leaf" or self._cannot_be_read(o.node, target):
                     self.final.append((o.node, target))
                 else:
                     self.buffers[o.node] = target
@@ -233,7 +234,12 @@ class _Scheduler:
 
     def _may_be_direct(self, output):
         alone = sum(o.storage == output.storage for o in self.outputs) == 1
-        return alone and output.node.primitive != "leaf" and output.node not in self.buffers
+        return (alone and output.node.primitive != "leaf" and output.node not in self.buffers
+                and not self._cannot_be_read(output.node, Buffer("target", 0, output.node.dtype, output.node.shape, output.strides)))
+
+    def _cannot_be_read(self, node, target):
+        """Whether a node has to be stored row by row because somebody could not read it otherwise, and this target is not laid out so."""
+        return node in self.forced and not all(same(a, b) for a, b in zip(target.strides, row_major(target.shape)))
 
     def _share_with_input(self, node):
         """An assign or scatter to a value that nobody else reads happens where that value lies."""

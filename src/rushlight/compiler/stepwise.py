@@ -129,11 +129,7 @@ class Stepwise:
                     memory.pop(n, None)
         for call, number in self.copies:
             call.run([addresses[n] for n in call.operands], targets[number], scalars)
-
-    def explain(self, integers):
-        """The calls in order."""
-        lines = ["call by call, as it was seen for the first time:"]
-        return "\n".join(lines + [f"  {c.node.primitive} {tuple(c.node.shape)} {c.node.dtype.name}" for c in self.calls])
+        self.calls = self.copies = ()  # it may be kept for long, but is not run again
 
 
 class _Call:

@@ -11,6 +11,8 @@ the tensors gather or scatter.  Start with `get_item`.
 import numpy as np
 
 from ..ir import dtypes, graph
+from ..ir.extents import extent_value
+from ..runtime.storage import strides_in_order
 from ..tensors.creation import as_tensor, of_array, tensor
 from ..tensors.tensor import Tensor
 from .building import apply, broadcast_shape, cast, constant, elementwise, expand_to
@@ -54,7 +56,34 @@ def taken(input: Tensor, indices: Tensors) -> Tensor:
     out = apply(lambda x, *ix: graph.gather(x, ix, axes), (input, *places))
     front, k = _front(axes), len(shape)
     order = (*range(k, k + front), *range(k), *range(k + front, out.ndim))
-    return permute(out, order) if front else out
+    out = apply(lambda n: graph.permute(n, order), (out,))
+    steps = [extent_value(s) for d, s in enumerate(input.stride()) if d not in axes]
+    out._state.strides = strides_in_order(out.shape, _layout(tuple(map(extent_value, out.shape)), steps[:front] + [0] * k + steps[front:]))
+    return out
+
+
+def _layout(shape, steps):
+    """The dimensions from the outermost to the innermost, as PyTorch lays the result out: those that were not indexed in the order of the
+    input's strides `steps`; the others, of step 0, stay where they are."""
+    order = list(reversed(range(len(shape))))  # the innermost first
+
+    def goes_before(a, b):
+        """1 when dimension a belongs outside of b, -1 when it stays inside, 0 when nothing tells them apart."""
+        if steps[a] == 0 or steps[b] == 0:
+            return 0
+        if steps[a] != steps[b]:
+            return 1 if steps[a] > steps[b] else -1
+        return 1 if shape[a] > shape[b] else 0
+
+    for i in range(1, len(order)):
+        here = i
+        for there in range(i - 1, -1, -1):
+            told = goes_before(order[there], order[here])
+            if told > 0:
+                order[there], order[here], here = order[here], order[there], there
+            elif told < 0:
+                break
+    return tuple(reversed(order))
 
 
 @operator(methods=False, namespace=False)

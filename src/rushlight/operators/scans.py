@@ -7,6 +7,7 @@ import numpy as np
 
 from .. import return_types
 from ..ir import dtypes, graph
+from ..tensors.creation import get_default_dtype
 from ..tensors.tensor import Tensor
 from .building import apply, binary, cast, choose, constant, elementwise, repeated, unary, wrap_dim
 from .definition import exported, operator
@@ -277,11 +278,5 @@ def gradient(input, *, spacing=1, dim=None, edge_order=1):
             raise RuntimeError(f"gradient: expected a coordinate for each of the {input.shape[d]} elements of dimension {d}, but got shape {tuple(s.shape)}")
     if input.dtype is dtypes.uint8:
         raise RuntimeError("gradient: not there for uint8 tensors")
-    x = input if input.dtype.kind in "fc" else cast_to_float(input)
+    x = input if input.dtype.kind in "fc" else input.to(get_default_dtype())
     return [slope(x, s if isinstance(s, Tensor) else None, 1.0 if isinstance(s, Tensor) else float(s), d, edge_order) for s, d in zip(spacings, dims)]
-
-
-@operator(methods=False, namespace=False, out=False)
-def cast_to_float(input: Tensor) -> Tensor:
-    """An integer tensor in the default float."""
-    return unary("trunc", input, floating=True)
