@@ -8,6 +8,8 @@ that every list of numbers is a program and a part of a failing program is one t
 what can be seen without looking at a value (shape, strides, dtype, version, requires_grad, the class of an exception); values are noted
 where the program reads them, or after every action with `watch`.
 """
+import functools
+
 import numpy as np
 
 SHAPES = [(2, 3), (3,), (3, 3), (), (1, 3), (2, 1, 3), (0, 3), (5,), (3, 2)]
@@ -22,6 +24,8 @@ class World:
         self.notes = []    # after each action: what can be seen without looking at values
         self.values = {}   # (number of the action, "tensor" | "grad" | "array", number) -> array
         self.step, self.stopped, self.undefined = 0, False, False
+        self.born = {}     # what the version was at first, by id
+        self.apart = set()  # ids of tensors made by `detach` or `data`, and of views of them
         self.counts = True  # whether versions are compared: `x.data = y` makes them incomparable
 
     def run(self, program):
@@ -46,6 +50,7 @@ class World:
                 for t in made if isinstance(made, (list, tuple)) else [made]:
                     if t is not None and len(self.tensors) < 12:
                         self.tensors.append(t)
+                        self.born[id(t)] = t._version if name == "matmul" else 0  # PyTorch writes to its own fresh results in there
             except (RuntimeError, ValueError, TypeError, IndexError) as error:
                 outcome = type(error).__name__
                 if "single memory location" in str(error) and "input tensor" in str(error):  # PyTorch will not say; ours reads first, then writes
@@ -61,7 +66,7 @@ class World:
 
     def note(self, t):
         return {"shape": tuple(t.shape), "stride": t.stride(), "dtype": str(t.dtype).rpartition(".")[2], "requires_grad": t.requires_grad,
-                "is_leaf": t.is_leaf, "version": t._version if self.counts else None, "offset": t.storage_offset()}
+                "is_leaf": t.is_leaf, "version": t._version - self.born.get(id(t), 0) if self.counts else None, "offset": t.storage_offset()}
 
     def look_at_everything(self):
         for n in range(len(self.tensors)):
@@ -83,6 +88,8 @@ class World:
     def target(self, i):
         """What is written to: `at(i)`, where its elements do not share memory in ways that PyTorch leaves undefined."""
         x = self.at(i)
+        if id(x) in self.apart and any(t.requires_grad for t in self.tensors):
+            raise TypeError("what becomes of its views' gradients is another test")
         if not (x.shape and min(x.shape) and 0 not in x.stride()):
             return x
         places = sum(np.arange(n).reshape([-1 if d == e else 1 for e in range(x.ndim)]) * s for d, (n, s) in enumerate(zip(x.shape, x.stride())))
@@ -147,6 +154,19 @@ def share(w, i, j, k):
 @action(plain=True)
 def grad_mode(w, i, j, k):
     w.torch.set_grad_enabled(bool(i % 2))
+
+
+def with_gradients(function):
+    """Only where gradients are on: a view that is made under `no_grad` says in PyTorch that it requires a gradient, and writing to it is refused."""
+    @functools.wraps(function)
+    def made(w, i, j, k):
+        if not w.torch.is_grad_enabled():
+            return None
+        view = function(w, i, j, k)
+        if view is not None and (id(w.at(i)) in w.apart or function.__name__ in ("detach", "data")):
+            w.apart.add(id(view))
+        return view
+    return made
 
 
 # New values
@@ -221,67 +241,79 @@ def running(w, i, j, k):
 # Views
 
 @action("transpose")
+@with_gradients
 def transpose(w, i, j, k):
     x = w.at(i)
     return x.transpose(j, k) if j < x.ndim and k < x.ndim else x.t()
 
 
 @action("unsqueeze")
+@with_gradients
 def unsqueeze(w, i, j, k):
     x = w.at(i)
     return x.unsqueeze(j % (x.ndim + 1)) if x.ndim < 4 else None
 
 
 @action()
+@with_gradients
 def reshape(w, i, j, k):
     x = w.at(i)
     return x.reshape([(-1,), tuple(reversed(x.shape)), (1, *x.shape), (x.numel(), 1)][j % 4])
 
 
 @action("view")
+@with_gradients
 def view(w, i, j, k):
     x = w.at(i)
     return x.view([(x.numel(),), tuple(reversed(x.shape)), (1, *x.shape), (x.numel(), 1)][j % 4])
 
 
 @action()
+@with_gradients
 def expand(w, i, j, k):
     x = w.at(i)
     return x.unsqueeze(0).expand(1 + j % 3, *x.shape) if x.ndim < 3 else None
 
 
 @action("__getitem__")
+@with_gradients
 def select(w, i, j, k):
     return w.at(i)[j % 3]
 
 
 @action("__getitem__")
+@with_gradients
 def cut(w, i, j, k):
     return w.at(i)[j % 2:2 + k % 3]
 
 
 @action("__getitem__")
+@with_gradients
 def columns(w, i, j, k):
     return w.at(i)[..., j % 2::1 + k % 2]
 
 
 @action("narrow")
+@with_gradients
 def narrow(w, i, j, k):
     x = w.at(i)
     return x.narrow(j % max(x.ndim, 1), k % 2, 1)
 
 
 @action("diagonal")
+@with_gradients
 def diagonal(w, i, j, k):
     return w.at(i).diagonal() if w.at(i).ndim == 2 else None
 
 
 @action("unbind")
+@with_gradients
 def unbind(w, i, j, k):
     return [v * 2.0 for v in w.at(i).unbind(0)]  # not the views themselves: writing to one of several views is refused in ways of its own
 
 
 @action("as_strided")
+@with_gradients
 def overlapping(w, i, j, k):
     """Windows that overlap: rows 1 apart."""
     x = w.at(i)
@@ -289,11 +321,13 @@ def overlapping(w, i, j, k):
 
 
 @action("detach")
+@with_gradients
 def detach(w, i, j, k):
     return w.at(i).detach()
 
 
 @action("data")
+@with_gradients
 def data(w, i, j, k):
     return w.at(i).data
 
@@ -359,7 +393,7 @@ def add_out(w, i, j, k):
 @action("data")
 def set_data(w, i, j, k):
     x, y = w.at(i), w.of_same_shape(i, j)
-    if x.is_leaf and x._version == 0:
+    if not any(t.requires_grad for t in w.tensors):
         w.counts = False
         x.data = y.detach().clone()
 
@@ -378,7 +412,7 @@ def show(w, i, j, k):
 
 @action()
 def write_array(w, i, j, k):
-    if w.arrays:
+    if w.arrays and not any(t.requires_grad for t in w.tensors):  # what was saved for backward is not to be changed unseen
         array = w.arrays[i % len(w.arrays)]
         if array.size and array.ndim:
             array[j % array.shape[0]] += 0.5
@@ -408,7 +442,7 @@ def drop_gradients(w, i, j, k):
 
 @action()
 def want_gradient(w, i, j, k):
-    w.at(i).requires_grad_(bool(k % 2))
+    return w.at(i).detach().requires_grad_()
 
 
 @action()

@@ -197,7 +197,7 @@ GOOD = png(np.zeros((9, 9, 1)))
     ("a.csv", b"", "is no usable CSV image: it is empty"),
     ("a.csv", b"1,2\n3,4\n", r"a shape of \(1, 2, 2\) is neither one image of at least 8 x 8 nor a stack of them"),
     ("a.csv", b"\xff\xfe", "is no usable CSV image: it is no text"),
-])
+], ids=["other name", "no png", "cut short", "damaged", "interlaced", "palette", "no npy", "ragged", "empty", "too small", "no text"])
 def test_a_file_that_is_no_image_is_named_with_the_reason(run, tmp_path, capsys, name, content, message):
     (tmp_path / name).write_bytes(content)
     assert main(["predict", str(run), str(tmp_path / name)]) == 1
@@ -209,7 +209,7 @@ def test_a_file_that_is_no_image_is_named_with_the_reason(run, tmp_path, capsys,
     (lambda folder: folder.mkdir(), "model.safetensors is missing"),
     (lambda folder: (folder.mkdir(), (folder / "model.safetensors").write_bytes(b"nonsense")), "is damaged or was not written by rushlight train"),
     (lambda folder: folder.write_text("x"), "is no run folder but a file"),
-])
+], ids=["missing", "empty", "nonsense", "a file"])
 def test_a_missing_or_damaged_run_is_named_with_the_reason(tmp_path, capsys, damage, message):
     damage(tmp_path / "run")
     np.save(tmp_path / "one.npy", digit(3))

@@ -371,3 +371,15 @@ def test_dropout_drops_in_training_only():
     dropped = values(layer(x))
     assert set(np.unique(dropped)) == {0.0, 2.0} and 400 < (dropped == 0).sum() < 600
     assert (values(layer.eval()(x)) == 1).all()
+
+
+def test_gradients_are_clipped_together_or_one_by_one():
+    a, b = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(1))
+    (a * torch.tensor([3.0, 0.0]) + b * 4.0).sum().backward()  # gradients 3, 0 and 8
+    b.grad.mul_(0.5)
+    assert nn.utils.clip_grad_norm_([a, b], 1.0).item() == pytest.approx(5.0)
+    np.testing.assert_allclose(values(a.grad), [0.6, 0.0], rtol=1e-5)
+    np.testing.assert_allclose(values(b.grad), [0.8], rtol=1e-5)
+    nn.utils.clip_grad_value_([a, b], 0.7)
+    np.testing.assert_allclose([*values(a.grad), *values(b.grad)], [0.6, 0.0, 0.7], rtol=1e-5)
+    assert nn.utils.parameters_to_vector([a, b]).shape == (3,)

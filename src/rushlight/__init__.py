@@ -6,6 +6,7 @@ The house has floors; each imports only those below it:
 
 To read it, follow ARCHITECTURE.md.
 """
+from .compiler.native.threads import get_num_threads, set_num_threads  # noqa: F401
 from .ir.dtypes import bfloat16, complex64, complex128, float16, float32, float64, int8, int16, int32, int64, uint8  # noqa: F401
 from .ir.dtypes import DType as dtype  # noqa: F401
 from .ir.dtypes import bool_ as bool  # noqa: F401
@@ -15,6 +16,7 @@ from .tensors.creation import as_tensor, from_numpy, get_default_dtype, set_defa
 from .tensors.device import channels_last, channels_last_3d, contiguous_format, device, get_default_device, layout  # noqa: F401
 from .tensors.device import memory_format, preserve_format, set_default_device, sparse_coo, strided  # noqa: F401
 from .tensors.printing import set_printoptions  # noqa: F401
+from .tensors.explaining import explain  # noqa: F401
 from .tensors.size import Size  # noqa: F401
 from .tensors.tensor import Tensor  # noqa: F401
 from . import autograd, operators  # noqa: F401

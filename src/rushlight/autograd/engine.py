@@ -41,6 +41,8 @@ def _source_of(trace, value, tensor=None):
 
 def _leaf_source(trace, number):
     leaf = trace.leaves[number]
+    if leaf._place is not None and leaf._place.is_snapshot:
+        leaf = leaf._base
     return (trace.record.roots.get(number) if trace.flushed else leaf._tape.history) or leaf
 
 

@@ -129,18 +129,31 @@ def value_tensor(trace, value):
     return plain(Place(Storage(None, 0, dtype), shape, strides, 0, dtype))
 
 
+def reached(history):
+    """The calls of its trace that backward from a call goes back through, itself included."""
+    if history.reached is None:
+        found, waiting = {}, [history]
+        while waiting:
+            h = waiting.pop()
+            if h not in found:
+                found[h] = True
+                waiting += [o.history for o in h.operands if o is not None and o.needs_grad and o.history is not None]
+        history.reached = tuple(found)
+    return history.reached
+
+
 def check_unmodified(trace, history):
     """Refuse to go back through a call when what its rule reads was overwritten in place."""
     if not trace.flushed and not trace.writes:
         return
     for value in reads(trace, history):
+        if value is history.overwrites:
+            continue  # an in-place call may read what it overwrites
         if not trace.flushed:
-            now, then = trace.writes.get(value.family, 0), value.writes + (value is history.overwrites)
-        elif value.node.primitive == "leaf" and value.node.attributes[0] in trace.record.versions:
-            number = value.node.attributes[0]
-            now, then = trace.leaves[number]._version, trace.record.versions[number]
+            now, then = trace.writes.get(value.family, 0), value.writes
         elif value in trace.record.versions:
-            now, then = trace.record.saved[value]._place.storage.version, trace.record.versions[value]
+            storage, then = trace.record.versions[value]
+            now = storage.version
         else:
             continue
         if now != then:
@@ -200,8 +213,9 @@ class TraceCall:
         if not trace.flushed:
             kept, numbers, integers = (), (), ()
         else:
-            for history in trace.record.unfreed:
-                check_unmodified(trace, history)
+            for history in {h: 0 for v in starts for h in reached(v.history)}:
+                if not trace.is_freed(history):
+                    check_unmodified(trace, history)
             leaves = tuple(trace.record.versions_of_leaves())
             kept, numbers, integers = (*trace.record.saved, *leaves), trace.scalars, trace.integers
             tensors += [*trace.record.saved.values(), *(plain(trace.leaves[v.node.attributes[0]]._place) for v in leaves)]

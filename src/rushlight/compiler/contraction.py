@@ -2,48 +2,49 @@
 
               columns of one task                   for each task (batch, rows x columns of C):
             +-----+------------+                        for each block of k:
-          k |  B  | packed     |                            pack the block of A, where it does not lie well
-            +-----+------------+                            pack the block of B into slivers, k x tile width
-      +---+ +--+--+------------+                            for each sliver:
-      | A | |  |  | slivers    | rows of one task               panel: all rows of A times the sliver (microkernel)
-      +---+ +--+--+------------+                                last block: hand the finished columns to `store`
+          k |  B  | packed     |                            pack the block of B into slivers, k x tile width
+            +-----+------------+                            for some of the rows at a time:
+      +---+ +--+--+------------+                                pack the block of A, where it does not lie well
+      | A | |  |  | slivers    | rows of one task               for each sliver:
+      +---+ +--+--+------------+                                    panel: the rows of A times the sliver (microkernel)
+                                                                    last block: hand the finished columns to `store`
 
-**The order of summation** is the same in every form, for every layout, tile, thread count and m, n, batch: k is cut into
-`k_block(k)` long blocks; a block is summed from zero by fma in the order of k; blocks are added in their order.
+Small products pack nothing, products of few rows have a way of their own (skinny).  **The order of summation** is the same in
+every form, for every layout, tile, number of threads and m, n, batch: k is cut into blocks of `k_block(k)`; a block is summed
+from zero by fma in the order of k; blocks are added in their order.
 
-For callers (the nest emitter).  A product is built for a structure; all extents and strides are run-time values.
+For callers.  A product is built for a structure (dtype, form, layouts, what is fused); extents and strides are run-time values.
 
-    form = choose(target, dtype, a, b, batch, m, k, n)    ints or Extents: at most four guards, all of them coarse
-    tasks = task_count(form, batch, m, n)                               ints or Extents, no guards
-    bytes = scratch_bytes(target, dtype)                                a plain int, whatever the extents
+    form = choose(target, dtype, a, b, batch, m, k, n)   ints or Extents: a few coarse guards; of a and b only the layout is asked
+    task_count(form, batch, m, n)                        ints or Extents: no guards
+    scratch_bytes(target, dtype)                         a plain int, whatever the extents
     build(f, target, dtype, form, batch, m, k, n, a, b, store, begin, end, scratch, panel)
 
-`build` writes the body into `f` at its current block and leaves the current block open (the caller returns).  `batch`, `m`,
-`k`, `n`, `begin`, `end` are i64 Values or ints, `scratch` a ptr Value, `panel` a ptr Value loaded from an argument slot that
-holds `microkernel.panel_address(target, dtype)`.
+`build` writes the tasks begin <= t < end into `f` at its current block and leaves a block open (the caller returns).  `batch`,
+`m`, `k`, `n`, `begin`, `end` are i64 Values or ints, `scratch` a ptr Value, `panel` a ptr Value loaded from an argument slot
+that holds `microkernel.panel_address(target, dtype)`: the address of code in this process, so an argument, never a constant.
 
 `a` and `b` are an Operand (memory) or a Computed (prologue).  `store` is a Plain (the product is written as it is) or a
 function `store(f, batch, row, column, value, lanes, mask)`: `value` holds C[row, column : column + lanes] as a vector (a
 scalar for one lane) of `microkernel.sum_type(dtype)`, not yet rounded to a narrower dtype; `mask` is None or a vector of i1
-saying which lanes there are.  All positions are i64 Values.  Everything in front of the current block dominates it, so
-what does not depend on the position may be computed before `build` is called.
+saying which lanes there are.  All positions are i64 Values.  What does not depend on a position may be computed before `build`
+is called: those instructions dominate all of it.  A batch in which B repeats and A has no gaps is better given as more rows.
 
 Start with `build`, then `_task`; `choose` says what a task is.
 """
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 from .llvmir import Function, Value, vector_type
 from .microkernel import Tile, opaque, sum_type, tile
 from .packing import LLVM_TYPES, copy_block, pack_panels, pack_slivers, transpose_block
-from .skinny import add_block, add_columns, add_rows
+from .skinny import add_block, add_columns, add_columns_of_two, add_rows
 
-K_BLOCK = 512        # part of the meaning of a product: the same on every target
-TASK_ROWS = 512      # at most; B is packed once for all of them
-ROWS_AT_ONCE = 96
-TASK_COLUMNS = 256
-FEW_ROWS = 16         # up to here reading B is most of the work
-SKINNY_COLUMNS = 1024
+K_BLOCK = 512       # part of the meaning of a product: the same on every target
+TASK_ROWS = 512     # at most; B is packed once for all of them
+ROWS_AT_ONCE = 96   # of A, that stay in the cache next to the processor while all slivers of a block of B pass by
+TASK_COLUMNS = 256  # at most
+FEW_ROWS = 16       # up to here reading B is most of the work
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -84,7 +85,7 @@ class Plain:
 @dataclass(frozen=True)
 class Form:
     """How a product is done: `rows` x `columns` of C are one task, and `kind` decides the code."""
-    kind: str  # 'packed'; 'direct': nothing is packed; 'rows' and 'columns': see skinny
+    kind: str  # 'packed'; 'direct': nothing is packed; 'rows', 'columns', 'far columns': see skinny
     rows: int
     columns: int
     swapped: bool = False  # the transposed product is made: C^T = B^T A^T
@@ -97,16 +98,20 @@ def choose(target, dtype, a, b, batch, m, k, n):
     as_it_is = sum_type(dtype) == LLVM_TYPES[dtype.name]
     few_rows, few_columns = _parts(64, shape.rows) * shape.rows, _parts(64, shape.columns) * shape.columns
     if n == 1 and a_along == "column":
-        return Form("rows", FEW_ROWS, SKINNY_COLUMNS, swapped=True)
+        return Form("rows", 1, 1024 if m >= 2048 else 256, swapped=True)
     if n == 1 and a_along == "row" or m == 1 and b_along == "column":
-        far = m * n * k >= 1 << 22  # from memory, fewer columns at a time are faster: whole columns are read
-        return Form("columns", 1, shape.lanes if far else few_columns, swapped=n == 1 and a_along == "row")
+        swapped = n == 1 and a_along == "row"
+        if m * n * k >= 1 << 20:
+            return Form("far columns", 1, shape.lanes, swapped)
+        return Form("columns", 1, few_columns, swapped)
     if b_along == "row" and m <= FEW_ROWS:
-        return Form("rows", FEW_ROWS, SKINNY_COLUMNS if m == 1 else SKINNY_COLUMNS // 2)
-    if as_it_is and b == "rows" and a != "computed" and k * n <= 1 << 14:
-        return Form("direct", few_rows, few_columns)
+        wide = n >= 2048  # long pieces of rows are read faster, if there are enough of them for all threads
+        return Form("rows", FEW_ROWS, 256 if not wide else 1024 if m == 1 else 512)
     most_rows, most_columns = _limits(shape)
-    if batch * m * n >= 1 << 20:
+    many = batch * m * n >= 1 << 20
+    if as_it_is and b == "rows" and a != "computed" and k * n <= 1 << 14:
+        return Form("direct", most_rows, most_columns) if many else Form("direct", few_rows, few_columns)
+    if many:
         return Form("packed", most_rows if batch * m * n >= 1 << 22 else 4 * few_rows, most_columns)
     if a == "rows" and as_it_is:
         return Form("packed", 4 * few_rows, few_columns)
@@ -136,7 +141,6 @@ def _limits(shape):
 
 
 def _rows_at_once(shape):
-    """So many rows of A meet all slivers of a block of B while they stay in the cache next to the processor."""
     return _parts(ROWS_AT_ONCE, shape.rows) * shape.rows
 
 
@@ -206,7 +210,7 @@ def build(f, target, dtype, form, batch, m, k, n, a, b, store, begin, end, scrat
         row = f.mul(f.binary("urem", task, row_tasks), form.rows)
         matrix = f.binary("udiv", rest, column_tasks)
         column = f.mul(f.binary("urem", rest, column_tasks), form.columns)
-        (_skinny_task if form.kind in ("rows", "columns") else _task)(p, matrix, row, column)
+        (_task if form.kind in ("packed", "direct") else _skinny_task)(p, matrix, row, column)
 
 
 def _swapped(operand):
@@ -270,18 +274,26 @@ def _skinny_task(p, matrix, row, column):
     rows = _smaller(f, f.of(p.form.rows, "i64"), f.binary("sub", p.m, row))
     columns = _smaller(f, f.of(pitch, "i64"), f.binary("sub", p.n, column))
     a, b, c = _Matrix(p, p.a, matrix), _Matrix(p, p.b, matrix), _Result(p, matrix)
-    sums, totals = p.b_scratch, p.c_scratch
-    with f.loop(0, _at_least_one(f, p.k), p.k_block) as first_k:
-        length = _smaller(f, p.k_block, f.binary("sub", p.k, first_k))
+    sums, more, totals = p.a_scratch, p.b_scratch, p.c_scratch
+    step = f.mul(p.k_block, 2) if p.form.kind == "far columns" else p.k_block
+    with f.loop(0, _at_least_one(f, p.k), step) as first_k:
+        left = f.binary("sub", p.k, first_k)
+        length = _smaller(f, p.k_block, left)
         later = f.compare("sgt", first_k, 0)
         place = f.select(later, sums, totals)
         of_a, of_b = a.reader(row, first_k), b.reader(first_k, column)
         if p.form.kind == "rows":
             add_rows(f, p.shape, of_a, of_b, rows, columns, length, place, pitch)
-        else:
+        elif p.form.kind == "columns":
             add_columns(f, p.shape, of_a, of_b, columns, length, place)
+        else:
+            second = _smaller(f, p.k_block, f.binary("sub", left, length))
+            add_columns_of_two(f, p.shape, of_a, of_b, columns, length, second, place, more)
         with f.when(later):
             add_block(f, p.shape, rows, columns, sums, totals, pitch)
+        if p.form.kind == "far columns":
+            with f.when(f.compare("sgt", second, 0)):
+                add_block(f, p.shape, rows, columns, more, totals, pitch)
     _finish(p, c, row, rows, column, columns, totals, pitch)
 
 
@@ -405,10 +417,11 @@ def _block_of_b(p, b, first_k, length, column, columns):
     else:
         with f.loop(0, columns, shape.columns) as offset:
             width = _smaller(f, f.of(shape.columns, "i64"), f.binary("sub", columns, offset))
+            part, to = load.from_column(offset), sliver(offset)
             if b.along == "column":
-                transpose_block(f, shape, load.from_column(offset), length, width, sliver(offset))
+                transpose_block(f, shape, part, length, width, to)
             else:
-                copy_block(f, shape, load.from_column(offset), length, width, sliver(offset), shape.columns, vectors=False, fill=shape.columns)
+                copy_block(f, shape, part, length, width, to, shape.columns, vectors=False, fill=shape.columns)
     return lambda offset, whole: (sliver(offset), shape.columns)
 
 

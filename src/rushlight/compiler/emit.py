@@ -1,18 +1,29 @@
 """A loop nest as LLVM IR: the walk over its statements that writes what shall be executed.
 
-    for j < n by 16: y[j] = exp(a[j])     ->     one loop of vectors; the last, partial one loads and stores under a mask
+    for j < n by 16: y[j] = exp(a[j])
 
-The arithmetic is written once for full and partial vectors, as it is what takes LLVM time; only loads, stores and accumulations
-have two forms, with a branch that the processor predicts.
+    turn:   full = 16 <= n - j           the last turn may be a partial one: it works on a copy of its rows on the stack
+            from, to = (a + j, y + j) if full else (copy of a[j:n], room)
+            to[0:16] = exp(from[0:16])   one block of straight code for full and partial vectors
+            if not full: y[j:n] = room   accumulators likewise: lanes that do not exist leave them as they were
+
+The arithmetic is written once, as it is what takes LLVM time, and without a branch in it.  Lanes that do not exist compute what
+nobody sees; where they would compute an address, they take that of the first lane.
+
+A turn of the vector loop is one or two times LANES wide (`Nest.wide`); sums are still added up LANES at a time.
 
 No pass runs after this, so what does not change in a loop is computed in front of it here (`_hoist`), and each expression
 once in each scope.  A kernel is `void kernel(ptr args, i64 begin, i64 end, ptr scratch)`: tasks begin <= t < end.
-Start with `emit`.
+Start with `emit`, then `_vector_loop`.
 """
+import functools
+from contextlib import contextmanager
+
 from ..ir import dtypes
 from . import vectormath
 from .llvmir import Function, Value, module_text, vector_type
 from .loops import LANES, Accumulate, Carry, Close, Loop, Open, Store, inputs_of
+from .native.target import host
 
 _COMBINE = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
 
@@ -47,8 +58,12 @@ class _Emitter:
         self.indices = {}      # axis -> Value, of the loops we are in
         self.registers = {}    # accumulator -> Values (one, or value and position)
         self.done = set()      # accumulators that are closed
+        self.width = 2 * LANES if nest.wide and host().vector_bits >= 256 else LANES
         self.vector = None     # the vector axis while we are in its loop
         self.left = self.full = None  # in a vector loop: how many elements there are to come, and whether they fill a vector
+        self.staged = {}       # in a vector loop: load or Store -> where its lanes lie, be it on the stack; strided load -> its lanes
+        self.slots_of = {}     # the same -> its room on the stack
+        self.partial = []      # in a vector loop: functions that finish a partial turn
         self.edges = {}        # windowed axis -> (start, end)
 
     def function(self):
@@ -124,26 +139,23 @@ class _Emitter:
     def _loop(self, loop):
         self._hoist(loop)
         start, end = self.edges[loop.axis]
-        if loop.axis is not self.nest.vector:
-            self._turns(loop, start, end, 1)
+        if loop.axis is self.nest.vector:
+            self._vector_loop(loop, start, end)
             return
-        self.vector = loop.axis
-        self._turns(loop, start, end, LANES)
-        self.vector = None
+        with self._turns(loop, start, end, 1):
+            self._body(loop.body)
 
+    @contextmanager
     def _turns(self, loop, start, end, step):
+        """A loop that carries the registers of its accumulators from turn to turn."""
         f = self.f
         carried = [(a, i) for a in _accumulators(loop.body) for i in range(len(self.registers[a]))]
         with f.loop(start, end, step, [self.registers[a][i] for a, i in carried]) as turn:
-            index, registers = turn if carried else (turn, [])
+            self.indices[loop.axis], registers = turn if carried else (turn, [])
             for (a, i), value in zip(carried, registers):
                 self.registers[a][i] = value
-            self.indices[loop.axis] = index
             self.values.append({})
-            if step > 1:
-                self.left = f.binary("sub", end, index)
-                self.full = f.compare("sge", self.left, LANES)
-            self._body(loop.body)
+            yield
             self.values.pop()
             if carried:
                 registers.next = [self.registers[a][i] for a, i in carried]
@@ -151,32 +163,137 @@ class _Emitter:
             for (a, i), value in zip(carried, registers.final):
                 self.registers[a][i] = value
 
+    # Vector loops
+
+    def _vector_loop(self, loop, start, end):
+        f = self.f
+        with self._turns(loop, start, end, self.width):
+            self.vector, self.staged, self.partial = loop.axis, {}, []
+            self.left = f.binary("sub", end, self.indices[loop.axis])
+            self.full = f.compare("sge", self.left, self.width)
+            self._stage(loop.body)
+            for n, s in enumerate(loop.body):
+                if isinstance(s, Accumulate):
+                    self._accumulate(s)
+                else:
+                    self._read_before(s, loop.body[n + 1:])
+                    self._store(s)
+            self._finish_partial(_accumulators(loop.body))
+            self.vector = None
+
+    def _read_before(self, store, later):
+        """Read what later statements need of memory that this one writes over."""
+        for s in later if store.buffer.storage is not None else ():
+            for e in expressions_of([s]):
+                if e.op == "load" and e.data[0].storage == store.buffer.storage:
+                    self.value(e)
+
+    def _stage(self, body):
+        """Find out where each load and store of whole vectors takes place: in memory, or on the stack if the turn is partial.
+
+        Loads with a stride are done here altogether: lane by lane in a full turn, by a loop in a partial one.
+        """
+        f, rows, strided = self.f, [], []
+        for e in expressions_of(body):
+            if e.op == "load" and self.varies(e) and not e.args and e.data[0].kind != "scratch":
+                address, stride = self._address(*e.data)
+                if stride is not None:
+                    (rows if _is_one(stride) else strided).append((e, e.data[0], address, stride))
+        reads = len(rows)
+        for s in body:
+            if isinstance(s, Store) and s.buffer.kind != "scratch":
+                address, stride = self._address(s.buffer, s.place)
+                if stride is not None and _is_one(stride):
+                    rows.append((s, s.buffer, address, stride))
+        if not rows and not strided:
+            return
+        before, full, partial, whole = f.block, f.label("full"), f.label("partial"), f.label("whole")
+        f.branch_if(self.full, full if strided else whole, partial)
+        lanes = []
+        if strided:
+            f.start(full)
+            lanes = [self._strided_lanes(buffer, address, stride) for _, buffer, address, stride in strided]
+            before = f.block
+            f.branch(whole)
+        f.start(partial)
+        for n, (what, buffer, address, stride) in enumerate(rows + strided):
+            slot = self._slot(what, buffer)
+            if n < reads or n >= len(rows):
+                self._copy(buffer, address, slot, stride)
+        copied = [f.load(x.type, self.slots_of[e]) for x, (e, *_) in zip(lanes, strided)]
+        after = f.block
+        f.branch(whole)
+        f.start(whole)
+        for what, buffer, address, _ in rows:
+            self.staged[what] = f.phi("ptr")
+            f.incoming(self.staged[what], address, before)
+            f.incoming(self.staged[what], self.slots_of[what], after)
+            if isinstance(what, Store):
+                self.partial.append(functools.partial(self._copy, buffer, self.slots_of[what], address, inwards=False))
+        for x, y, (e, *_) in zip(lanes, copied, strided):
+            self.staged[e] = f.phi(x.type)
+            f.incoming(self.staged[e], x, before)
+            f.incoming(self.staged[e], y, after)
+
+    def _slot(self, what, buffer):
+        """Room on the stack for the lanes of a load or store."""
+        if what not in self.slots_of:
+            self.slots_of[what] = self.f.alloca(vector_type(vectormath.memory_type(buffer.dtype), self.width), 1)
+        return self.slots_of[what]
+
+    def _copy(self, buffer, source, target, stride=1, inwards=True):
+        """Copy the elements that there are, fewer than `width`, from every `stride`-th place to neighbours: to the stack if `inwards`."""
+        f, element = self.f, vectormath.memory_type(buffer.dtype)
+        type, size, name = vector_type(element, self.width), Value(str(buffer.dtype.itemsize), "i32"), f"v{self.width}{_short(element)}.p0"
+        if inwards and _is_one(stride) and host().loads_under_mask(buffer.dtype.itemsize):
+            x = f.intrinsic("llvm.masked.load." + name, type, source, size, self._mask(), f.of(0, type))
+            f.store(x, target)
+            return
+        if not inwards and host().stores_under_mask:
+            f.intrinsic("llvm.masked.store." + name, "void", f.load(type, source), target, size, self._mask())
+            return
+        with f.loop(0, self.left) as k:
+            x = f.load(element, f.element(source, element, f.mul(k, stride)))
+            f.store(x, f.element(target, element, k))
+
+    def _strided_lanes(self, buffer, address, stride):
+        f, element = self.f, vectormath.memory_type(buffer.dtype)
+        x = f.of(0, vector_type(element, self.width))
+        for lane in range(self.width):
+            x = f.insert(x, f.load(element, address), lane)
+            address = f.element(address, element, stride)
+        return x
+
     def _mask(self):
         """The lanes that there are, in a partial vector."""
-        f = self.f
-        return f.compare("slt", _steps("i32"), f.splat(f.convert("trunc", self.left, "i32"), LANES))
+        if ("mask", self.f.block) not in self.values[-1]:
+            f = self.f
+            left = f.splat(f.convert("trunc", self.left, "i32"), self.width)
+            self.values[-1]["mask", f.block] = f.compare("slt", _steps("i32", self.width), left)
+        return self.values[-1]["mask", self.f.block]
 
-    def _either(self, full, partial):
-        """What `full()` gives in a full vector, and `partial(mask)` in a partial one: Values, or None."""
+    def _finish_partial(self, accumulators):
+        """In a partial turn, write what there is and leave accumulators as they were where nothing is."""
+        if not self.partial:
+            return
         f = self.f
-        whole, part, done = f.label("full"), f.label("partial"), f.label("either")
-        f.branch_if(self.full, whole, part)
-        f.start(whole)
-        a, after_a = full(), f.block
-        f.branch(done)
-        f.start(part)
-        b, after_b = partial(self._mask()), f.block
+        partial, done = f.label("partial"), f.label("turned")
+        before = f.block
+        f.branch_if(self.full, done, partial)
+        f.start(partial)
+        combined = {a: self.registers[a] for a in accumulators}
+        for finish in self.partial:
+            finish()
+        after = f.block
         f.branch(done)
         f.start(done)
-        if a is None:
-            return None
-        results = []
-        for x, y in zip(a, b):
-            phi = f.phi(x.type)
-            f.incoming(phi, x, after_a)
-            f.incoming(phi, y, after_b)
-            results.append(phi)
-        return results
+        for a, registers in combined.items():
+            merged = []
+            for x, y in zip(registers, self.registers[a]):
+                merged.append(f.phi(x.type))
+                f.incoming(merged[-1], x, before)
+                f.incoming(merged[-1], y, after)
+            self.registers[a] = merged
 
     def _hoist(self, loop):
         """Compute what the loop needs but does not change, in front of it."""
@@ -212,16 +329,47 @@ class _Emitter:
     def _open(self, a):
         element = vectormath.register_type(a.dtype)
         self.registers[a] = [self.f.of(neutral(a.name, a.dtype), vector_type(element, a.lanes))]
-        if a.name.startswith("arg"):
-            self.registers[a].append(self.f.of(2 ** 63 - 1, vector_type("i64", LANES)))
+        if a.name.startswith("arg"):  # where the vector began that each lane's best came from
+            self.registers[a].append(self.f.of(0, vector_type("i64", LANES)))
         self.done.discard(a)
 
     def _accumulate(self, s):
-        a = s.accumulator
-        new = [self._lanes(e) for e in s.expressions]
-        old, combined = self.registers[a], self._combine(a, self.registers[a], new)
-        self.registers[a] = self._either(
-            lambda: combined, lambda mask: [self.f.select(mask, new, before) for new, before in zip(combined, old)])
+        """Combine a vector into an accumulator, LANES at a time."""
+        f, a, x = self.f, s.accumulator, self._lanes(s.expression)
+        first = None if s.position is None else self._offset_of_index(s.position)
+        parts = []
+        for lane in range(0, self.width, LANES):
+            part = [x if self.width == LANES else f.shuffle(x, x, range(lane, lane + LANES))]
+            if first is not None:
+                part.append(f.splat(f.of(f.add(first, lane), "i64"), LANES))
+            parts.append(part)
+        before = self.registers[a]
+        after = [before]
+        for part in parts:
+            after.append(self._step(a, after[-1], part))
+        self.registers[a] = after[-1]
+
+        def finish():
+            registers = before
+            for n, part in enumerate(parts):
+                mask = self._mask()
+                if self.width > LANES:
+                    mask = f.shuffle(mask, mask, range(n * LANES, n * LANES + LANES))
+                new = after[1] if n == 0 else self._step(a, registers, part)
+                registers = [f.select(mask, x, y) for x, y in zip(new, registers)]
+            self.registers[a] = registers
+        self.partial.append(finish)
+
+    def _step(self, a, old, new):
+        """Combine elements that come later into an accumulator."""
+        if len(old) == 1:
+            return [combine(self.f, a.name, a.dtype, old[0], new[0])]
+        f, ((x, i), (y, j)) = self.f, (old, new)
+        if a.dtype.kind == "f":  # NaN is better than all but NaN
+            take = f.binary("and", f.compare("ugt" if a.name == "argmax" else "ult", y, x), f.compare("ord", x, x))
+        else:
+            take = _compare(f, "gt" if a.name == "argmax" else "lt", a.dtype, y, x)
+        return [f.select(take, y, x), f.select(take, j, i)]
 
     def _combine(self, a, old, new):
         if len(old) == 1:
@@ -240,7 +388,9 @@ class _Emitter:
 
     def _close(self, a):
         """Fold the lanes in halves."""
-        values, lanes = self.registers[a], LANES
+        values, lanes = list(self.registers[a]), LANES
+        if len(values) > 1:
+            values[1] = self.f.binary("add", values[1], _steps("i64", LANES))
         while lanes > 1:
             lanes //= 2
             low = [self.f.shuffle(v, v, range(lanes)) if lanes > 1 else self.f.extract(v, 0) for v in values]
@@ -251,27 +401,30 @@ class _Emitter:
 
     def _store(self, s):
         f, dtype = self.f, s.buffer.dtype
-        varies = self.vector is not None
-        x = self._lanes(s.expression) if varies else self.value(s.expression)
+        x = self._lanes(s.expression) if self.vector is not None else self.value(s.expression)
         x = vectormath.store_convert(f, x, dtype)
-        element = vectormath.memory_type(dtype)
-        pointer = self.arguments[self.slots.pointer(s.buffer, s.place)]
-        offset, stride = self._offset(s.place)
-        if not varies:
-            f.store(x, f.element(pointer, element, offset))
-        elif stride == 1 and not isinstance(stride, Value):
-            address, size = f.element(pointer, element, offset), Value(str(dtype.itemsize), "i32")
-            self._either(lambda: f.store(x, address), lambda mask: f.intrinsic(
-                f"llvm.masked.store.v{LANES}{_short(element)}.p0", "void", x, address, size, mask))
-        else:
-            addresses = self._addresses(pointer, element, offset, stride, s.place)
-            f.intrinsic(f"llvm.masked.scatter.v{LANES}{_short(element)}.v{LANES}p0", "void", x, addresses,
-                        Value(str(dtype.itemsize), "i32"), self._mask())
+        if s in self.staged:
+            f.store(x, self.staged[s])
+            return
+        address, stride = self._address(s.buffer, s.place)
+        if self.vector is None or s.buffer.kind == "scratch":  # scratch has room for whole vectors
+            f.store(x, address)
+            return
+        slot, element = self._slot(s, s.buffer), vectormath.memory_type(dtype)
+        f.store(x, slot)
+        count = f.select(self.full, self.width, self.left)
+        if stride is None:
+            pointer, offset, _ = self._place(s.buffer, s.place)
+            offsets = f.alloca("i64", self.width)
+            f.store(self._lane_offsets(offset, s.place), offsets)
+        with f.loop(0, count) as k:
+            there = f.mul(k, stride) if stride is not None else f.load("i64", f.element(offsets, "i64", k))
+            f.store(f.load(element, f.element(slot, element, k)), f.element(address if stride is not None else pointer, element, there))
 
     # Expressions
 
     def value(self, e):
-        """The Value of an expression: LANES of them where it varies along the vector loop we are in, else one."""
+        """The Value of an expression: `width` of them where it varies along the vector loop we are in, else one."""
         for scope in reversed(self.values):
             if e in scope:
                 return scope[e]
@@ -297,7 +450,11 @@ class _Emitter:
         for scope in reversed(self.values):
             if (e, "lanes") in scope:
                 return scope[e, "lanes"]
-        spread = self.values[-1][e, "lanes"] = self.f.splat(self.value(e), LANES)
+        if e.op == "constant":
+            spread = self.f.everywhere(vector_type(vectormath.register_type(e.dtype), self.width), self._number(e))
+        else:
+            spread = self.f.splat(self.value(e), self.width)
+        self.values[-1][e, "lanes"] = spread
         return spread
 
     def _compute(self, e):
@@ -345,65 +502,84 @@ class _Emitter:
                 offset = f.add(offset, f.mul(self.value(e), factor))
         return offset, stride
 
-    def _lane_offsets(self, offset, stride, place):
+    def _place(self, buffer, place):
+        """(pointer, offset of the first lane from it in elements, stride) of a place in a buffer."""
+        return self.arguments[self.slots.pointer(buffer, place)], *self._offset(place)
+
+    def _address(self, buffer, place):
+        """(address of the first lane, stride), as `_offset` gives it."""
+        pointer, offset, stride = self._place(buffer, place)
+        return self.f.element(pointer, vectormath.memory_type(buffer.dtype), offset), stride
+
+    def _lane_offsets(self, offset, place):
         """An offset for every lane, where they are not neighbours."""
         f = self.f
-        offsets = f.splat(f.of(offset, "i64"), LANES)
+        offsets = f.splat(f.of(offset, "i64"), self.width)
         c = place.coefficient(self.vector)
         if not (isinstance(c, int) and c == 0):
-            step = _steps("i64")
+            step = _steps("i64", self.width)
             if not (isinstance(c, int) and c == 1):
-                step = f.binary("mul", step, f.splat(self.arguments[self.slots.coefficient(place, self.vector, c)], LANES))
+                step = f.binary("mul", step, f.splat(self.arguments[self.slots.coefficient(place, self.vector, c)], self.width))
             offsets = f.binary("add", offsets, step)
         for e, c in place.dynamic:
             if self.varies(e):
                 x = self.value(e)
                 if not (isinstance(c, int) and c == 1):
-                    x = f.binary("mul", x, f.splat(self.arguments[self.slots.coefficient(place, e, c)], LANES))
+                    x = f.binary("mul", x, f.splat(self.arguments[self.slots.coefficient(place, e, c)], self.width))
                 offsets = f.binary("add", offsets, x)
         return offsets
 
-    def _addresses(self, pointer, element, offset, stride, place):
-        offsets = self._lane_offsets(offset, stride, place)
-        return self.f.value(f"<{LANES} x ptr>", f"getelementptr {element}, ptr {pointer.text}, {offsets!r}")
+    def _offset_of_index(self, e):
+        """The position of the first lane."""
+        if e.op != "index":
+            return self.value(e)
+        return self.f.add(self.arguments[self.slots.constant(e.data)], self._offset(e.data)[0])
 
     def _index(self, e):
-        offset, stride = self._offset(e.data)
-        constant = self.arguments[self.slots.constant(e.data)]
-        if not self.varies(e):
-            return self.f.add(constant, offset)
-        return self._lane_offsets(self.f.add(constant, offset), stride, e.data)
+        first = self._offset_of_index(e)
+        return self._lane_offsets(first, e.data) if self.varies(e) else first
 
     def _load(self, e):
         f, (buffer, place) = self.f, e.data
         element = vectormath.memory_type(buffer.dtype)
-        pointer = self.arguments[self.slots.pointer(buffer, place)]
-        offset, stride = self._offset(place)
+        type = vector_type(element, self.width)
         condition = e.args[0] if e.args else None
-        if not self.varies(e):
-            address = f.element(pointer, element, offset)
+        if e in self.staged:
+            x = self.staged[e]
+            x = f.load(type, x) if x.type == "ptr" else x
+        elif self.varies(e):
+            x = self._load_lanes(buffer, place, type, None if condition is None else self._lanes(condition))
+        else:
+            address, _ = self._address(buffer, place)
             if condition is not None:  # where the place does not exist, anything that can be read will do
                 address = f.select(self.value(condition), address, self.dummy)
-            return vectormath.load_convert(f, f.load(element, address), buffer.dtype)
-        type, size = vector_type(element, LANES), Value(str(buffer.dtype.itemsize), "i32")
-        here = None if condition is None else self._lanes(condition)
-
-        def mask_of(lanes):
-            return lanes if here is None else f.binary("and", lanes, here)
-        if not isinstance(stride, Value) and stride == 1:
-            address = f.element(pointer, element, offset)
-
-            def masked(mask):
-                return [f.intrinsic(f"llvm.masked.load.v{LANES}{_short(element)}.p0", type, address, size, mask, f.of(0, type))]
-            x, = self._either(lambda: [f.load(type, address)] if here is None else masked(here), lambda lanes: masked(mask_of(lanes)))
-        elif not isinstance(stride, Value) and stride == 0:  # only the condition varies
-            some = f.intrinsic(f"llvm.vector.reduce.or.v{LANES}i1", "i1", mask_of(self._mask()))
-            x = f.splat(f.load(element, f.select(some, f.element(pointer, element, offset), self.dummy)), LANES)
-        else:
-            addresses = self._addresses(pointer, element, offset, stride, place)
-            x = f.intrinsic(f"llvm.masked.gather.v{LANES}{_short(element)}.v{LANES}p0", type, addresses, size, mask_of(self._mask()),
-                            f.of(0, type))
+            x = f.load(element, address)
         return vectormath.load_convert(f, x, buffer.dtype)
+
+    def _load_lanes(self, buffer, place, type, here):
+        """A vector that is not staged: from scratch, from computed places, or under a condition (the places exist where it holds)."""
+        f, element = self.f, vectormath.memory_type(buffer.dtype)
+        pointer, offset, stride = self._place(buffer, place)
+        address = f.element(pointer, element, offset)
+        if here is None and stride is not None:
+            return f.load(type, address)
+        if stride is not None and not isinstance(stride, Value) and stride == 0:  # only the condition varies
+            some = f.intrinsic(f"llvm.vector.reduce.or.v{self.width}i1", "i1", f.binary("and", self._mask(), here))
+            return f.splat(f.load(element, f.select(some, address, self.dummy)), self.width)
+        if stride is not None and _is_one(stride) and host().loads_under_mask(buffer.dtype.itemsize):
+            return f.intrinsic(f"llvm.masked.load.v{self.width}{_short(element)}.p0", type, address,
+                               Value(str(buffer.dtype.itemsize), "i32"), f.binary("and", self._mask(), here), f.of(0, type))
+        offsets = self._lane_offsets(offset, place)
+        if here is None:  # lanes that do not exist read what the first one reads
+            offsets = f.select(self._mask(), offsets, f.splat(f.extract(offsets, 0), self.width))
+        addresses = f.value(f"<{self.width} x ptr>", f"getelementptr {element}, ptr {pointer.text}, {offsets!r}")
+        if here is not None:
+            addresses = f.select(f.binary("and", self._mask(), here), addresses, f.splat(self.dummy, self.width))
+        x = f.of(0, type)
+        for lane in range(self.width):
+            x = f.insert(x, f.load(element, f.extract(addresses, lane)), lane)
+        return x
+
 
 def combine(f, name, dtype, a, b):
     """One step of a reduction."""
@@ -416,9 +592,28 @@ def _compare(f, predicate, dtype, a, b):
     return vectormath.elementwise(f, predicate, [a, b], dtype)
 
 
-def _steps(element):
+def expressions_of(body):
+    """The expressions of some statements, each once, computed places included."""
+    found, stack = {}, []
+    for s in reversed(body):
+        stack += [*(e for e, _ in s.place.dynamic)] if isinstance(s, Store) else []
+        stack += s.expressions
+    while stack:
+        e = stack.pop()
+        if e not in found:
+            found[e] = None
+            stack.extend(inputs_of(e))
+    return list(found)
+
+
+def _is_one(stride):
+    return not isinstance(stride, Value) and stride == 1
+
+
+@functools.cache
+def _steps(element, lanes):
     """0, 1, 2 ... in the lanes."""
-    return Value("<" + ", ".join(f"{element} {i}" for i in range(LANES)) + ">", vector_type(element, LANES))
+    return Value("<" + ", ".join(f"{element} {i}" for i in range(lanes)) + ">", vector_type(element, lanes))
 
 
 def _short(element):

@@ -35,11 +35,13 @@ class Lanes:
 
     def operand(self, x):
         """`x` as a Value of this one's type."""
-        return x.value if isinstance(x, Lanes) else constant(self.type, x)
+        if isinstance(x, Lanes):
+            return x.value
+        return self.f.everywhere(self.type, x) if self.element in FLOATS else constant(self.type, x)
 
     def like(self, number):
         """A constant of this one's type."""
-        return Lanes(self.f, constant(self.type, number))
+        return Lanes(self.f, self.operand(number))
 
     def apply(self, op, other, swapped=False):
         """One of llvmir's binary operations."""
@@ -124,6 +126,11 @@ class Lanes:
     def differs(self, other):
         return self.compare("une" if self.element in FLOATS else "ne", other)
 
+    def is_number(self):
+        """Whether it is known to be no NaN: a constant."""
+        text = self.value.text
+        return text in self.f.numbers or (text[0] != "%" and "0x7FF8" not in text)
+
     def is_nan(self):
         return self.compare("uno", self)
 
@@ -172,8 +179,12 @@ def where(condition, a, b):
 
 
 def polynomial(x, coefficients):
-    """c0 + c1 x + c2 x^2 + ..., by Horner's rule."""
-    total = x.like(coefficients[-1])
+    """c0 + c1 x + c2 x^2 + ..., by Horner's rule: of x, or, if it is long, of x^2 for c0 + c1 x, c2 + c3 x, ..., which are there sooner."""
+    if len(coefficients) > 4:
+        pairs = [fma(x, *reversed(pair)) if len(pair) == 2 else pair[0] for pair in
+                 (coefficients[i:i + 2] for i in range(0, len(coefficients), 2))]
+        x, coefficients = x * x, pairs
+    total = coefficients[-1]
     for c in reversed(coefficients[:-1]):
         total = fma(total, x, c)
     return total

@@ -95,6 +95,7 @@ class Function:
         self._lines = ["entry:"]
         self._entry_end = 1  # where allocas go
         self._phis = {}  # name -> its edges
+        self.numbers = set()  # names of values that are no NaN
         self._count = 0
         self.block = "entry"
 
@@ -210,6 +211,19 @@ class Function:
         type = vector_type(x.type, lanes)
         one = self.value(type, f"insertelement {type} poison, {x!r}, i64 0")
         return self.value(type, f"shufflevector {type} {one.text}, {type} poison, <{lanes} x i32> zeroinitializer")
+
+    def everywhere(self, type, number):
+        """A constant in every lane, read from memory by one instruction: LLVM makes better code of it than of a constant vector."""
+        element = element_type(type)
+        if number == 0 or element == type:
+            return constant(type, number)
+        one = constant(element, number)
+        name = f"every.{element}.{one.text}".replace("-", "minus.")
+        self.declarations[name] = f"@{name} = internal constant {one!r}"
+        everywhere = self.splat(self.load(element, Value("@" + name, "ptr")), lanes_of(type))
+        if number == number:
+            self.numbers.add(everywhere.text)
+        return everywhere
 
     def extract(self, x, lane):
         return self.value(element_type(x.type), f"extractelement {x!r}, i64 {lane}")

@@ -18,8 +18,8 @@ reductions are cut into blocks first (schedule.py), and their sums are reduced b
 
 Read `Nest`, then `merge_axes`, `divide_into_tasks`, `canonical`.
 """
-from ..ir.extents import maximum, product
-from .expressions import Axis, is_int, key, same
+from ..ir.extents import extent_value, maximum, product
+from .expressions import Axis, is_int, key, price, same
 
 LANES = 16              # of every vector loop, whatever the dtype and the target
 TASK_ELEMENTS = 16384   # about what one task should touch
@@ -101,6 +101,7 @@ class Nest:
         self.group = 1   # units in a task
         self.notes = []
         self.scratch = []  # scratch buffers
+        self._wide = None
 
     def statements(self):
         """Every statement that has expressions, with the loops around it."""
@@ -143,6 +144,16 @@ class Nest:
         for s, _ in self.statements():
             if isinstance(s, Store):
                 yield s.place
+
+    @property
+    def wide(self):
+        """Whether two vectors should be under way at once: a long chain of arithmetic takes longer from end to end than its
+        instructions take to start.  (More would not find registers, and rows of one vector have no second.)"""
+        if self._wide is None:
+            varying = [e for e in self.expressions() if self.vector in e.axes]
+            long = sum(price(e.op) for e in varying) >= 16 and all(e.dtype.itemsize <= 4 for e in varying)
+            self._wide = long and extent_value(self.vector.extent) > LANES
+        return self._wide
 
     @property
     def units(self):
@@ -324,6 +335,8 @@ def canonical(nest, slots=None):
     slots.number("units", nest.units)
     for a in nest.outer:
         lines.append(f"unit {axis_name(a)} s{slots.extent(a)}")
+    if nest.wide:
+        lines.append("wide")
     open_names(nest.body)
     for e in nest.expressions():
         text = expression_text(e)

@@ -6,12 +6,12 @@
 
 A `Space` gives every dimension an axis, and splits axes where a reshape wants finer ones.  Start with `map_nest`.
 """
-from ..ir.extents import extent_value
+from ..ir.extents import extent_value, product
 from ..ir.graph import row_major
 from .emit import neutral
 from .expressions import Affine, Axis, Buffer, MustStore, Reader, SplitAxis, affine, is_int, key, place_in
-from .loops import (COLUMNS, LANES, TASK_ELEMENTS, Accumulate, Accumulator, Close, Loop, Nest, Open, Store, divide_into_tasks, merge_axes,
-                    window)
+from .loops import (COLUMNS, LANES, TASK_ELEMENTS, Accumulate, Accumulator, Close, Loop, Nest, Open, Store, divide_into_tasks, inputs_of,
+                    merge_axes, window)
 
 
 class Space:
@@ -98,13 +98,14 @@ def row_nest(reductions, stores, buffer_of):
             reader.results[r] = reader.make("result", (), r.dtype, accumulator), kept
         for node, buffer, offset in stores:
             whole = node not in reader.results and len(node.shape) == len(shape) and all(key(a) == key(b) for a, b in zip(node.shape, shape))
-            index = space.index if whole else kept
+            index = space.index if whole else _spread(kept, node.shape)
             expression = reader.read(node, index)
             levels.setdefault(stage(expression), ([], [], []))[1 if whole else 2].append(
                 Store(buffer, place_in(buffer.strides, index) + offset, expression))
-        return levels
-    levels = attempt(space, build)
+        return levels, [] if cut else _keep_dear_rows(levels, reader, space, shape, reduced)
+    levels, rows_kept = attempt(space, build)
     nest = Nest([], [])
+    nest.scratch = rows_kept
     inner = [a for a in space.axes if a.reduced] or [Axis(1, True)]
     for level in sorted(levels):
         accumulates, maps, rows = levels[level]
@@ -125,6 +126,79 @@ def row_nest(reductions, stores, buffer_of):
             raise MustStore(reductions[0].inputs[0], "its rows cannot be walked in one run")
         window(nest, nest.vector, cut[1], cut[0])
     return divide_into_tasks(nest)
+
+
+def _spread(index, shape):
+    """An index without dimensions of extent 1 for a shape that may have some."""
+    rest = iter(index)
+    return index if len(index) == len(shape) else tuple(Affine() if is_int(n, 1) else next(rest) for n in shape)
+
+
+def _keep_dear_rows(levels, reader, space, shape, reduced):
+    """Keep what is dear and used by several loops over a row in a row of scratch.
+
+        before   for j: s += exp(a[j] - m)                   for j: y[j] = exp(a[j] - m) / s
+        after    for j: s += e[j] = exp(a[j] - m)            for j: y[j] = e[j] / s
+
+    Changes the statements in `levels` and returns the rows.  Ends: each expression is looked at once in each loop.
+    """
+    walked = {axis for d in reduced for axis, _ in space.index[d].terms}
+    uses = {}  # expression -> the levels whose loops compute it
+    for level in sorted(levels):
+        for e in _all_of(s for part in levels[level][:2] for s in part):
+            uses.setdefault(e, []).append(level)
+    place, rows = Affine(), {}
+    for d, stride in zip(reduced, row_major([shape[d] for d in reduced])):
+        place += space.index[d] * stride
+    for level in sorted(levels):
+        accumulates, maps, _ = levels[level]
+        now = {e: reader.make("load", (), e.dtype, (row, place)) for e, row in rows.items()}
+        stack = [s.expression for s in (*accumulates, *maps)]
+        first = {}
+        while stack:
+            e = stack.pop()
+            if e in now:
+                continue
+            if len(uses[e]) > 1 and e.cost >= _DEAR and e.op not in ("load", "index") and not walked.isdisjoint(e.axes):
+                first.setdefault(e)
+            else:
+                stack.extend(e.args)
+        for s in (*accumulates, *maps):
+            s.expression = _rebuilt(s.expression, now, reader)
+        for e in first:
+            rows[e] = Buffer("scratch", len(rows), e.dtype, (product(shape[d] for d in reduced),))
+            maps.append(Store(rows[e], place, now[e]))
+    return list(rows.values())
+
+
+def _rebuilt(root, now, reader):
+    """An expression with the parts that `now` names replaced; it notes there what the others have become."""
+    stack = [root]
+    while stack:
+        e = stack[-1]
+        waiting = [a for a in e.args if a not in now] if e not in now else ()
+        if waiting:
+            stack.extend(waiting)
+            continue
+        stack.pop()
+        if e not in now:
+            args = tuple(now[a] for a in e.args)
+            now[e] = e if args == e.args else reader.make(e.op, args, e.dtype, e.data)
+    return now[root]
+
+
+_DEAR = 15  # what a row in scratch should save at least, in instructions
+
+
+def _all_of(statements):
+    """Every expression that statements compute, once."""
+    found, stack = {}, [e for s in statements for e in s.expressions]
+    while stack:
+        e = stack.pop()
+        if e not in found:
+            found[e] = None
+            stack.extend(inputs_of(e))
+    return found
 
 
 def _cut_of(reduction):

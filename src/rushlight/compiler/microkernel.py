@@ -10,10 +10,10 @@
                    +-------+
 
 A panel is all `rows` of A against one sliver of B that is `vectors` registers wide: C = A B, or C += A B where `add` is not
-zero.  Strides are in elements and arbitrary except that the columns of B and C are neighbours; so the same code reads A as
-it lies in memory (a_next = a_row), transposed or not, and B packed or not.  A packed by `packing.pack_panels` has a_row = 1,
-a_k = 0 and a_next = k: its tiles lie one after the other, each as k rows of as many numbers as the tile has rows.  The sum of one number of C is always made in the order of k,
-whatever the tile.  Nothing here knows what is fused around it.
+zero.  Strides are in elements and arbitrary except that the columns of B and C are neighbours; so the same code reads A as it
+lies in memory (a_next = a_row), transposed or not, and B packed or not.  A packed by `packing.pack_panels` has a_row = 1 and
+a_next = k: its tiles lie one after the other, each as k rows of as many numbers as the tile has rows.  Each number of C is
+summed in the order of k, whatever the tile.  Nothing here knows what is fused around it.
 
 Start with `tile` (the shape), then `_tile_loop` (the loop that counts).
 """
@@ -60,14 +60,14 @@ def tile(target, dtype):
     return Tile(rows, vectors, lanes, element, target.has_fma)
 
 
-@functools.cache
-def _panel(target, element_dtype):
-    return jit.compile(panel_text(target, tile(target, element_dtype)), target)
-
-
 def panel_address(target, dtype):
     """Where the panel function for products of this dtype is; it stays there."""
-    return _panel(target, dtype).address("panel")
+    return _panel(target, tile(target, dtype)).address("panel")
+
+
+@functools.cache
+def _panel(target, shape):
+    return jit.compile(panel_text(target, shape), target)
 
 
 def panel_text(target, shape):
@@ -90,7 +90,7 @@ def panel_text(target, shape):
     f.branch_if(f.compare("sgt", left, 0), choose, done)
     f.start(choose)
     height = tile_height(f, shape, left)
-    k_stride = f.select(f.compare("eq", a_k, 0), height, a_k)
+    k_stride = f.select(f.compare("eq", a_next, a_row), a_k, height)
     which = f.binary("add", first, f.binary("sub", height, 1))
     cases = [(r, v, f.label(f"tile{r}x{v}_")) for v in range(1, shape.vectors + 1) for r in range(1, shape.rows + 1)]
     table = " ".join(f"i64 {(v - 1) * shape.rows + r - 1}, label %{label}" for r, v, label in cases)

@@ -9,16 +9,16 @@
       n1: k0 k1 k2 k3 .   ->   k1: n0 n1 n2 n3
       n2: ...                  k2: ...
 
-`load(i, j, lanes)` emits the source's elements, a vector of neighbours or one number, and so does `load.row(i)(j, lanes)`, which
-computes what depends on i in advance, and `load.square`, which see.  Loops, never unrolled code over
-extents: a block costs the same to compile whatever its size.
+`load` is a `contraction._Reader`: load(i, j, lanes) emits the source's elements at (i, j), a vector of neighbours or one number;
+load.row(i)(j, lanes) computes in advance what depends on i alone; load.square reads pieces of several columns.  Extents are run
+over by loops, never unrolled: a block costs the same to compile whatever its size.
 """
 from .llvmir import Value, lanes_of, vector_type
 from .microkernel import BITS, tile_height
 
 LLVM_TYPES = {"float32": "float", "float64": "double", "float16": "half", "bfloat16": "bfloat", "bool": "i8", "uint8": "i8",
               "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64"}
-_K_AT_ONCE = 64
+_K_AT_ONCE = 64  # rows of a transposed A, each on a page of its own
 
 
 def copy_block(f, shape, load, rows, columns, to, pitch, vectors=True, fill=0):

@@ -7,12 +7,14 @@ A program holds no size.  For each tuple of run-time integers it computes, once,
 kept in a small least-recently-used store), so a size that was seen before costs nothing.  Start with `compile_program`, then
 `Program.__init__`, then `Program._instance`.
 """
+import copy
 import ctypes
 import functools
 import operator
 import os
 import re
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -25,7 +27,7 @@ from . import explain, stepwise
 from .emit import emit
 from .expressions import is_int, key
 from .loops import canonical
-from .memory_plan import ALIGNMENT, share_slots
+from .memory_plan import ALIGNMENT, bytes_of, share_slots
 from .native import jit
 from .native.launch import Blueprint
 from .products import Product
@@ -66,17 +68,20 @@ class _Kernels:
         self._code, self._lock = OrderedDict(), threading.Lock()
 
     def get(self, text, make):
+        """(code, where it comes from)."""
         with self._lock:
             code = self._code.get(text)
             if code is not None:
                 self._code.move_to_end(text)
-                return code
+                return code, "in memory"
+        before = time.perf_counter()
         code = jit.compile(make())
+        took = f"{(time.perf_counter() - before) * 1e3:.3g} ms"
         with self._lock:
             self._code[text] = code
             while len(self._code) > _KERNELS:
                 self._code.popitem(last=False)
-        return code
+        return code, f"from disk in {took}" if code.from_disk else f"compiled in {took}"
 
 
 _kernels = _Kernels()
@@ -138,6 +143,7 @@ class _Kernel:
     slots: list
     tasks: int
     scratch: int
+    origin: str
 
 
 class Program:
@@ -168,29 +174,29 @@ class Program:
         self._evaluate = self._numbers.function()
         self._blueprints = None  # of the parts; made at the first run, which tells how many leaves and scalars there are
         self._instances = OrderedDict()
+        if explain.wanted():
+            explain.debug_made(self, lambda step: _source(step)[3]())
+            if "time" in explain.wanted():
+                self.run = self._run_and_tell
         self._read, self._written = (operator.itemgetter(*numbers) for numbers in zip(*plan.same)) if plan.same else (None, None)
 
     def _kernel(self, step):
+        source, text, slots, write = _source(step)
+        code, origin = _kernels.get(text, write)
         if isinstance(step, NestStep):
-            source, (text, slots) = step.nest, canonical(step.nest)
-            code = _kernels.get(text, lambda: emit(step.nest, slots))
-            scratch = sum(COLUMN_BYTES for _ in step.nest.scratch)
+            *rows, scratch = self._numbers.starts([bytes_of(row) for row in step.nest.scratch])
         else:
-            source = Product(step.node, step.a, step.b, step.nest, step.plain) if isinstance(step, ContractionStep) else Sort(
-                step.node, step.x, step.result, step.work)
-            text, slots = source.canonical()
-            code = _kernels.get(text, lambda: source.emit(slots))
-            scratch = source.scratch_bytes
-        return _Kernel(code, [self._slot(*entry) for entry in slots.entries], self._numbers.index(source.tasks), self._numbers.index(scratch))
+            rows, scratch = (), self._numbers.index(source.scratch_bytes)
+        return _Kernel(code, [self._slot(rows, *entry) for entry in slots.entries], self._numbers.index(source.tasks), scratch, origin)
 
-    def _slot(self, kind, what, more=None):
-        """(base or None, the place of a number): the number itself, or what is added to a base."""
+    def _slot(self, rows, kind, what, more=None):
+        """(base or None, the place of a number): the number itself, or what is added to a base.  `rows` are the places of scratch."""
         if kind == "integer":
             return None, self._numbers.index(what)
         if kind == "scalar":
             return ("scalar", what), self._numbers.index(0)
         if what.kind == "scratch":
-            return None, self._numbers.index(what.number * COLUMN_BYTES)
+            return None, rows[what.number]
         return self._address(what, more)
 
     def _address(self, buffer, offset=0):
@@ -267,12 +273,47 @@ class Program:
         for node, buffer in step.results:
             array(node, buffer)[...] = values[node]
 
-    def explain(self, integers):
-        """The kernels in order as pseudo-code, with the bytes they move; host steps by name."""
-        return explain.program(self.plan, integers)
+    def explain(self, integers, times=None):
+        """Its graph and its kernels in order, as pseudo-code, with what they move and compute; `times` as `timed` gives them."""
+        return explain.program(self, integers, times)
+
+    @property
+    def origins(self):
+        """Where the code of each step comes from."""
+        kernels = (k for part in self._parts if not isinstance(part, HostStep) for k in part)
+        return ["no code" if isinstance(s, HostStep) else next(kernels).origin for s in self.plan.steps]
+
+    def timed(self, pointers, targets, scalars, integers):
+        """Run, one step after the other; the seconds that each took."""
+        if self._same and self._read(pointers) != self._written(targets):
+            self._careful = self._careful or Program(self.outputs, self.fuse, in_place=False)
+            return self._careful.timed(pointers, targets, scalars, integers)
+        apart = copy.copy(self)
+        apart._parts = [p for part in self._parts for p in ([part] if isinstance(part, HostStep) else [[k] for k in part])]
+        apart._scratch = [None if isinstance(p, HostStep) else p[0].scratch for p in apart._parts]
+        apart._blueprints, apart._instances = None, OrderedDict()
+        instance = apart._instance(len(pointers), scalars, integers)
+        bases = (*pointers, *targets, _arena(instance.arena_bytes), *scalars)
+        times = []
+        for part in instance.parts:
+            before = time.perf_counter()
+            part(bases)
+            times.append(time.perf_counter() - before)
+        return times
+
+    def _run_and_tell(self, pointers, targets, scalars, integers):
+        explain.debug_run(self, integers, self.timed(pointers, targets, scalars, integers))
 
 
-COLUMN_BYTES = 2048 * 8
+def _source(step):
+    """(nest, product or sort of a step, its canonical text, the slots, a function that gives its LLVM IR)."""
+    if isinstance(step, NestStep):
+        source, (text, slots) = step.nest, canonical(step.nest)
+        return source, text, slots, lambda: emit(step.nest, slots)
+    source = Product(step.node, step.a, step.b, step.nest, step.plain) if isinstance(step, ContractionStep) else Sort(
+        step.node, step.x, step.result, step.work)
+    text, slots = source.canonical()
+    return source, text, slots, lambda: source.emit(slots)
 
 
 @dataclass

@@ -90,17 +90,24 @@ def _reduce_exponent(x):
 
 
 def _scale(p, n):
-    """2^n p in two steps, so that results below the normal numbers are rounded once and those above become infinite."""
+    """2^n p in two steps, so that results below the normal numbers are rounded once and those above become infinite: the last step
+    is up for positive n and down for negative ones."""
     k = kind(p)
-    half = ((n >> 1) & k.exponent_mask) + k.one
-    return p * half.real() * (n - half + 2 * k.one).real()
+    far = ((k.bias + 1) // 2) << k.mantissa
+    less = where(n < 0, n.like(k.one + far), k.one - far)
+    return p * (n + less).real() * (2 * k.one - less).real()
+
+
+def _exponential(r):
+    """e^r for small r."""
+    return fma(polynomial(r, kind(r).table["exp"]), r * r, r) + 1
 
 
 def exp(x, rest=None):
     """e^x, or e^(x + rest) where `rest` is too small to be added to x."""
     k = kind(x)
     r, n = _reduce_exponent(x.at_most(k.most_exponent).at_least(k.least_exponent))
-    return _scale(polynomial(r if rest is None else r + rest, [1, 1, *k.table["exp"]]), n)
+    return _scale(_exponential(r if rest is None else r + rest), n)
 
 
 def exp2(x):
@@ -108,7 +115,8 @@ def exp2(x):
     x = x.at_most(k.bias + 1.0).at_least(-k.bias - k.mantissa - 1.0)
     turned = x + k.magic
     r = x - (turned - k.magic)
-    return _scale(polynomial(r, [1, *k.table["exp2"]]), turned.bits() << k.mantissa)
+    first, *others = k.table["exp2"]
+    return _scale(fma(fma(polynomial(r, others), r, first), r, 1), turned.bits() << k.mantissa)
 
 
 def _exponential_minus_one(x, downscale):
@@ -415,7 +423,7 @@ def erf(x):
     if x.element == "float":
         t = a.at_most(4.0)
         r, n = _reduce_exponent(-t * polynomial(t, table["erf_tail"]))
-        far = 1 - polynomial(r, [1, 1, *table["exp"]]) * (n + kind(x).one).real()
+        far = 1 - _exponential(r) * (n + kind(x).one).real()
     else:
         far = 1 - erfc_above_half(a, table)
     return where(a < 1, erf_below_one(x, table), far.with_sign_of(x))

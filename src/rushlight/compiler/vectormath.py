@@ -62,10 +62,11 @@ def _comparison(predicate):
 
 
 def _extreme(predicate):
-    """The greater or lesser of two, where NaN wins."""
+    """The greater or lesser of two, where NaN wins.  (x86 has an instruction for all of it but a NaN in `b`.)"""
     def extreme(dtype, a, b):
         if dtype.kind == "f":
-            return where(a.is_nan(), a, where(a.compare("o" + predicate, b), a, b))
+            best = where(b.compare("o" + predicate, a), b, a)
+            return best if b.is_number() else where(b.is_nan(), b, best)
         return where(a.compare(("s" if dtype.kind == "i" else "u") + predicate, b), a, b)
     return extreme
 

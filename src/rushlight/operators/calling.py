@@ -206,8 +206,7 @@ def write_in_place(op, target, arguments):
     check_writable(target)
     pinned = target._place is not None and target._place.storage.is_pinned()
     if writing.aliases(recorder, target) or pinned or target._base is not None:
-        result = op.call(*arguments)
-        return replace(target, result, op.name + "_")
+        return replace(target, InPlaceBeside.of(op).call(*arguments), op.name + "_")
     InPlace.of(op).call(*arguments, into=target)
     storage = target._place.storage if target._place is not None else None
     if storage is not None:
@@ -234,9 +233,9 @@ class InPlace(Operator):
 
     @classmethod
     def of(cls, op):
-        if op not in cls.made:
-            cls.made[op] = cls(op)
-        return cls.made[op]
+        if (cls, op) not in cls.made:
+            cls.made[cls, op] = cls(op)
+        return cls.made[cls, op]
 
     def __init__(self, op):
         self.__dict__.update(op.__dict__)
@@ -257,6 +256,20 @@ class InPlace(Operator):
         return [fitting], None
 
 
+class InPlaceBeside(InPlace):
+    """The same for a target that shares its memory: what is to be written there (see `replace`), which counts as its next version."""
+
+    def __init__(self, op):
+        super().__init__(op)
+        self.is_fast = False
+
+    def infer(self, operands, scalars, extents, recipe):
+        (new,), _ = super().infer(operands, scalars, extents, recipe)
+        new.family = operands[0].family
+        new.writes = here.recorder.trace.writes.get(new.family, 0) + 1
+        return [new], None
+
+
 def fit(target, result, name):
     """`result` in the dtype of `target`; RuntimeError when shape or dtype do not fit.  Inside a body."""
     if len(result.shape) != len(target.shape) or not all(a == b for a, b in zip(result.shape, target.shape)):
@@ -271,14 +284,19 @@ def fit(target, result, name):
 
 def check_writable(target):
     """PyTorch's refusals of in-place operations."""
+    refuse_leaf(target)
+    if isinstance(target, Tensor):
+        refuse_overlap(target)
+
+
+def refuse_leaf(target):
+    """A leaf that gradients are wanted for is not written to while they are being recorded."""
     if here.recorder.grad and isinstance(target, Tensor) and target.requires_grad:
         root = writing.root_of(target)
         if target.is_leaf:
             raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
         if root is not target and root.is_leaf and root.requires_grad:
             raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
-    if isinstance(target, Tensor):
-        refuse_overlap(target)
 
 
 def refuse_overlap(target):
@@ -295,7 +313,7 @@ def check_out(out, *operands):
         return
     for o in out if isinstance(out, (tuple, list)) else (out,):
         for t in operands:
-            if isinstance(t, Tensor) and isinstance(o, Tensor) and (o if o._base is None else o._base) is (t if t._base is None else t._base):
+            if isinstance(t, Tensor) and isinstance(o, Tensor) and writing.root_of(o) is writing.root_of(t):
                 raise RuntimeError("unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. "
                                    "Please clone() the tensor before performing the operation.")
 

@@ -6,6 +6,8 @@
 
 Start with `to`.
 """
+from numbers import Number
+
 from ..ir import dtypes
 from ..ir.graph import row_major
 from ..runtime import storage as storages
@@ -15,8 +17,8 @@ from ..tensors.device import CPU, channels_last, channels_last_3d, contiguous_fo
 from ..runtime.recorder import here
 from ..tensors.tape import tape_of
 from ..tensors.tensor import Tensor, plain
-from .building import apply, cast, expand_to, strides_like
-from .definition import attach, check_writable, exported, operator, replace
+from .building import apply, as_operand, cast, constant, expand_to, strides_like
+from .definition import attach, check_writable, exported, operator, refuse_leaf, replace
 from .shaping import integers, view_of
 
 
@@ -171,6 +173,34 @@ def copy_(self, src, non_blocking=False):
 
 
 attach("copy_", copy_)
+
+
+@operator(methods="fill", pointwise=True)
+def fill(input: Tensor, value: Tensor | Number) -> Tensor:
+    """One number everywhere; as `fill_`, written into the tensor."""
+    if isinstance(value, Tensor) and value.ndim:
+        raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions.")
+    return apply(lambda n: n, (expand_to(cast(value if isinstance(value, Tensor) else as_operand(value), input.dtype), input.shape),))
+
+
+_fill_dense = Tensor.fill_
+
+
+def fill_(self, value):
+    """Write one number everywhere, also where elements share memory."""
+    if 0 not in self.stride():
+        return _fill_dense(self, value)
+    refuse_leaf(self)
+    return replace(self, fill.operator.call(self, value), "fill_")
+
+
+attach("fill_", fill_)
+
+
+@operator(methods="zero", namespace=False, pointwise=True)
+def zero(input: Tensor) -> Tensor:
+    """Zeros; as `zero_`, written into the tensor."""
+    return apply(lambda n: n, (expand_to(constant(0, input.dtype), input.shape),))
 
 
 def resize_(self, *sizes, memory_format=contiguous_format):

@@ -225,8 +225,9 @@ class Operator:
         values = [t._state for t in ((result,) if single else result)]
         values = [self._own(v, operands) for v in values]
         if self.pointwise:
+            laid_out = [a._state for kind, a in zip(self.kinds, args) if kind is not NUMBER and isinstance(a, Tensor)]
             for v in values:
-                v.strides = pointwise_strides(v.node.shape, operands)
+                v.strides = pointwise_strides(v.node.shape, laid_out)
         if single:
             return values, None
         kind = type(result)
@@ -237,8 +238,8 @@ class Operator:
         """A result that is an operand's own value, or memory that an operand views, as a value of its own."""
         if value.owner is None and (value.root is None or any(o is value.root for o in operands)):
             return value
-        copy = Value(value.node, graph.row_major(value.node.shape), value.needs_grad)
-        if value.needs_grad:
+        copy = Value(value.node, graph.row_major(value.node.shape), value.needs_grad and here.recorder.grad)
+        if copy.needs_grad:
             copy.history = History("clone", (value,), (copy,))
         return copy
 
@@ -448,4 +449,4 @@ def attach(name, function):
     setattr(Tensor, name, function)
 
 
-from .calling import attach_in_place, check_out, check_writable, fit, function_of, replace, write_in_place, write_out  # noqa: E402, F401
+from .calling import attach_in_place, check_out, check_writable, refuse_leaf, refuse_overlap, fit, function_of, replace, write_in_place, write_out  # noqa: E402, F401

@@ -17,7 +17,7 @@ from ..tensors.creation import as_tensor, of_array, tensor
 from ..tensors.tensor import Tensor
 from .building import apply, broadcast_shape, cast, constant, elementwise, expand_to
 from .conversion import copied
-from .definition import Tensors, attach, check_writable, exported, operator, replace
+from .definition import Tensors, attach, check_writable, exported, operator, refuse_leaf, refuse_overlap, replace
 from .index_checks import check_range
 from .shaping import permute, reshape, select_at, slice_dim, unsqueeze
 
@@ -298,6 +298,8 @@ def write_into(view, value):
     """Write a value that broadcasts into a view; leading extents of 1 that the value has beyond the view's are dropped."""
     while value.ndim > view.ndim and value.shape[0] == 1:
         value = value[0]
+    if value.ndim:
+        refuse_overlap(view)
     if value.ndim > view.ndim or any(m not in (1, n) for m, n in zip(value.shape[::-1], view.shape[::-1])):
         raise RuntimeError(f"shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to indexing result of shape {list(view.shape)}")
     replace(view, copied.operator.call(view, value), "__setitem__")

@@ -265,9 +265,8 @@ def gradient(input, *, spacing=1, dim=None, edge_order=1):
         raise RuntimeError(f"gradient: torch.gradient only supports edge_order=1 and edge_order=2, but got {edge_order}")
     if isinstance(spacing, Tensor):
         raise RuntimeError("gradient: spacing must be a number, a list of numbers, or a list of tensors of coordinates")
+    spacing = 1 if spacing is None else spacing
     spacings = list(spacing) if isinstance(spacing, (list, tuple)) else [spacing] * len(dims)
-    if len(spacings) == 1 and len(dims) > 1 and not isinstance(spacings[0], Tensor):
-        spacings *= len(dims)
     if len(spacings) != len(dims):
         raise RuntimeError(f"gradient: expected spacing to be unspecified, a scalar, or it's spacing and dim arguments to have the same length, but got a "
                            f"spacing argument of length {len(spacings)} and a dim argument of length {len(dims)}.")
@@ -279,4 +278,4 @@ def gradient(input, *, spacing=1, dim=None, edge_order=1):
     if input.dtype is dtypes.uint8:
         raise RuntimeError("gradient: not there for uint8 tensors")
     x = input if input.dtype.kind in "fc" else input.to(get_default_dtype())
-    return [slope(x, s if isinstance(s, Tensor) else None, 1.0 if isinstance(s, Tensor) else float(s), d, edge_order) for s, d in zip(spacings, dims)]
+    return tuple(slope(x, s if isinstance(s, Tensor) else None, 1.0 if isinstance(s, Tensor) else float(s), d, edge_order) for s, d in zip(spacings, dims))

@@ -46,39 +46,28 @@ def strides_of_view(shape, strides, new):
     """The strides under which a view of (shape, strides) has the shape `new`, or None when there is none without a copy."""
     if tuple(strides) == graph.row_major(shape):
         return graph.row_major(new)
-    if any(isinstance(n, int) and n == 0 for n in shape):
-        return graph.row_major(new)
-    old = [(n, s) for n, s in zip(shape, strides) if not (isinstance(n, int) and n == 1)]
-    if not old:
-        return graph.row_major(new)
+    if any(_is(n, 0) for n in shape):
+        return tuple(strides) if len(shape) == len(new) and all(m is n or m == n for m, n in zip(shape, new)) else graph.row_major(new)
     result, d = [None] * len(new), len(new) - 1
-    i = len(old) - 1
-    while i >= 0:  # a chunk: neighbouring old dimensions that lie without a gap
-        count, base = old[i]
-        while i > 0 and old[i - 1][1] == old[i][0] * old[i][1]:
-            i -= 1
-            count = old[i][0] * count
-        taken = 1
-        while d >= 0 and (not taken == count or (isinstance(new[d], int) and new[d] == 1)):
+    base, count, taken = strides[-1], 1, 1  # a chunk: neighbouring old dimensions that lie without a gap
+    for i in reversed(range(len(shape))):
+        count = shape[i] * count
+        if i and (_is(shape[i - 1], 1) or strides[i - 1] == count * base):
+            continue
+        while d >= 0 and (not taken == count or _is(new[d], 1)):
             result[d] = taken * base
             taken = new[d] * taken
             d -= 1
-            if not isinstance(count, int) or not isinstance(taken, int):
-                if taken == count:
-                    break
-                if taken > count:
-                    return None
-            elif taken > count:
-                return None
         if not taken == count:
             return None
-        i -= 1
-    while d >= 0:
-        if not new[d] == 1:
-            return None
-        result[d] = result[d + 1] * new[d + 1] if d + 1 < len(new) else 1
-        d -= 1
-    return tuple(result)
+        if i:
+            base, count, taken = strides[i - 1], 1, 1
+    return tuple(result) if d < 0 else None
+
+
+def _is(n, number):
+    """Whether an extent is a number, for 0 and 1, which are never symbols."""
+    return isinstance(n, int) and n == number
 
 
 @operator(view=True, methods=False, namespace=False)
@@ -335,7 +324,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     if not input.ndim:
         return reshape(input, (1,))
     shape = input.shape
-    return reshape(input, (*shape[:first], product(shape[first:last + 1]), *shape[last + 1:])) if first < last else input
+    return reshape(input, (*shape[:first], product(shape[first:last + 1]), *shape[last + 1:])) if first < last else view_of(input, lambda n: n, strides=input.stride())
 
 
 @operator(out=False)

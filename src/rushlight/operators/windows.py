@@ -8,6 +8,7 @@ Start with `strided`.
 from ..ir import graph
 from ..ir.extents import product, settled
 from ..runtime.storage import Place, dense_order
+from ..runtime.writing import root_of
 from ..tensors.tensor import Tensor, plain
 from .building import apply, constant, expand_to, wrap_dim
 from .definition import Extent, Extents, exported, operator
@@ -128,7 +129,7 @@ def as_strided(input, size, stride, storage_offset=None):
     if offset < 0:
         raise RuntimeError(f"Tensor: invalid storage offset {offset}")
     span = 0 if 0 in size else 1 + sum((n - 1) * s for n, s in zip(size, stride))
-    for base in (input,) if input._base is None else (input, input._base):
+    for base in (input,) if input._base is None else (input, root_of(input)):
         order = dense_order(base.shape, base.stride())
         first = offset - base.storage_offset()
         if order is not None and 0 <= first and first + span <= base.numel():
@@ -146,7 +147,7 @@ def _over_storage(input, size, stride, offset, span):
         raise RuntimeError(f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize {place.dtype.itemsize} "
                            f"requiring a storage size of {(offset + span) * place.dtype.itemsize} are out of bounds for storage of size {place.storage.size}")
     view = plain(Place(place.storage, size, stride, offset, place.dtype))
-    view._base = input if input._base is None else input._base
+    view._base = root_of(input)
     for t in (view._base, view):
         place.storage.join(t)
     return view

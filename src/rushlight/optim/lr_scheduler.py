@@ -86,6 +86,9 @@ class LRScheduler:
         self.__dict__.update(state_dict)
 
 
+_LRScheduler = LRScheduler  # its name in older programs
+
+
 def _set_rates(optimizer, rates):
     for group, rate in zip(optimizer.param_groups, rates):
         if hasattr(group["lr"], "fill_"):  # a tensor that others may hold: its value changes, not the object

@@ -125,15 +125,17 @@ def make(recorder, trace, step, counts):
     if ends:
         wanted, plan.unfreed = recorder.read_by_backward(trace, ends)
         stored = {h._state: n for n, (_, h) in enumerate(fresh)}
+        overwritten = {h.overwrites for h in plan.unfreed}
         for value in wanted:
-            if value.node.primitive == "leaf":
+            if value.node.primitive == "leaf" and value not in overwritten:
                 continue  # the tensor itself is kept
             if value in stored:
                 plan.shared.append((value, stored[value]))
                 continue
             plan.saved.append(value)
             outputs.append(programs.Output(value.node, graph.row_major(value.node.shape), None))
-    plan.read_leaves = [(v.node.attributes[0], entered[v.node.attributes[0]]) for v in {v: 0 for h in plan.unfreed for v in h.reads} if v.node.primitive == "leaf"]
+    plan.read_leaves = [(v.node.attributes[0], v) for v in {v: 0 for h in plan.unfreed for v in h.reads}
+                        if v.node.primitive == "leaf" and v not in plan.saved]
     reads = {i for i, _ in plan.read_leaves}
     plan.kept_leaves = [v.needs_grad or i in reads for i, v in enumerate(entered)]
     plan.views = [(i, trace.handles[i]._state.node.dtype) for i in views]
@@ -220,6 +222,8 @@ def run(recorder, plan, trace):
         if has_history:
             h._set_history(trace, h._state)
         h._state = None
+    for storage in flats:
+        storage.value = None
     for (i, dtype), (shape, strides, offset) in zip(plan.views, view_layouts):
         h = handles[i]
         base = h._base._place
@@ -231,8 +235,6 @@ def run(recorder, plan, trace):
             base.storage.join(h._base)
         base.storage.join(h)
         _settle(h, trace)
-    for storage in flats:
-        storage.value = None
     for t in leaves:
         if t._state is not None:
             _settle(t, trace)
@@ -254,9 +256,17 @@ def _keep_record(recorder, plan, trace, places, kept):
     record.saved = {v: recorder.handle_at(p) for v, p in zip(plan.saved, kept)}
     for v, n in plan.shared:
         record.saved[v] = recorder.handle_at(places[n])
-        record.versions[v] = v.writes
-    for i, v in plan.read_leaves:  # as it was when it was read: before what was written to it since
-        record.versions[i] = trace.leaves[i]._place.storage.version - (trace.writes.get(v.family, 0) - v.writes)
+    storages = {trace.handles[i]._state.family: place.storage for (i, _, _), place in zip(plan.fresh, places)}
+    storages.update((s.value.family, s) for s in trace.flats)
+    storages.update((v.family, trace.leaves[i]._place.storage) for i, v in plan.read_leaves)
+    for v in (*record.saved, *(v for _, v in plan.read_leaves)):
+        written_since = trace.writes.get(v.family, 0) - v.writes
+        storage = storages.get(v.family)
+        if storage is None and written_since:  # nobody has the tensor any more: what is saved stands for it
+            storage = record.saved[v]._place.storage
+            storage.version = v.writes + written_since
+        if storage is not None:
+            record.versions[v] = storage, storage.version - written_since
     for i, t in enumerate(trace.leaves):
         if t._tape is not None:
             record.roots[i] = t._tape.history

@@ -158,7 +158,8 @@ class Recorder:
                 step = self._infer(at, full, callee, operands, numbers, integers, arguments, into is not None)
             if step.callee is None and step.structure is None and callee.is_fast:
                 self._make_guessable(step, callee, key, operands, numbers)
-            if step.callee is not None and step.depth < LONGEST_TRACE:  # the last step of the longest trace is never guessed: it flushes
+            over_snapshot = any(v.view_of is not None and tensors[v.view_of]._state is None for v in step.values)
+            if step.callee is not None and step.depth < LONGEST_TRACE and not over_snapshot:  # what flushes is never guessed
                 at.guess = step
             if into is not None:
                 if self._advance(at, step, trace, (), numbers, used):
@@ -176,7 +177,7 @@ class Recorder:
         for h in handles:
             if h._base is not None:
                 trace.views.setdefault(id(h._base), []).append(h)
-        if self.at.depth >= LONGEST_TRACE:
+        if self.at.depth >= LONGEST_TRACE or over_snapshot:  # a view of memory that others can see is to show that memory
             self.flush()
         return handles[0] if step.structure is None else step.structure(handles)
 
@@ -338,19 +339,20 @@ class Recorder:
     def _enter_snapshot(self, tensor, place, storage):
         """Memory that others can see is read at the call: a copy of it is entered, and the tensor has no value that could be used again."""
         copy = self.handle_at(storage.snapshot(place))
-        copy._tape = tensor._tape
+        copy._base, copy._tape = tensor, tensor._tape
         return self.enter(copy)
 
     def _enter_view(self, tensor, place, storage):
         """The tensor's part of a storage whose content is pending."""
         gradient = gradient_of(tensor)
+        as_leaf = gradient == "leaf" or place.cut and gradient is not None  # its gradient does not go to the storage
         while True:
             trace, at, flat = self.trace, self.at, storage.value
             if flat is None or flat.owner is not self:
                 if flat is not None:
                     flat.owner.flush()
                 return self.enter(tensor)
-            key = ("view", place.description(), place.offset if place.offset <= 1 else None, flat, gradient == "leaf", place.cut)
+            key = ("view", place.description(), place.offset if place.offset <= 1 else None, flat, as_leaf, place.cut)
             used = place.integers(with_offset=True)
             step = self._find(at, key, trace.integers + used)
             if step is None:
@@ -359,12 +361,12 @@ class Recorder:
                     value = writing.view_of_flat(flat, *place.symbolic(len(trace.integers), with_offset=True))
                     if place.cut:
                         value.needs_grad, value.history = False, None
-                    if gradient == "leaf":  # it was written to behind the back of its gradient: still a leaf
+                    if as_leaf:  # it was written to behind the back of its gradient
                         value.needs_grad, value.history, value.leaf = True, None, len(trace.leaves)
                 assumptions.step = step = self._add(at, key, (value,), None, assumptions.taken())
             value = step.values[0]
             if self._advance(at, step, trace, (), (), used):
-                if gradient == "leaf":
+                if as_leaf:
                     trace.leaves += (tensor,)
                 break
         trace.kept.append(tensor)

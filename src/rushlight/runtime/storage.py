@@ -65,20 +65,23 @@ class Storage:
         block = Block(span)
         start = place.offset * place.dtype.itemsize
         block.bytes[:] = self.block.bytes[start:start + span]
-        return Place(Storage(block, span, place.dtype), place.shape, place.strides, 0, place.dtype)
+        copy = Place(Storage(block, span, place.dtype), place.shape, place.strides, 0, place.dtype)
+        copy.is_snapshot = True
+        return copy
 
 
 class Place:
     """Where a tensor lies: `shape`, `strides` and `offset` are ints, counted in elements of `dtype`.
 
     `cut`: no gradient passes from the storage to this tensor (it was made by `detach` or `.data`).
+    `is_snapshot`: a copy of memory that others can see, as it was at a call.
     """
 
-    __slots__ = ("storage", "shape", "strides", "offset", "dtype", "cut", "_description", "_integers")
+    __slots__ = ("storage", "shape", "strides", "offset", "dtype", "cut", "is_snapshot", "_description", "_integers")
 
     def __init__(self, storage, shape, strides, offset, dtype):
         self.storage, self.shape, self.strides, self.offset, self.dtype = storage, shape, strides, offset, dtype
-        self._description, self.cut = None, False
+        self._description, self.cut, self.is_snapshot = None, False, False
 
     def copy(self, cut):
         """The same place, for another tensor."""
@@ -109,7 +112,7 @@ class Place:
         if self._description is None:
             order = dense_order(self.shape, self.strides)
             general = () if order is not None else tuple(s if 0 <= s <= 1 else None for s in self.strides)
-            description = (self.dtype, tuple(n if n <= 1 else None for n in self.shape), order, general)
+            description = (self.dtype, tuple(n if n <= 1 else None for n in self.shape), order, general, self.is_snapshot)
             self._description = _descriptions.setdefault(description, description)
             self._integers = [n for n in self.shape if n > 1]
             if order is None:
@@ -123,7 +126,7 @@ class Place:
 
     def symbolic(self, first, with_offset=False):
         """(shape, strides, offset) with symbols, numbered from `first`, for the run-time integers."""
-        _, _, order, _ = self.description()
+        _, _, order, *_ = self.description()
         number = first
         shape, strides = [], []
         for n in self.shape:

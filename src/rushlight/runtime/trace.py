@@ -83,14 +83,15 @@ def _source(tree):
 class History:
     """How a value came to be, for backward: `callee` (an operator, or a primitive's name), its operands and results as Values
     (None where an argument is no tensor), and `arguments`, whatever the callee's gradient rule wants to be called with.
-    `reads` are the operands and results that the rule reads, once autograd has asked; `overwrites` the operand whose place the result
+    `reads` are the operands and results that the rule reads, `reached` the calls of the trace that backward from here goes back through,
+    once autograd has asked; `overwrites` the operand whose place the result
     of the recorded call takes, or None."""
 
-    __slots__ = ("callee", "operands", "results", "arguments", "reads", "overwrites")
+    __slots__ = ("callee", "operands", "results", "arguments", "reads", "overwrites", "reached")
 
     def __init__(self, callee, operands, results, arguments=()):
         self.callee, self.operands, self.results, self.arguments = callee, operands, results, arguments
-        self.reads = self.overwrites = None
+        self.reads = self.overwrites = self.reached = None
 
 
 class Trace:
@@ -149,7 +150,7 @@ class Record:
     externals   what goes backward through a user's `Function`, by History
     roots       after the flush: the history that each leaf had when it was entered, by leaf number
     saved       after the flush: {Value: tensor} that gradient rules read; `unfreed` the histories that will read them
-    versions    of the storages that backward will read, when it was recorded: by leaf number, or by Value where it is saved
+    versions    (storage, its version) as it was when a value was recorded that backward will read, by Value
     """
 
     __slots__ = ("hooks", "nodes", "externals", "roots", "saved", "unfreed", "versions")
@@ -160,7 +161,7 @@ class Record:
 
     def versions_of_leaves(self):
         """The Values of the leaves that backward will read, each once, in order."""
-        return {v: 0 for h in self.unfreed for v in h.reads if v.node.primitive == "leaf"}
+        return {v: 0 for h in self.unfreed for v in h.reads if v.node.primitive == "leaf" and v not in self.saved}
 
 
 def classify(n):

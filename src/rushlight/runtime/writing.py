@@ -177,7 +177,7 @@ def write_through(recorder, target, result):
         own = None  # what passes gradients to a tensor, but not to the storage it lies in
         if t._place.cut:
             own = result if t is target and recorder.grad else t
-            if own._state is None or not own._state.needs_grad:
+            if own._state is None or own._state.history is None:
                 own = None
         if own is not None:
             own = recorder.record(ADOPT, (new, own), t._place.description(), integers=[*t._place.integers(), t._place.offset], arguments=t._place)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..ir import dtypes
 from ..runtime.memory import Block
+from ..runtime.recorder import here
 from ..runtime.storage import Place, Storage
 from . import creation, printing
 from .device import CPU
@@ -149,6 +150,7 @@ class UntypedStorage:
         return found.tolist()
 
     def __setitem__(self, index, value):
+        here.recorder.flush()
         self._storage.block.bytes[index] = value
         self._storage.version += 1
 

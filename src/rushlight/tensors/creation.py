@@ -7,6 +7,7 @@ import numpy as np
 
 from ..ir import dtypes
 from ..runtime import storage as storages
+from ..runtime.recorder import here
 from .tensor import Tensor, plain
 
 _default = [dtypes.float32]
@@ -158,7 +159,8 @@ class Export:
 
 
 def to_numpy(t):
-    """A NumPy array over the tensor's memory."""
+    """A NumPy array over the tensor's memory.  What was recorded before runs first: the array's holder may write to it at any time."""
+    here.recorder.flush()
     place = t._stored()
     if place.dtype is dtypes.bfloat16:
         raise TypeError("Got unsupported ScalarType BFloat16")

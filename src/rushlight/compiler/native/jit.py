@@ -35,10 +35,10 @@ os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_i
 class Code:
     """Machine code in memory.  It is freed with the last reference: whoever keeps an address keeps the Code."""
 
-    __slots__ = ("__weakref__", "_library", "_linker", "_names")
+    __slots__ = ("__weakref__", "_library", "_linker", "_names", "from_disk")
 
     def __init__(self, library, linker, names):
-        self._library, self._linker, self._names = library, linker, names
+        self._library, self._linker, self._names, self.from_disk = library, linker, names, False
 
     @property
     def names(self):
@@ -64,6 +64,7 @@ def compile(text, target=None, passes=False, symbols=None):
     target = target or host()
     key = disk_cache.key(text, target, passes)
     image = disk_cache.load(key)
+    from_disk = image is not None
     if image is None:
         image = emit_object(text, target, passes)
         disk_cache.store(key, image)
@@ -72,6 +73,7 @@ def compile(text, target=None, passes=False, symbols=None):
         helpers = _conversions()
         symbols |= {name: helpers.address(name) for name in helpers.names}
     code = _link(image, _DEFINITION.findall(text), symbols)
+    code.from_disk = from_disk
     _free_dropped()  # what was dropped while we had the lock
     return code
 

@@ -65,6 +65,15 @@ class Target:
         """Whether LLVM's feature of this name is on: has("avx512bf16"), has("amx-bf16"), has("bf16")."""
         return "+" + feature in self.features.split(",")
 
+    def loads_under_mask(self, element_bytes):
+        """Whether vectors of elements of this size can be loaded under a mask by one instruction."""
+        return self.level == "avx512" or (self.level == "avx2" and element_bytes >= 4)
+
+    @property
+    def stores_under_mask(self):
+        """Whether a store under a mask costs little more than a store.  (That of AVX2 takes dozens of cycles on some processors.)"""
+        return self.level == "avx512"
+
     @property
     def has_fma(self):
         return self.level == "neon" or self.has("fma")
