@@ -65,7 +65,7 @@ class World:
             self.look_at_everything()
 
     def note(self, t):
-        return {"shape": tuple(t.shape), "stride": t.stride(), "dtype": str(t.dtype).rpartition(".")[2], "requires_grad": t.requires_grad,
+        return {"shape": tuple(t.shape), "stride": t.stride() if t.numel() else None, "dtype": str(t.dtype).rpartition(".")[2], "requires_grad": t.requires_grad,
                 "is_leaf": t.is_leaf, "version": t._version - self.born.get(id(t), 0) if self.counts else None, "offset": t.storage_offset()}
 
     def look_at_everything(self):
@@ -448,7 +448,10 @@ def want_gradient(w, i, j, k):
 @action()
 def drop(w, i, j, k):
     if len(w.tensors) > 1:
-        del w.tensors[i % len(w.tensors)]
+        gone = id(w.tensors.pop(i % len(w.tensors)))
+        if all(id(t) != gone for t in w.tensors):
+            w.apart.discard(gone)
+            w.born.pop(gone, None)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -175,10 +175,9 @@ def test_all_forms_give_the_same_bits(m, k, n, layouts):
     if layouts[1] == "rows":
         forms += [contraction.Form("direct", 66, 64), contraction.Form("rows", 8, 512)]
     elif m == 1:
-        forms += [contraction.Form("columns", 1, 64), contraction.Form("far columns", 1, 64)]
+        forms += [contraction.Form("columns", 1, 64), contraction.Form("columns", 1, 8)]
     if n == 1:
-        kinds = ("columns", "far columns") if layouts[0] == "rows" else ("rows",)
-        forms += [contraction.Form(kind, 1, 64, swapped=True) for kind in kinds]
+        forms.append(contraction.Form("columns" if layouts[0] == "rows" else "rows", 1, 64, swapped=True))
     results = [product(a, b, form) for form in forms]
     assert all((r == results[0]).all() for r in results)
 

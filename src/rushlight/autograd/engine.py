@@ -17,7 +17,7 @@ from ..operators.factories import ones_like, zeros
 from ..runtime.recorder import here
 from ..tensors.tape import tape_of
 from ..tensors.tensor import Tensor
-from .replay import EXTERNAL, FREED, TRACE_CALL, check_unmodified, reads, rule_gradients, value_tensor
+from .replay import EXTERNAL, FREED, TRACE_CALL, check_unmodified, rule_gradients, saves, value_tensor
 
 
 def source(tensor):
@@ -135,7 +135,7 @@ def _back_through(trace, history, by_value):
         for hook in list(node.prehooks.values()):
             replaced = hook(tuple(grads))
             grads = grads if replaced is None else list(replaced if isinstance(replaced, tuple) else (replaced,))
-    if trace.is_freed(history) and (history.callee is EXTERNAL or reads(trace, history)):
+    if trace.is_freed(history) and saves(trace, history):
         raise RuntimeError(FREED)
     if history.callee is EXTERNAL:
         external = trace.record.externals[history]

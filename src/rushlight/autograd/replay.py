@@ -307,7 +307,7 @@ def _walk_inside(trace, arrived, again):
         while queue:
             history = heapq.heappop(queue)[2]
             by_value = arriving.pop(history)
-            if trace.is_freed(history) and reads(trace, history):
+            if trace.is_freed(history) and saves(trace, history):
                 raise RuntimeError(FREED)
             if not trace.flushed:
                 check_unmodified(trace, history)
@@ -345,13 +345,19 @@ def read_by_backward(trace, values):
     return list(needed), tuple(histories)
 
 
+def saves(trace, history):
+    """Whether a call's rule reads anything, be it a Python number: then it can be gone back through once only."""
+    reads(trace, history)
+    return history.saves
+
+
 def reads(trace, history):
     """Which of a call's operands and results its rule reads: those whose nodes the gradients that are wanted are made of."""
     if history.reads is None:
         recorder = here.recorder
         callee = history.callee
         if callee is EXTERNAL:
-            history.reads = ()
+            history.reads, history.saves = (), True
             return ()
         grads = []
         for v in history.results:
@@ -384,6 +390,7 @@ def reads(trace, history):
             recorder.grad = enabled
         used = set(graph.topological([g._state.node for o, g in zip(history.operands, made) if g is not None and o.needs_grad]))
         history.reads = tuple(v for v, s in stand_in.items() if s.node in used and v.node.primitive != "scalar")
+        history.saves = any(s.node in used for s in stand_in.values())
     return history.reads
 
 

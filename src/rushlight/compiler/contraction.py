@@ -38,7 +38,7 @@ from dataclasses import dataclass
 from .llvmir import Function, Value, vector_type
 from .microkernel import Tile, opaque, sum_type, tile
 from .packing import LLVM_TYPES, copy_block, pack_panels, pack_slivers, transpose_block
-from .skinny import add_block, add_columns, add_columns_of_two, add_rows
+from .skinny import add_block, add_columns, add_rows
 
 K_BLOCK = 512       # part of the meaning of a product: the same on every target
 TASK_ROWS = 512     # at most; B is packed once for all of them
@@ -85,7 +85,7 @@ class Plain:
 @dataclass(frozen=True)
 class Form:
     """How a product is done: `rows` x `columns` of C are one task, and `kind` decides the code."""
-    kind: str  # 'packed'; 'direct': nothing is packed; 'rows', 'columns', 'far columns': see skinny
+    kind: str  # 'packed'; 'direct': nothing is packed; 'rows' and 'columns': see skinny
     rows: int
     columns: int
     swapped: bool = False  # the transposed product is made: C^T = B^T A^T
@@ -100,11 +100,9 @@ def choose(target, dtype, a, b, batch, m, k, n):
     if n == 1 and a_along == "column":
         return Form("rows", 1, 1024 if m >= 2048 else 256, swapped=True)
     if n == 1 and a_along == "row" or m == 1 and b_along == "column":
-        swapped = n == 1 and a_along == "row"
-        if m * n * k >= 1 << 20:
-            return Form("far columns", 1, shape.lanes, swapped)
-        return Form("columns", 1, few_columns, swapped)
-    if b_along == "row" and m <= FEW_ROWS:
+        far = m * n * k >= 1 << 20  # out of reach of the near caches fewer columns at a time are faster: whole columns are read
+        return Form("columns", 1, shape.lanes if far else few_columns, swapped=n == 1 and a_along == "row")
+    if b_along == "row" and m <= (2 if b == "computed" else FEW_ROWS):  # what is computed is computed for each two rows
         wide = n >= 2048  # long pieces of rows are read faster, if there are enough of them for all threads
         return Form("rows", FEW_ROWS, 256 if not wide else 1024 if m == 1 else 512)
     most_rows, most_columns = _limits(shape)
@@ -210,7 +208,7 @@ def build(f, target, dtype, form, batch, m, k, n, a, b, store, begin, end, scrat
         row = f.mul(f.binary("urem", task, row_tasks), form.rows)
         matrix = f.binary("udiv", rest, column_tasks)
         column = f.mul(f.binary("urem", rest, column_tasks), form.columns)
-        (_task if form.kind in ("packed", "direct") else _skinny_task)(p, matrix, row, column)
+        (_skinny_task if form.kind in ("rows", "columns") else _task)(p, matrix, row, column)
 
 
 def _swapped(operand):
@@ -274,26 +272,18 @@ def _skinny_task(p, matrix, row, column):
     rows = _smaller(f, f.of(p.form.rows, "i64"), f.binary("sub", p.m, row))
     columns = _smaller(f, f.of(pitch, "i64"), f.binary("sub", p.n, column))
     a, b, c = _Matrix(p, p.a, matrix), _Matrix(p, p.b, matrix), _Result(p, matrix)
-    sums, more, totals = p.a_scratch, p.b_scratch, p.c_scratch
-    step = f.mul(p.k_block, 2) if p.form.kind == "far columns" else p.k_block
-    with f.loop(0, _at_least_one(f, p.k), step) as first_k:
-        left = f.binary("sub", p.k, first_k)
-        length = _smaller(f, p.k_block, left)
+    sums, totals = p.b_scratch, p.c_scratch
+    with f.loop(0, _at_least_one(f, p.k), p.k_block) as first_k:
+        length = _smaller(f, p.k_block, f.binary("sub", p.k, first_k))
         later = f.compare("sgt", first_k, 0)
         place = f.select(later, sums, totals)
         of_a, of_b = a.reader(row, first_k), b.reader(first_k, column)
         if p.form.kind == "rows":
             add_rows(f, p.shape, of_a, of_b, rows, columns, length, place, pitch)
-        elif p.form.kind == "columns":
-            add_columns(f, p.shape, of_a, of_b, columns, length, place)
         else:
-            second = _smaller(f, p.k_block, f.binary("sub", left, length))
-            add_columns_of_two(f, p.shape, of_a, of_b, columns, length, second, place, more)
+            add_columns(f, p.shape, of_a, of_b, columns, length, place)
         with f.when(later):
             add_block(f, p.shape, rows, columns, sums, totals, pitch)
-        if p.form.kind == "far columns":
-            with f.when(f.compare("sgt", second, 0)):
-                add_block(f, p.shape, rows, columns, more, totals, pitch)
     _finish(p, c, row, rows, column, columns, totals, pitch)
 
 

@@ -21,8 +21,9 @@ from contextlib import contextmanager
 
 from ..ir import dtypes
 from . import vectormath
+from .expressions import Affine
 from .llvmir import Function, Value, module_text, vector_type
-from .loops import LANES, Accumulate, Carry, Close, Loop, Open, Store, inputs_of
+from .loops import LANES, Accumulate, Carry, Close, Loop, Open, Store, Turn, expressions_of, inputs_of
 from .native.target import host
 
 _COMBINE = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
@@ -131,6 +132,8 @@ class _Emitter:
                 self._close(s.accumulator)
             elif isinstance(s, Accumulate):
                 self._accumulate(s)
+            elif isinstance(s, Turn):
+                self._turn(s)
             elif isinstance(s, Carry):
                 self.registers[s.accumulator] = [self.value(s.expression)]
             else:
@@ -421,6 +424,41 @@ class _Emitter:
             there = f.mul(k, stride) if stride is not None else f.load("i64", f.element(offsets, "i64", k))
             f.store(f.load(element, f.element(slot, element, k)), f.element(address if stride is not None else pointer, element, there))
 
+    # Tiles
+
+    def _turn(self, s):
+        """Exchange rows and columns of a tile, a few vectors at a time; at ragged edges, element by element."""
+        f, (buffer, place), tile = self.f, s.load.data, s.tile.shape[1]
+        size, element = buffer.dtype.itemsize, f"i{8 * buffer.dtype.itemsize}"
+        lanes = host().lanes(size) if size >= 4 and host().vector_bits == 256 else 16 // size
+        (row_start, row_end), (start, end) = self.edges[s.row], self.edges[s.column]
+        scratch = self.arguments[self.slots.pointer(s.tile, _ZERO)]
+        stride = self.arguments[self.slots.coefficient(place, s.column, place.coefficient(s.column))]
+        with f.loop(start, end, lanes) as column, f.loop(row_start, row_end, lanes) as row:
+            self.indices[s.row], self.indices[s.column] = row, column
+            source = f.element(self.arguments[self.slots.pointer(buffer, place)], element, self._offset(place)[0])
+            there = f.add(f.mul(f.binary("sub", row, row_start), tile), f.binary("sub", column, start))
+            target = f.element(scratch, element, there)
+            rows, columns = f.binary("sub", row_end, row), f.binary("sub", end, column)
+            full = f.binary("and", f.compare("sge", rows, lanes), f.compare("sge", columns, lanes))
+            whole, ragged, done = f.label("whole"), f.label("ragged"), f.label("turned")
+            f.branch_if(full, whole, ragged)
+            f.start(whole)
+            vectors, first = [], source
+            for _ in range(lanes):
+                vectors.append(f.load(vector_type(element, lanes), source, size))
+                source = f.element(source, element, stride)
+            for n, v in enumerate(_exchanged(f, vectors, 16 // size)):
+                f.store(v, f.element(target, element, n * tile), size)
+            f.branch(done)
+            f.start(ragged)
+            limit = [f.select(f.compare("slt", n, lanes), n, lanes) for n in (rows, columns)]
+            with f.loop(0, limit[1]) as j, f.loop(0, limit[0]) as i:
+                x = f.load(element, f.element(first, element, f.add(f.mul(j, stride), i)))
+                f.store(x, f.element(target, element, f.add(f.mul(i, tile), j)))
+            f.branch(done)
+            f.start(done)
+
     # Expressions
 
     def value(self, e):
@@ -581,6 +619,33 @@ class _Emitter:
         return x
 
 
+_ZERO = Affine()
+
+
+def _exchanged(f, rows, block):
+    """Vectors with rows and columns exchanged: as many as lanes, which are one block or two (of 128 bits, as shuffles of x86 have it).
+
+    Of two halves of the rows whose columns stand in groups already, groups are interleaved:  a0 a1, b0 b1  ->  a0 b0, a1 b1.
+    """
+    lanes = len(rows)
+
+    def grouped(rows):
+        if len(rows) == 1:
+            return rows
+        half, result = len(rows) // 2, []
+        for a, b in zip(grouped(rows[:half]), grouped(rows[half:])):
+            for side in (0, block // 2):
+                mask = [start + side + group + i + which * lanes for start in range(0, lanes, block)
+                        for group in range(0, block // 2, half) for which in (0, 1) for i in range(half)]
+                result.append(f.shuffle(a, b, mask))
+        return result
+    if lanes == block:
+        return grouped(rows)
+    upper, lower = grouped(rows[:block]), grouped(rows[block:])
+    return [f.shuffle(a, b, [start + i + which * lanes for which in (0, 1) for i in range(block)])
+            for start in (0, block) for a, b in zip(upper, lower)]
+
+
 def combine(f, name, dtype, a, b):
     """One step of a reduction."""
     if dtype is dtypes.bool_:
@@ -590,20 +655,6 @@ def combine(f, name, dtype, a, b):
 
 def _compare(f, predicate, dtype, a, b):
     return vectormath.elementwise(f, predicate, [a, b], dtype)
-
-
-def expressions_of(body):
-    """The expressions of some statements, each once, computed places included."""
-    found, stack = {}, []
-    for s in reversed(body):
-        stack += [*(e for e, _ in s.place.dynamic)] if isinstance(s, Store) else []
-        stack += s.expressions
-    while stack:
-        e = stack.pop()
-        if e not in found:
-            found[e] = None
-            stack.extend(inputs_of(e))
-    return list(found)
 
 
 def _is_one(stride):

@@ -21,7 +21,7 @@ import sys
 from ..ir.extents import Extent, product
 from ..ir.graph import topological
 from .expressions import is_int
-from .loops import Accumulate, Carry, Close, Loop, Open, Store, inputs_of
+from .loops import LANES, Accumulate, Carry, Close, Loop, Open, Store, Turn, inputs_of
 
 PARTS = ("graph", "schedule", "loops", "llvm", "asm", "time")
 
@@ -257,7 +257,7 @@ class _Printer:
     def body(self, body, indent, out):
         for s in body:
             if isinstance(s, Loop):
-                step = " by 16" if s.axis is self.nest.vector else ""
+                step = f" by {2 * LANES if self.nest.wide else LANES}" if s.axis is self.nest.vector else ""
                 name = self.axis(s.axis)
                 if s.axis.window:
                     block, length = self.axis(s.axis.window[0]), size(s.axis.window[1])
@@ -275,6 +275,9 @@ class _Printer:
                     out.append(f"{indent}{name_of(s.buffer)}[{self.place(s.place)}] = {self.text(s.expression, top=True)}")
                 elif isinstance(s, Carry):
                     out.append(f"{indent}{self.accumulator(s.accumulator)} = {self.text(s.expression, top=True)}")
+                elif isinstance(s, Turn):
+                    rows, columns = self.axis(s.row), self.axis(s.column)
+                    out.append(f"{indent}turn {name_of(s.tile)}[{rows}, {columns}] = {self.text(s.load)}")
                 elif isinstance(s, Accumulate):
                     place = f" at {self.text(s.position)}" if s.position is not None else ""
                     out.append(f"{indent}{self.accumulator(s.accumulator)} <- {s.accumulator.name} {self.text(s.expression)}{place}")

@@ -214,6 +214,21 @@ class Reader:
             found = self._expressions[name] = Expression(op, args, dtype, data, axes, results, cost)
         return found
 
+    def replaced(self, e, new):
+        """An expression with some of its loads replaced: `new` has old -> new ones."""
+        done, stack = dict(new), [e]
+        while stack:
+            top = stack[-1]
+            waiting = [a for a in top.args if a not in done]
+            if top in done or not waiting:
+                stack.pop()
+                if top not in done:
+                    args = tuple(done[a] for a in top.args)
+                    done[top] = self.make(top.op, args, top.dtype, top.data) if args != top.args else top
+                continue
+            stack.extend(waiting)
+        return done[e]
+
     def load(self, buffer, index, condition=None, strides=None):
         place = place_in(buffer.strides if strides is None else strides, index)
         return self.make("load", (condition,) if condition else (), buffer.dtype, (buffer, place))

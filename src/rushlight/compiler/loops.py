@@ -23,6 +23,8 @@ from .expressions import Axis, is_int, key, price, same
 
 LANES = 16              # of every vector loop, whatever the dtype and the target
 TASK_ELEMENTS = 16384   # about what one task should touch
+TILE = 64               # rows and columns of a tile that is turned, or half as many of 8 bytes
+LEAST_TURNED = 8        # the least extents for which that is worth while
 COLUMNS = 2048          # the widest row of accumulators that is kept in scratch
 
 
@@ -84,6 +86,18 @@ class Store:
         return (self.expression,)
 
 
+class Turn:
+    """A tile of an operand is copied to scratch with its rows and columns exchanged: the load's neighbours lie along `row`, those of
+    the tile along `column`.  Both axes have windows of the tile's size."""
+
+    def __init__(self, tile, load, row, column):
+        self.tile, self.load, self.row, self.column = tile, load, row, column
+
+    @property
+    def expressions(self):
+        return (self.load,)
+
+
 class Loop:
     """A loop over one axis.  The vector axis goes by LANES."""
 
@@ -109,7 +123,7 @@ class Nest:
             for s in body:
                 if isinstance(s, Loop):
                     yield from walk(s.body, (*around, s.axis))
-                elif isinstance(s, (Store, Accumulate, Carry)):
+                elif isinstance(s, (Store, Accumulate, Carry, Turn)):
                     yield s, around
         return walk(self.body, ())
 
@@ -175,6 +189,20 @@ def inputs_of(e):
     if e.op == "index":
         return tuple(d for d, _ in e.data.dynamic)
     return e.args
+
+
+def expressions_of(body):
+    """The expressions of some statements, each once, computed places included."""
+    found, stack = {}, []
+    for s in reversed(body):
+        stack += [*(e for e, _ in s.place.dynamic)] if isinstance(s, Store) else []
+        stack += s.expressions
+    while stack:
+        e = stack.pop()
+        if e not in found:
+            found[e] = None
+            stack.extend(inputs_of(e))
+    return list(found)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -317,6 +345,9 @@ def canonical(nest, slots=None):
                 lines.append(f"{indent}open {names[s.accumulator]} {s.accumulator.name} {s.accumulator.dtype.name}")
             elif isinstance(s, Close):
                 lines.append(f"{indent}close {names[s.accumulator]}")
+            elif isinstance(s, Turn):
+                tile = f"{s.tile.dtype.name} {s.tile.shape[0]} s{slots.size(s.row)} s{slots.size(s.column)}"
+                lines.append(f"{indent}turn {names[s.load]} {tile} {axis_name(s.row)} {axis_name(s.column)}")
             elif isinstance(s, (Accumulate, Carry)):
                 arrow = "<-" if isinstance(s, Accumulate) else "="
                 lines.append(f"{indent}{names[s.accumulator]} {arrow} {','.join(names[e] for e in s.expressions)}")

@@ -4,14 +4,33 @@
     rows     m = max(a, 1); y = exp(a - m)       for each row: one loop for each stage, results of reductions in registers
     columns  s = sum(a, 0)                       for each block of columns: rows added up into a row of accumulators
 
-A `Space` gives every dimension an axis, and splits axes where a reshape wants finer ones.  Start with `map_nest`.
+Operands of a map that lie across it are read through tiles (`read_in_tiles`).  A `Space` gives every dimension an axis, and splits
+axes where a reshape wants finer ones.  Start with `map_nest`.
 """
 from ..ir.extents import extent_value, product
 from ..ir.graph import row_major
 from .emit import neutral
 from .expressions import Affine, Axis, Buffer, MustStore, Reader, SplitAxis, affine, is_int, key, place_in
-from .loops import (COLUMNS, LANES, TASK_ELEMENTS, Accumulate, Accumulator, Close, Loop, Nest, Open, Store, divide_into_tasks, inputs_of,
-                    merge_axes, window)
+from .loops import (
+    COLUMNS,
+    LANES,
+    LEAST_TURNED,
+    TASK_ELEMENTS,
+    TILE,
+    Accumulate,
+    Accumulator,
+    Close,
+    Loop,
+    Nest,
+    Open,
+    Store,
+    Turn,
+    divide_into_tasks,
+    expressions_of,
+    inputs_of,
+    merge_axes,
+    window,
+)
 
 
 class Space:
@@ -52,9 +71,9 @@ def map_nest(stores, buffer_of):
 
     def build():
         reader = Reader(buffer_of)
-        return [Store(buffer, place_in(buffer.strides, space.index) + offset, reader.read(node, space.index))
-                for node, buffer, offset in stores]
-    statements = attempt(space, build)
+        return reader, [Store(buffer, place_in(buffer.strides, space.index) + offset, reader.read(node, space.index))
+                        for node, buffer, offset in stores]
+    reader, statements = attempt(space, build)
     nest = Nest([], statements)
     places = list(nest.places())
     axes = sorted(space.axes, key=lambda a: -extent_value(statements[0].place.coefficient(a)))  # memory order of what is written
@@ -63,9 +82,43 @@ def map_nest(stores, buffer_of):
     if axes:
         nest.vector = axes[-1]
         nest.body = [Loop(axes[-1], statements)]
+        if read_in_tiles(nest, reader, statements):
+            return divide_into_tasks(nest)
         if not (isinstance(axes[-1].extent, int) and axes[-1].extent <= TASK_ELEMENTS):
             window(nest, axes[-1], TASK_ELEMENTS)
     return divide_into_tasks(nest)
+
+
+def read_in_tiles(nest, reader, statements):
+    """Turn tiles of operands whose neighbours lie along another axis than those of the result.
+
+        before   for i < n: for j < m by 16: y[m i + j] = x[n j + i]
+        after    for tiles of 64 i and 64 j:
+                     turn t[64 i + j] = x[n j + i]
+                     for i: for j by 16: y[m i + j] = t[64 i + j]
+
+    True where it was done; for operands that no axis of the nest goes along there is nothing to win.
+    """
+    across, column = {}, nest.vector
+    for e in expressions_of(statements):
+        if e.op == "load" and not e.args and not e.data[1].dynamic and not any(is_int(e.data[1].coefficient(column), n) for n in (0, 1)):
+            for axis in nest.outer:
+                if is_int(e.data[1].coefficient(axis), 1) and extent_value(axis.extent) >= LEAST_TURNED <= extent_value(column.extent):
+                    across.setdefault(axis, []).append(e)
+    if not across:
+        return False
+    row, loads = max(across.items(), key=lambda item: len(item[1]))
+    size = TILE if all(e.dtype.itemsize <= 4 for e in loads) else TILE // 2
+    nest.outer.remove(row)
+    rows, columns = window(nest, row, size), window(nest, column, size)
+    place = Affine([(row, size), (rows, -size * size), (column, 1), (columns, -size)])
+    turned = {}
+    for n, e in enumerate(loads):
+        nest.scratch.append(Buffer("scratch", n, e.dtype, (size, size)))
+        turned[e] = reader.make("load", (), e.dtype, (nest.scratch[-1], place))
+    statements = [Store(s.buffer, s.place, reader.replaced(s.expression, turned)) for s in statements]
+    nest.body = [*(Turn(tile, e, row, column) for tile, e in zip(nest.scratch, loads)), Loop(row, [Loop(column, statements)])]
+    return True
 
 
 def row_nest(reductions, stores, buffer_of):

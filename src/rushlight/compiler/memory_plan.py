@@ -49,3 +49,8 @@ def share_slots(steps, buffers):
 def bytes_of(buffer):
     """The size of a buffer in bytes, rounded up to whole cache lines."""
     return (buffer.elements * buffer.dtype.itemsize + (ALIGNMENT - 1)) // ALIGNMENT * ALIGNMENT
+
+
+def row_bytes(buffer):
+    """The size of a row in scratch, which is written by whole vectors: a multiple of 64 elements, more than any vector has."""
+    return (buffer.elements + 63) // 64 * 64 * buffer.dtype.itemsize

@@ -27,7 +27,7 @@ from . import explain, stepwise
 from .emit import emit
 from .expressions import is_int, key
 from .loops import canonical
-from .memory_plan import ALIGNMENT, bytes_of, share_slots
+from .memory_plan import ALIGNMENT, row_bytes, share_slots
 from .native import jit
 from .native.launch import Blueprint
 from .products import Product
@@ -184,7 +184,7 @@ class Program:
         source, text, slots, write = _source(step)
         code, origin = _kernels.get(text, write)
         if isinstance(step, NestStep):
-            *rows, scratch = self._numbers.starts([bytes_of(row) for row in step.nest.scratch])
+            *rows, scratch = self._numbers.starts([row_bytes(row) for row in step.nest.scratch])
         else:
             rows, scratch = (), self._numbers.index(source.scratch_bytes)
         return _Kernel(code, [self._slot(rows, *entry) for entry in slots.entries], self._numbers.index(source.tasks), scratch, origin)

@@ -93,19 +93,23 @@ class _MustCopy(Exception):
 
 
 def schedule(outputs, fuse=True, in_place=True):
-    """The Plan that computes the outputs.  Ends: each further attempt stores one node more, or writes one output less in place."""
+    """The Plan that computes the outputs.  Ends: each further attempt stores at least one node more, or writes one
+    output less in place."""
     forced, copied = {}, set() if in_place else set(range(len(outputs)))
     plain = simplifier()
     outputs = [Output(node, plain(o.strides), o.storage) for node, o in zip(rewrite([o.node for o in outputs]), outputs)]
     while True:
-        try:
-            return _Scheduler(outputs, fuse, forced, copied).plan()
-        except _MustCopy as problem:
-            copied.add(problem.output)
-        except MustStore as problem:
-            if problem.node in forced:
+        scheduler = _Scheduler(outputs, fuse, forced, copied)
+        plan = scheduler.plan()
+        if not scheduler.problems:
+            return plan
+        for problem in scheduler.problems:
+            if isinstance(problem, _MustCopy):
+                copied.add(problem.output)
+            elif problem.node in scheduler.forced_before:
                 raise AssertionError(f"{problem.node} is stored and still cannot be read: {problem.why}") from problem
-            forced[problem.node] = problem.why
+            else:
+                forced[problem.node] = problem.why
 
 
 class _Group:
@@ -130,6 +134,8 @@ _FUSABLE = ("map", "rows", "columns", "rows cut", "columns cut")
 class _Scheduler:
     def __init__(self, outputs, fuse, forced, copied):
         self.outputs, self.fuse, self.forced, self.copied = outputs, fuse, forced, copied
+        self.forced_before = set(forced)
+        self.problems = []  # why this attempt is none
         self.order = topological([o.node for o in outputs])
         self.buffers = {}   # node -> Buffer
         self.arena = []
@@ -150,7 +156,12 @@ class _Scheduler:
         self._give_buffers()
         self._form_groups()
         self._readers_first()
-        steps = [s for g in self._in_order() for s in self._steps(g)]
+        steps = []
+        for group in self._in_order():
+            try:
+                steps += self._steps(group)
+            except (MustStore, _MustCopy) as problem:
+                self.problems.append(problem)
         for source, target in self.final:
             steps.append(self._nest_step(map_nest([(source, target, 0)], self._buffer_of), "copy"))
         steps = [s for s in steps if not _empty(s)]
@@ -360,16 +371,22 @@ class _Scheduler:
 
     def _readers_first(self):
         """Whoever reads memory that is written over has to run before that."""
+        readers = {}
+        for group in self.groups:
+            for n in group.reads:
+                if n.primitive == "leaf":
+                    readers.setdefault(n.attributes[2], {})[group] = None
         for node, target in self.direct.items():
             writer = self.home[node]
-            for group in self.groups:
-                if group is writer or not any(self._lies_in(n, target.storage) for n in group.reads):
+            for group in readers.get(target.storage, ()):
+                if group is writer:
                     continue
                 if self._depends(group, writer):
-                    raise _MustCopy(target.number)
+                    self.problems.append(_MustCopy(target.number))
+                    break
                 self._wait(writer, group)
             if any(self._lies_in(source, target.storage) for source, _ in self.final):
-                raise _MustCopy(target.number)
+                self.problems.append(_MustCopy(target.number))
 
     @staticmethod
     def _lies_in(node, storage):

@@ -292,17 +292,18 @@ def check_writable(target):
 def refuse_leaf(target):
     """A leaf that gradients are wanted for is not written to while they are being recorded."""
     if here.recorder.grad and isinstance(target, Tensor) and target.requires_grad:
-        root = writing.root_of(target)
         if target.is_leaf:
             raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
-        if root is not target and root.is_leaf and root.requires_grad:
-            raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+        while target._base is not None and target._base.requires_grad:
+            target = target._base
+            if target.is_leaf:
+                raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
 
 
 def refuse_overlap(target):
     """A tensor whose elements share memory cannot be written to."""
     strides = target.stride()
-    if 0 in strides and any(s == 0 and n > 1 for s, n in zip(strides, target.shape)):
+    if 0 in strides and target.numel() and any(s == 0 and n > 1 for s, n in zip(strides, target.shape)):
         raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
                            "Please clone() the tensor before performing the operation.")
 

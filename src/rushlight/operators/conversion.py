@@ -194,13 +194,15 @@ def fill_(self, value):
     return replace(self, fill.operator.call(self, value), "fill_")
 
 
+def zero_(self):
+    """Write zeros everywhere."""
+    return fill_(self, 0)
+
+
 attach("fill_", fill_)
 
 
-@operator(methods="zero", namespace=False, pointwise=True)
-def zero(input: Tensor) -> Tensor:
-    """Zeros; as `zero_`, written into the tensor."""
-    return apply(lambda n: n, (expand_to(constant(0, input.dtype), input.shape),))
+attach("zero_", zero_)
 
 
 def resize_(self, *sizes, memory_format=contiguous_format):

@@ -205,7 +205,7 @@ def solution(A: Tensor, B: Tensor) -> Tensor:
     return lapack("solve", _solution, (a, b), [(tuple(b.shape), b.dtype)])[0]
 
 
-def _to_batch(grad, x):
+def to_batch(grad, x):
     """A gradient of a broadcast batch summed to the batch of `x`."""
     new = grad.ndim - x.ndim
     axes = (*range(new), *(new + i for i, n in enumerate(x.shape[:-2]) if isinstance(n, int) and n == 1))
@@ -216,7 +216,7 @@ def _to_batch(grad, x):
 @solution.gradient
 def solution_gradient(grad, result, A, B):
     share = solution(adjoint(A), grad)
-    return _to_batch(-product(share, adjoint(result)), A), _to_batch(share, B)
+    return to_batch(-product(share, adjoint(result)), A), to_batch(share, B)
 
 
 # Decompositions ------------------------------------------------------------------------------------------------------

@@ -86,7 +86,7 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
     """The norm of a vector or, for "fro" and "nuc", of a matrix
     (https://docs.pytorch.org/docs/stable/generated/torch.norm.html)."""
     if p == "nuc":
-        from .linalg import nuclear_norm
+        from .matrices import nuclear_norm
         result = nuclear_norm(input, norm_axes(dim), keepdim, dtype)
     else:
         if isinstance(p, str) and p != "fro":

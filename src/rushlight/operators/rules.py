@@ -135,6 +135,11 @@ def _(grad, result, flat, value, attributes):
     return hidden, apply(lambda g: graph.as_strided(g, tuple(value.shape), strides, offset), (grad,))
 
 
+@rule("overwritten")
+def _(grad, result, x, attributes):
+    return _zeros(x)
+
+
 @rule("overwrite")
 def _(grad, result, flat, value, attributes):
     return _zeros(flat), apply(graph.reshape, (grad,), tuple(value.shape))

@@ -210,7 +210,12 @@ def run(recorder, plan, trace):
         targets.append(place.storage.block.address)
         number += 1
 
-    plan.program.run([t._place.address if t._place.storage.block is not None else 0 for t in leaves], targets, trace.scalars, integers)
+    pointers = []
+    for t in leaves:
+        place = t._place
+        block = place.storage.block
+        pointers.append(0 if block is None else block.address + place.offset * place.dtype.itemsize)
+    plan.program.run(pointers, targets, trace.scalars, integers)
 
     if plan.keeps_record:
         _keep_record(recorder, plan, trace, places, kept)
@@ -230,7 +235,8 @@ def run(recorder, plan, trace):
         if h._place is None:
             h._place = Place(base.storage, shape, strides, base.offset + offset, dtype)
             h._place.cut = writing.is_cut(h)
-            h._base = writing.root_of(h)
+            if h._base._base is not None and not base.cut:
+                h._base = h._base._base
         if not base.storage.members:
             base.storage.join(h._base)
         base.storage.join(h)
@@ -252,12 +258,18 @@ def run(recorder, plan, trace):
 def _keep_record(recorder, plan, trace, places, kept):
     """What backward from this trace's tensors will need."""
     record = trace.recorded()
+    for i, t in enumerate(trace.leaves):
+        if t._tape is not None and t._tape.history is not None:
+            record.roots[i] = t._tape.history
     record.unfreed = plan.unfreed
+    if not plan.unfreed:
+        return
     record.saved = {v: recorder.handle_at(p) for v, p in zip(plan.saved, kept)}
     for v, n in plan.shared:
         record.saved[v] = recorder.handle_at(places[n])
     storages = {trace.handles[i]._state.family: place.storage for (i, _, _), place in zip(plan.fresh, places)}
     storages.update((s.value.family, s) for s in trace.flats)
+    storages.update((t._state.family, t._place.storage) for t in trace.leaves if t._state is not None)
     storages.update((v.family, trace.leaves[i]._place.storage) for i, v in plan.read_leaves)
     for v in (*record.saved, *(v for _, v in plan.read_leaves)):
         written_since = trace.writes.get(v.family, 0) - v.writes
@@ -267,9 +279,6 @@ def _keep_record(recorder, plan, trace, places, kept):
             storage.version = v.writes + written_since
         if storage is not None:
             record.versions[v] = storage, storage.version - written_since
-    for i, t in enumerate(trace.leaves):
-        if t._tape is not None:
-            record.roots[i] = t._tape.history
 
 
 def _settle(tensor, trace):

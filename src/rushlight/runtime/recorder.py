@@ -104,9 +104,12 @@ class Recorder:
         if on is self._grad:
             return
         self._grad = on
-        if not self.inline:
-            with self.unwatched():
-                self.at = self._mode(self.at)
+        if self.inline:
+            return
+        if self.hidden is None:
+            self.at = self._mode(self.at)
+        else:
+            self.hidden = self._mode(self.hidden)
 
     def _mode(self, at):
         """The step after `at` under the present mode."""
@@ -238,9 +241,12 @@ class Recorder:
             old, new = operands[0], values[0]
             new.strides, new.root, new.family, new.writes = old.strides, old.root, old.family, trace.writes.get(old.family, 0) + 1
             new.leaf = old.leaf
-            if old.needs_grad and not new.needs_grad:  # written under no_grad: it stays what it is for backward
+            if old.needs_grad and not new.needs_grad:
                 new.needs_grad = True
-                new.history = None if old.history is None else History("clone", (old,), (new,))
+                if self.grad:  # nothing of the old value is left: a gradient of zeros
+                    new.history = History("overwritten", (old,), (new,))
+                elif old.history is not None:  # written under no_grad: it stays what it is for backward
+                    new.history = History("clone", (old,), (new,))
         for v in values:
             if v.root is not None:
                 v.view_of = next(i for i, o in enumerate(operands) if o is v.root)
@@ -288,14 +294,9 @@ class Recorder:
 
     def enter(self, tensor):
         """The Value of a tensor that has none: its memory becomes a leaf of the trace (or a view of a storage that is being written)."""
-        if tensor._dispatches:
-            raise AttributeError("a tensor of a class with a __torch_function__ goes the long way")
         place = tensor._place
-        if place is None:
-            raise RuntimeError("this tensor has no value: the call that would have made it failed")
-        if self.hidden is not None:
-            with self.unwatched():
-                return self.enter(tensor)
+        if place is None or self.hidden is not None or tensor._dispatches:
+            return self._enter_with_care(tensor)
         storage = place.storage
         if storage.value is not None:
             return self._enter_view(tensor, place, storage)
@@ -305,11 +306,11 @@ class Recorder:
         gradient = None if tape is None or not tape.requires_grad else "leaf" if tape.history is None else "history"
         number, description = id(storage), place._description or place.description()
         while True:
-            trace, at = self.trace, self.at
-            step = at.guess
+            trace = self.trace
             first = trace.storages.get(number)
-            trace, at = self.trace, self.at
-            if not (step.callee is LEAF and step is at.guess and step.a0 is description and step.a1 is gradient and step.a2 == first):
+            at = self.at
+            step = at.guess
+            if not (step.callee is LEAF and step.a0 is description and step.a1 is gradient and step.a2 == first):
                 step = self._leaf_step(at, trace, place, description, first, gradient)
             if self.at is at and self.trace is trace:
                 self.at = step
@@ -319,6 +320,15 @@ class Recorder:
                 if first is None:
                     trace.storages[number] = value.leaf
                 return value
+
+    def _enter_with_care(self, tensor):
+        """A tensor of a user's class, one that has no value, or any while calls are being taken over."""
+        if tensor._dispatches:
+            raise AttributeError("a tensor of a class with a __torch_function__ goes the long way")
+        if tensor._place is None:
+            raise RuntimeError("this tensor has no value: the call that would have made it failed")
+        with self.unwatched():
+            return self.enter(tensor)
 
     def _leaf_step(self, at, trace, place, description, first, gradient):
         """The step that enters a tensor with this description, which may lie in the storage of leaf `first`."""

@@ -3,6 +3,7 @@
     _state   the Value it stands for while that is pending, or as which it was entered into the current trace; else None
     _place   where it lies in memory: storage, shape, strides, offset; None while it has never been stored
     _base    the tensor that it is a view of, or None: one that has memory, or the first of the chain; once stored, the first of the chain
+             or the last that `detach` made
     _tape    what it carries for autograd, or None
 
 A tensor is pending (only `_state`), or stored (`_place`), or stored and entered (both).  Looking at it (`item`, `numpy`, printing)
