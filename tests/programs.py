@@ -381,13 +381,14 @@ def put(w, i, j, k):
 
 @action("__setitem__")
 def put_columns(w, i, j, k):
-    w.target(i)[..., j % 2::1 + j % 2] = w.at(k)
+    if 0 not in w.at(i).stride():
+        w.target(i)[..., j % 2::1 + j % 2] = w.at(k)
 
 
 @action("resize_")
 def add_out(w, i, j, k):
     if tuple((w.at(i) + w.at(j)).shape) == tuple(w.at(k).shape):
-        w.torch.add(w.at(i), w.at(j), out=w.target(k))
+        w.torch.add(w.at(i).clone(), w.at(j).clone(), out=w.target(k))
 
 
 @action("data")
@@ -494,3 +495,11 @@ def _first_difference(one, other):
 def listing(program):
     """A program as Python text."""
     return "[" + ", ".join(map(repr, program)) + "]"
+
+
+def strategy(st, names):
+    """Programs for hypothesis (`st` is its strategies), from two leaves on."""
+    small = st.integers(0, 11)
+    action = st.tuples(st.sampled_from(names), small, small, st.integers(0, 7))
+    start = st.tuples(st.just("leaf"), small, small, st.integers(0, 3))
+    return st.builds(lambda first, second, rest: [first, second, *rest], start, start, st.lists(action, max_size=24))

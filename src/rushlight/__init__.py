@@ -17,6 +17,8 @@ from .tensors.device import channels_last, channels_last_3d, contiguous_format, 
 from .tensors.device import memory_format, preserve_format, set_default_device, sparse_coo, strided  # noqa: F401
 from .tensors.printing import set_printoptions  # noqa: F401
 from .tensors.explaining import explain  # noqa: F401
+from .tensors.legacy import TYPES as _tensor_types
+from .tensors.legacy import set_default_tensor_type  # noqa: F401
 from .tensors.size import Size  # noqa: F401
 from .tensors.tensor import Tensor  # noqa: F401
 from . import autograd, operators  # noqa: F401
@@ -27,6 +29,7 @@ from .operators.random import Generator, default_generator  # noqa: F401
 
 __version__ = "0.1.0"
 
+e, pi, inf, nan, newaxis = 2.718281828459045, 3.141592653589793, float("inf"), float("nan"), None
 float, double, half, int, long, short, cfloat, cdouble = (float32, float64, float16, int32, int64, int16, complex64, complex128)
 
 for _function in _operators.values():
@@ -34,6 +37,7 @@ for _function in _operators.values():
         for _name in (_function.operator.name, *_function.names):
             globals()[_name] = _function
 globals().update(_exported)
+globals().update(_tensor_types)
 
 _SUBMODULES = ("cli", "datasets", "drawing", "explain", "linalg", "nn", "optim", "overrides", "return_types", "special", "utils")
 

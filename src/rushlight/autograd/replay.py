@@ -84,7 +84,9 @@ def own_values(tensors):
     values = []
     for t in tensors:
         v = t._state
-        values.append(Operator._own(v, ()) if v.owner is not None or v.root is not None or v in values else v)
+        v = Operator._own(v, ()) if v.owner is not None or v.root is not None or v in values else v
+        v.family, v.writes = v, 0
+        values.append(v)
     return values
 
 
@@ -390,7 +392,7 @@ def reads(trace, history):
             recorder.grad = enabled
         used = set(graph.topological([g._state.node for o, g in zip(history.operands, made) if g is not None and o.needs_grad]))
         history.reads = tuple(v for v, s in stand_in.items() if s.node in used and v.node.primitive != "scalar")
-        history.saves = any(s.node in used for s in stand_in.values())
+        history.saves = any(s.node in used for s in stand_in.values()) or callee == "assign"  # PyTorch gives its CopySlices up after one run
     return history.reads
 
 

@@ -10,7 +10,7 @@ axes where a reshape wants finer ones.  Start with `map_nest`.
 from ..ir.extents import extent_value, product
 from ..ir.graph import row_major
 from .emit import neutral
-from .expressions import Affine, Axis, Buffer, MustStore, Reader, SplitAxis, affine, is_int, key, place_in
+from .expressions import Affine, Axis, Buffer, MustStore, Reader, SplitAxis, affine, is_int, key, place_in, price
 from .loops import (
     COLUMNS,
     LANES,
@@ -212,16 +212,29 @@ def _keep_dear_rows(levels, reader, space, shape, reduced):
             e = stack.pop()
             if e in now:
                 continue
-            if len(uses[e]) > 1 and e.cost >= _DEAR and e.op not in ("load", "index") and not walked.isdisjoint(e.axes):
+            if len(uses[e]) > 1 and e.op not in ("load", "index") and _cost(e, walked) >= _DEAR:
                 first.setdefault(e)
             else:
                 stack.extend(e.args)
         for s in (*accumulates, *maps):
             s.expression = _rebuilt(s.expression, now, reader)
         for e in first:
-            rows[e] = Buffer("scratch", len(rows), e.dtype, (product(shape[d] for d in reduced),))
+            length = (product(shape[d] for d in reduced) + (2 * LANES - 1)) // (2 * LANES) * (2 * LANES)  # the last turn writes whole vectors
+            rows[e] = Buffer("scratch", len(rows), e.dtype, (length,))
             maps.append(Store(rows[e], place, now[e]))
     return list(rows.values())
+
+
+def _cost(e, walked):
+    """About how many instructions it takes to compute an expression in a loop over these axes."""
+    total, seen, stack = 0, set(), [e]
+    while stack:
+        e = stack.pop()
+        if e not in seen and not walked.isdisjoint(e.axes):
+            seen.add(e)
+            total += price(e.op)
+            stack.extend(inputs_of(e))
+    return total
 
 
 def _rebuilt(root, now, reader):

@@ -10,12 +10,14 @@ kept in a small least-recently-used store), so a size that was seen before costs
 import copy
 import ctypes
 import functools
+import gc
 import operator
 import os
 import re
 import threading
 import time
 from collections import OrderedDict
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -146,11 +148,27 @@ class _Kernel:
     origin: str
 
 
+@contextmanager
+def _no_collection():
+    """Nothing that is made in here is garbage before the end, so Python's collector would only search, again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 class Program:
     """A compiled graph.  `leaves_read` are the numbers of the leaves that it reads, `host_steps` how many nodes NumPy runs."""
 
     def __init__(self, outputs, fuse=True, in_place=True):
         self.outputs, self.fuse = outputs, fuse
+        with _no_collection():
+            self._compile(outputs, fuse, in_place)
+
+    def _compile(self, outputs, fuse, in_place):
         plan = self.plan = schedule(outputs, fuse, in_place)
         self._same, self._careful = plan.same, None
         self.leaves_read = plan.leaves

@@ -98,8 +98,9 @@ def schedule(outputs, fuse=True, in_place=True):
     forced, copied = {}, set() if in_place else set(range(len(outputs)))
     plain = simplifier()
     outputs = [Output(node, plain(o.strides), o.storage) for node, o in zip(rewrite([o.node for o in outputs]), outputs)]
+    past = _Past()
     while True:
-        scheduler = _Scheduler(outputs, fuse, forced, copied)
+        scheduler = _Scheduler(outputs, fuse, forced, copied, past)
         plan = scheduler.plan()
         if not scheduler.problems:
             return plan
@@ -110,6 +111,13 @@ def schedule(outputs, fuse=True, in_place=True):
                 raise AssertionError(f"{problem.node} is stored and still cannot be read: {problem.why}") from problem
             else:
                 forced[problem.node] = problem.why
+
+
+class _Past:
+    """What one attempt leaves to the next: its buffers, so that they are the same objects, and the kernels that it made of them."""
+
+    def __init__(self):
+        self.arena, self.buffers, self.steps = [], {}, {}
 
 
 class _Group:
@@ -132,13 +140,13 @@ _FUSABLE = ("map", "rows", "columns", "rows cut", "columns cut")
 
 
 class _Scheduler:
-    def __init__(self, outputs, fuse, forced, copied):
-        self.outputs, self.fuse, self.forced, self.copied = outputs, fuse, forced, copied
+    def __init__(self, outputs, fuse, forced, copied, past):
+        self.outputs, self.fuse, self.forced, self.copied, self.past = outputs, fuse, forced, copied, past
         self.forced_before = set(forced)
         self.problems = []  # why this attempt is none
         self.order = topological([o.node for o in outputs])
         self.buffers = {}   # node -> Buffer
-        self.arena = []
+        self.arena = past.arena
         self.reads = {}     # node -> the stored nodes that computing it reads
         self.home = {}      # stored node -> Group
         self.groups, self.bit = [], {}
@@ -159,11 +167,12 @@ class _Scheduler:
         steps = []
         for group in self._in_order():
             try:
-                steps += self._steps(group)
+                steps += self._steps_again(group)
             except (MustStore, _MustCopy) as problem:
                 self.problems.append(problem)
-        for source, target in self.final:
-            steps.append(self._nest_step(map_nest([(source, target, 0)], self._buffer_of), "copy"))
+        if not self.problems:
+            for source, target in self.final:
+                steps.append(self._nest_step(map_nest([(source, target, 0)], self._buffer_of), "copy"))
         steps = [s for s in steps if not _empty(s)]
         leaves = sorted({b.number for s in steps for b in s.reads if b.kind == "leaf"})
         return Plan(steps, self.arena, leaves, sorted(self.same))
@@ -214,11 +223,14 @@ class _Scheduler:
         for node in self.order:
             if node.primitive == "leaf":
                 number, strides, storage = node.attributes
-                leaf_of[node] = Buffer("leaf", number, node.dtype, node.shape, strides, storage)
+                name = "leaf", node
+                if name not in self.past.buffers:
+                    self.past.buffers[name] = Buffer("leaf", number, node.dtype, node.shape, strides, storage)
+                leaf_of[node] = self.past.buffers[name]
         self.leaf_buffers = leaf_of
         written_over = []
         for number, o in enumerate(self.outputs):
-            target = Buffer("target", number, o.node.dtype, o.node.shape, o.strides, o.storage)
+            target = self.past.buffers.setdefault(number, Buffer("target", number, o.node.dtype, o.node.shape, o.strides, o.storage))
             if o.storage is None:
                 if o.node in self.buffers or o.node.primitive == "leaf" or self._cannot_be_read(o.node, target):
                     self.final.append((o.node, target))
@@ -264,8 +276,10 @@ class _Scheduler:
                 self.direct[flat] = self.direct[node]
 
     def _arena_buffer(self, node):
-        buffer = Buffer("arena", len(self.arena), node.dtype, node.shape)
-        self.arena.append(buffer)
+        buffer = self.past.buffers.get(node)
+        if buffer is None:
+            buffer = self.past.buffers[node] = Buffer("arena", len(self.arena), node.dtype, node.shape)
+            self.arena.append(buffer)
         return buffer
 
     def _buffer_of(self, node):
@@ -426,6 +440,20 @@ class _Scheduler:
 
     # Groups become steps
 
+    def _steps_again(self, group):
+        """The steps of a group, from an earlier attempt if that had the same one."""
+        memory = tuple(id(self.buffers.get(n)) for n in (*group.nodes, *sorted(group.reads, key=id)))
+        wanted = tuple(self._is_wanted_outside(n, group) for n in group.nodes)
+        name = group.kind, tuple(group.nodes), frozenset(group.reads), memory, wanted
+        if name not in self.past.steps:
+            before, self.same = self.same, set()
+            steps = self._steps(group)
+            self.past.steps[name] = steps, self.same
+            self.same |= before
+        steps, same_memory = self.past.steps[name]
+        self.same |= same_memory
+        return steps
+
     def _steps(self, group):
         node = group.nodes[0]
         if group.kind == "contraction":
@@ -523,7 +551,7 @@ class _Scheduler:
             return True
         if any(source is node for source, _ in self.final):
             return True
-        return any(node in self.reads[n] and self.home.get(n) is not group for n in self.home)
+        return any(reader is not group for reader in self.readers.get(node, ()))
 
     def _nest_step(self, nest, name):
         reads = list({e.data[0]: None for e in nest.expressions() if e.op == "load" and e.data[0].kind != "scratch"})

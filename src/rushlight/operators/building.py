@@ -13,6 +13,9 @@ from ..tensors.tensor import Tensor
 from .definition import fit, is_dense, operator, pointwise_strides
 
 
+MOVEMENT = frozenset(("reshape", "permute", "expand", "slice", "flip", "as_strided"))
+
+
 def apply(make, inputs, *attributes, strides=None, view=False, offset=0):
     """A primitive on tensors: `make(*nodes, *attributes)` is a constructor of ir.graph.  With `view`, the result lies in the first
     input's memory, with `strides` and `offset` relative to what that lies in."""
@@ -25,6 +28,8 @@ def apply(make, inputs, *attributes, strides=None, view=False, offset=0):
         first = values[0]
         value.root, value.offset = (first if first.owner is not None or first.root is None else first.root), offset
         value.cut = first.cut
+    if values and (node.primitive in MOVEMENT or node is values[0].node):  # the same elements: to overwrite one is to overwrite the other
+        value.family, value.writes = values[0].family, values[0].writes
     if needs_grad:
         value.history = _history(make, attributes, node, values, value)
     return recorder.handle_of(value)

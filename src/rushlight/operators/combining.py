@@ -14,7 +14,7 @@ from ..ir import dtypes, graph
 from ..tensors.creation import of_array
 from ..tensors.tensor import Tensor
 from .building import apply, constant, elementwise, expand_to, wrap_dim
-from .definition import exported, operator
+from .definition import attach, exported, operator
 from .factories import dtype_wanted, finish
 from .joining import stack
 from .shaping import permute, reshape
@@ -148,3 +148,21 @@ def vander(x, N=None, increasing=False):
     for _ in range(count - 1):
         columns.append(columns[-1] * x)
     return stack(columns if increasing else columns[::-1], 1)
+
+
+def fill_diagonal_(self, fill_value, wrap=False):
+    """Write one number on the diagonal of a matrix (or of a cube); with `wrap` again every `columns` rows of a tall one."""
+    if self.ndim < 2:
+        raise RuntimeError("dimensions must larger than 1")
+    if self.ndim > 2 and len(set(self.shape)) > 1:
+        raise RuntimeError("all dimensions of input must be of equal length")
+    rows, columns = self.shape[0], self.shape[1]
+    step = sum(self.stride())
+    self.as_strided((min(self.shape),), (step,), self.storage_offset()).fill_(fill_value)
+    if wrap and self.ndim == 2 and rows > columns + 1:
+        for start in range(columns + 1, rows, columns + 1):
+            fill_diagonal_(self[start:start + columns], fill_value)
+    return self
+
+
+attach("fill_diagonal_", fill_diagonal_)

@@ -8,16 +8,20 @@ Start with `to`.
 """
 from numbers import Number
 
+import numpy as np
+
 from ..ir import dtypes
 from ..ir.graph import row_major
 from ..runtime import storage as storages
 from ..runtime.storage import Place, strides_in_order
 from ..tensors.bridge import grow
-from ..tensors.device import CPU, channels_last, channels_last_3d, contiguous_format, device as device_class, dimension_order, preserve_format, usable
+from ..tensors.creation import of_array
+from ..tensors.device import CPU, contiguous_format, device as device_class, dimension_order, preserve_format, usable
 from ..runtime.recorder import here
 from ..tensors.tape import tape_of
+from ..tensors.legacy import dtype_of_type, name_of_type
 from ..tensors.tensor import Tensor, plain
-from .building import apply, as_operand, cast, constant, expand_to, strides_like
+from .building import apply, as_operand, cast, expand_to, repeated, strides_like
 from .definition import attach, check_writable, exported, operator, refuse_leaf, replace
 from .shaping import integers, view_of
 
@@ -102,21 +106,9 @@ for _name, _dtype in {"float": dtypes.float32, "double": dtypes.float64, "half":
                       "cfloat": dtypes.complex64, "cdouble": dtypes.complex128}.items():
     _as_dtype(_name, _dtype)
 
-_TYPE_NAMES = {"Float": dtypes.float32, "Double": dtypes.float64, "Half": dtypes.float16, "BFloat16": dtypes.bfloat16, "Byte": dtypes.uint8,
-               "Char": dtypes.int8, "Short": dtypes.int16, "Int": dtypes.int32, "Long": dtypes.int64, "Bool": dtypes.bool_,
-               "ComplexFloat": dtypes.complex64, "ComplexDouble": dtypes.complex128}
-
-
 def type_(self, dtype=None, non_blocking=False):
     """Without an argument the name of the tensor's type, "torch.FloatTensor"; else the tensor in that dtype."""
-    if dtype is None:
-        return "torch." + next(name for name, d in _TYPE_NAMES.items() if d is self.dtype) + "Tensor"
-    if isinstance(dtype, str):
-        name = dtype.removeprefix("torch.").removesuffix("Tensor")
-        if name not in _TYPE_NAMES:
-            raise ValueError(f"invalid type: '{dtype}'")
-        dtype = _TYPE_NAMES[name]
-    return to(self, {float: dtypes.float64, int: dtypes.int64, bool: dtypes.bool_}.get(dtype, dtype))
+    return name_of_type(self.dtype) if dtype is None else to(self, dtype_of_type(dtype))
 
 
 attach("type", type_)
@@ -183,6 +175,11 @@ def fill(input: Tensor, value: Tensor | Number) -> Tensor:
     return apply(lambda n: n, (expand_to(cast(value if isinstance(value, Tensor) else as_operand(value), input.dtype), input.shape),))
 
 
+@fill.gradient
+def fill_gradient(grad, result, input, value):
+    return repeated(input, 0), grad.sum() if isinstance(value, Tensor) and not value._state.weak else None
+
+
 _fill_dense = Tensor.fill_
 
 
@@ -203,6 +200,17 @@ attach("fill_", fill_)
 
 
 attach("zero_", zero_)
+
+
+def apply_(self, callable):
+    """Replace every element by what a Python function makes of it."""
+    return copy_(self, of_array(np.array([callable(v) for v in self.flatten().tolist()], self.dtype.numpy).reshape(tuple(self.shape)), self.dtype))
+
+
+def map_(self, tensor, callable):
+    """Replace every element by what a Python function makes of it and of the other tensor's element."""
+    pairs = zip(self.flatten().tolist(), tensor.expand(self.shape).flatten().tolist())
+    return copy_(self, of_array(np.array([callable(a, b) for a, b in pairs], self.dtype.numpy).reshape(tuple(self.shape)), self.dtype))
 
 
 def resize_(self, *sizes, memory_format=contiguous_format):
@@ -265,7 +273,7 @@ def is_set_to(self, tensor):
     return a.storage is b.storage and (a.offset, tuple(a.shape), tuple(a.strides)) == (b.offset, tuple(b.shape), tuple(b.strides))
 
 
-for _function in (resize_, resize_as_, set_, is_set_to):
+for _function in (apply_, map_, resize_, resize_as_, set_, is_set_to):
     attach(_function.__name__, _function)
 attach("share_memory_", lambda self: self)
 attach("is_shared", lambda self: False)

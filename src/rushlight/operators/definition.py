@@ -224,6 +224,9 @@ class Operator:
         single = isinstance(result, Tensor)
         values = [t._state for t in ((result,) if single else result)]
         values = [self._own(v, operands) for v in values]
+        for v in values:
+            if v.root is None:
+                v.family, v.writes = v, 0
         if self.pointwise:
             laid_out = [a._state for kind, a in zip(self.kinds, args) if kind is not NUMBER and isinstance(a, Tensor)]
             for v in values:
@@ -430,6 +433,8 @@ def operator(body=None, *, methods=None, inplace=None, out=True, view=False, poi
         if inplace or (inplace is None and pointwise):
             for name in (method, *names):
                 attach_in_place(op, name)
+                if namespace and op.kinds == [TENSOR]:  # torch.exp_ too, but no torch.add_
+                    EXPORTED[name + "_"] = getattr(Tensor, name + "_")
     return function
 
 
@@ -442,6 +447,25 @@ def exported(function=None, *, name=None, names=(), method=False):
         if method:
             attach(name, function)
     return function
+
+
+def in_two_forms(op):
+    """Make a function that checks and sorts the arguments of `op`, and returns them, two functions and methods: the one that calls it, and,
+    with a `_` behind its name, the one that writes the result into the first argument."""
+    def make(prepare):
+        @functools.wraps(prepare)
+        def function(*args, out=None, **kwargs):
+            result = op.operator.call(*prepare(*args, **kwargs))
+            return result if out is None else write_out(op.operator, out, result)
+
+        def in_place(self, *args, **kwargs):
+            return write_in_place(op.operator, self, prepare(self, *args, **kwargs))
+
+        in_place.__name__ = in_place.__qualname__ = prepare.__name__ + "_"
+        in_place.__doc__ = f"`{prepare.__name__}`, written into the tensor."
+        attach(in_place.__name__, in_place)
+        return exported(function, method=True)
+    return make
 
 
 def attach(name, function):

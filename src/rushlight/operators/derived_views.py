@@ -10,6 +10,7 @@ from ..tensors.tape import tape_of
 from ..tensors.tensor import Tensor
 from .conversion import alias, clone_as, contiguous_format, copy_
 from .definition import attach, check_writable, exported, write_out
+from .reinterpretation import view_as_complex, view_as_real
 from .shaping import (narrow, permute, select, slice_dim, split, split_with_sizes, squeeze, t, transpose, unbind, unsqueeze)
 from .windows import as_strided, diagonal, unfold
 
@@ -44,7 +45,7 @@ def _view_or_dtype(input, size=None, dtype=None):
 for _name, _view in {"alias": lambda x: alias.operator.call(x), "as_strided": as_strided, "detach": lambda x: x.detach(), "diagonal": diagonal,
                      "expand": lambda x, size, implicit=False: x.expand(size), "narrow": narrow, "permute": permute, "select": select, "slice": _slice,
                      "split": split, "split_with_sizes": split_with_sizes, "squeeze": squeeze, "t": t, "transpose": transpose, "unbind": unbind,
-                     "unfold": unfold, "unsqueeze": unsqueeze, "view": _view_or_dtype}.items():
+                     "unfold": unfold, "view_as_complex": view_as_complex, "view_as_real": view_as_real, "unsqueeze": unsqueeze, "view": _view_or_dtype}.items():
     _copying(_name, _view, method=_name == "narrow")
 
 
@@ -111,5 +112,5 @@ def _changing(name, function):
 for _name, _view in {"t": t, "transpose": transpose, "swapaxes": transpose, "swapdims": transpose, "squeeze": squeeze, "unsqueeze": unsqueeze,
                      "as_strided": as_strided}.items():
     _changing(_name, _view)
-exported(Tensor.as_strided_, name="as_strided_")
-exported(Tensor.resize_as_, name="resize_as_")
+for _name in ("as_strided_", "detach_", "fill_", "resize_as_", "zero_"):
+    exported(getattr(Tensor, _name), name=_name)

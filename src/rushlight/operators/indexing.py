@@ -17,7 +17,7 @@ from ..tensors.creation import as_tensor, of_array, tensor
 from ..tensors.tensor import Tensor
 from .building import apply, broadcast_shape, cast, constant, elementwise, expand_to
 from .conversion import copied
-from .definition import Tensors, attach, check_writable, exported, operator, refuse_leaf, refuse_overlap, replace
+from .definition import Tensors, attach, in_two_forms, operator, refuse_overlap, replace
 from .index_checks import check_range
 from .shaping import permute, reshape, select_at, slice_dim, unsqueeze
 
@@ -335,18 +335,10 @@ def _full_indices(input, indices, name):
     return _index_tensors(input, left)
 
 
-@exported(method=True)
+@in_two_forms(put_at)
 def index_put(input, indices, values, accumulate=False):
     """The input with `values` at input[indices]; with `accumulate` added to what is there."""
     if values.dtype is not input.dtype:
         raise RuntimeError(f"Index put requires the source and destination dtypes match, got {input.dtype.name.capitalize()} for the destination and "
                            f"{values.dtype.name.capitalize()} for the source.")
-    return put_at.operator.call(input, _full_indices(input, indices, "index_put"), values, accumulate)
-
-
-@exported(method=True)
-def index_put_(input, indices, values, accumulate=False):
-    """`index_put`, written into the input."""
-    check_writable(input)
-    return replace(input, index_put(input, indices, values, accumulate), "index_put_")
-
+    return input, _full_indices(input, indices, "index_put"), values, accumulate

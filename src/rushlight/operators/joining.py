@@ -6,14 +6,12 @@
 
 Start with `cat`.
 """
-from numbers import Number
 
 from ..ir import dtypes, graph
 from ..ir.extents import product
 from ..runtime.storage import dense_order, strides_in_order
 from ..tensors.tensor import Tensor
-from .building import apply, cast, constant, elementwise, expand_to, result_dtype, wrap_dim, wrap_dims
-from .conversion import copied
+from .building import apply, cast, constant, elementwise, expand_to, result_dtype, wrap_dim
 from .definition import Extent, Extents, Tensors, attach, check_out, exported, operator, write_out
 from .shaping import exchange, integers, part, reshape, unsqueeze
 

@@ -13,7 +13,7 @@ from ..ir import dtypes, graph
 from ..tensors.creation import of_array
 from ..tensors.tensor import Tensor
 from .building import apply, as_operand, broadcast, broadcast_shape, cast, elementwise, expand_to, result_dtype
-from .definition import attach, check_out, check_writable, exported, operator, replace, write_out
+from .definition import attach, check_out, exported, in_two_forms, operator, write_out
 from .indexing import taken
 from .shaping import broadcast_shapes, expand
 
@@ -55,7 +55,7 @@ def filled_where(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
     return elementwise("where", mask, expand_to(cast(value, input.dtype), shape), input)
 
 
-def _fill_operands(input, mask, value):
+def _check_fill(input, mask, value):
     if not isinstance(mask, Tensor) or mask.dtype is not dtypes.bool_:
         raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {getattr(mask, 'dtype', type(mask).__name__)}")
     if isinstance(value, Tensor):
@@ -68,21 +68,11 @@ def _fill_operands(input, mask, value):
             raise RuntimeError(f"value cannot be converted to type {input.dtype} without overflow")
 
 
-@exported(method=True)
+@in_two_forms(filled_where)
 def masked_fill(input, mask, value):
     """The input with `value` where the mask, which broadcasts, is true."""
-    _fill_operands(input, mask, value)
-    return filled_where.operator.call(input, mask, value)
-
-
-def masked_fill_(self, mask, value):
-    """Write `value` where the mask, which broadcasts, is true."""
-    check_writable(self)
-    _fill_operands(self, mask, value)
-    return replace(self, filled_where.operator.call(self, mask, value), "masked_fill_")
-
-
-attach("masked_fill_", masked_fill_)
+    _check_fill(input, mask, value)
+    return input, mask, value
 
 
 @exported(method=True)
@@ -113,28 +103,18 @@ def scattered_where(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     return elementwise("where", mask, apply(graph.reshape, (values,), shape), x)
 
 
-@exported(method=True)
+@in_two_forms(scattered_where)
 def masked_scatter(input, mask, source):
     """The input with the elements of `source`, in order, where the mask is true."""
     if mask.dtype is not dtypes.bool_:
         raise RuntimeError(f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask.dtype}")
     if source.dtype is not input.dtype:
         raise RuntimeError(f"masked_scatter_: expected self and source to have same dtypes but got {input.dtype} and {source.dtype}")
-    broadcast_shapes(input.shape, mask.shape)
     shape = tuple(broadcast_shapes(input.shape, mask.shape))
     wanted = int(np.broadcast_to(mask._array(), shape).sum())
     if wanted > source.numel():
         raise RuntimeError(f"masked_scatter: expected source to have at least as many elements ({source.numel()}) as the mask has ones ({wanted})")
-    return scattered_where.operator.call(input, mask, source)
-
-
-def masked_scatter_(self, mask, source):
-    """Write the elements of `source`, in order, where the mask is true."""
-    check_writable(self)
-    return replace(self, masked_scatter(self, mask, source), "masked_scatter_")
-
-
-attach("masked_scatter_", masked_scatter_)
+    return input, mask, source
 
 
 @exported(method=True)

@@ -46,7 +46,7 @@ for _name, _function in {"inv": inv, "det": det, "slogdet": slogdet, "svdvals": 
 def schatten(A: Tensor, ord: str | int | float) -> Tensor:
     """A norm of the singular values of the last two dimensions: their sum ("nuc"), the greatest (2) or the least (-2)."""
     values = svdvals(A)
-    return sum(values, -1) if ord == "nuc" else amax(values, -1) if ord == 2 else amin(values, -1)
+    return sum(values, -1) if ord == "nuc" or not values.numel() else amax(values, -1) if ord == 2 else amin(values, -1)
 
 
 def _moved(x, dims):
@@ -365,8 +365,8 @@ def lstsq(A, B, rcond=None, *, driver=None):
     m, n = A.shape[-2:]
     x = matmul(pseudoinverse(A, None, None if rcond is None else float(rcond)), b)
     empty = A.reshape(-1)[:0].abs()
-    residuals, rank, values = empty, A.new_empty((0,), dtype=dtypes.int64), empty
-    if driver != "gels" and driver is not None or driver is None:
+    residuals, rank, values = empty, A.new_empty((0,), dtype=dtypes.int64), empty.detach()
+    if driver != "gels":
         rank = matrix_rank(A.detach(), rtol=rcond)
     if driver in ("gelsd", "gelss"):
         values = svdvals(A.detach())
@@ -512,7 +512,8 @@ def reflections(A: Tensor, tau: Tensor) -> Tensor:
         raise RuntimeError(f"linalg.householder_product: input.shape[-2] must be greater than or equal to input.shape[-1], but got {tuple(map(int, A.shape))}")
     if not A.shape[-1] >= tau.shape[-1]:
         raise RuntimeError(f"linalg.householder_product: input.shape[-1] must be greater than or equal to tau.shape[-1], but got {int(tau.shape[-1])}")
-    return _reflected(A, tau, identity_of(A), range(int(tau.shape[-1]) - 1, -1, -1))
+    start = identity_of(A) if A.numel() else A
+    return _reflected(A, tau, start, range(int(tau.shape[-1]) - 1, -1, -1))
 
 
 NAMESPACE["householder_product"] = reflections
@@ -598,7 +599,8 @@ def vander(x, N=None):
     """The powers 0, 1, ..., N - 1 of each element."""
     if N is not None and N <= 1:
         raise RuntimeError(f"linalg.vander: N must be greater than 1, but is {N}.")
-    n = (x.shape[-1] if x.ndim else 1) if N is None else N
+    x = x if x.ndim else x.unsqueeze(0)
+    n = x.shape[-1] if N is None else N
     ones = x.new_ones((*x.shape, 1), dtype=dtypes.int64 if x.dtype is dtypes.bool_ else x.dtype)
     from .joining import cat
     powers = x.unsqueeze(-1).expand(*x.shape, n - 1).cumprod(-1) if n > 1 else None

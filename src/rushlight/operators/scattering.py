@@ -10,8 +10,8 @@ from numbers import Number
 
 from ..ir import dtypes, graph
 from ..tensors.tensor import Tensor
-from .building import apply, as_operand, binary, broadcast, broadcast_shape, cast, constant, elementwise, expand_to, result_dtype, wrap_dim
-from .definition import attach, check_out, check_writable, exported, operator, replace, write_out
+from .building import apply, binary, cast, constant, elementwise, expand_to, wrap_dim
+from .definition import check_out, exported, in_two_forms, operator
 from .index_checks import check_range, need_integers
 from .indexing import resolved
 from .shaping import permute, reshape
@@ -183,7 +183,7 @@ def scattered_gradient(grad, result, input, dim, index, src, way):
     return reshape(mine, grad.shape), None, reshape(to_src, src.shape)
 
 
-def _scatter_call(name, input, dim, index, src, way):
+def _scatter_arguments(name, input, dim, index, src, way):
     _check_tensor(name, index)
     d = wrap_dim(dim, input.ndim, name)
     if isinstance(src, Tensor):
@@ -193,7 +193,7 @@ def _scatter_call(name, input, dim, index, src, way):
     else:
         _check_index_shape(name, input, index, d)
         src = _number_as(src, input, index)
-    return scattered.operator.call(input, dim, _checked(name, input, dim, index), src, way)
+    return input, dim, _checked(name, input, dim, index), src, way
 
 
 def _number_as(number, input, index):
@@ -202,21 +202,19 @@ def _number_as(number, input, index):
     return filled.operator.call(tuple(index.shape), number, input.dtype)
 
 
-@exported(method=True)
-def scatter(input, dim, index, src=None, *, value=None, reduce=None, out=None):
+@in_two_forms(scattered)
+def scatter(input, dim, index, src=None, *, value=None, reduce=None):
     """The input with `src` (a tensor or a number) written into the places that `index` names along `dim`."""
     src = value if src is None else src
     if reduce not in (None, "add", "multiply"):
         raise RuntimeError(f"reduce argument must be either add or multiply, but got {reduce}")
-    result = _scatter_call("scatter", input, dim, index, src, "set" if reduce is None else _WAYS[reduce])
-    return result if out is None else write_out(scattered.operator, out, result)
+    return _scatter_arguments("scatter", input, dim, index, src, "set" if reduce is None else _WAYS[reduce])
 
 
-@exported(method=True)
-def scatter_add(input, dim, index, src, *, out=None):
+@in_two_forms(scattered)
+def scatter_add(input, dim, index, src):
     """The input with `src` added into the places that `index` names along `dim`."""
-    result = _scatter_call("scatter_add", input, dim, index, src, "max" if input.dtype is dtypes.bool_ else "add")
-    return result if out is None else write_out(scattered.operator, out, result)
+    return _scatter_arguments("scatter_add", input, dim, index, src, "max" if input.dtype is dtypes.bool_ else "add")
 
 
 def _reduced_at(x, places, axes, values, reduce, include_self):
@@ -302,8 +300,8 @@ def scatter_reduced_gradient(grad, result, input, dim, index, src, reduce, inclu
     return reshape(mine, input.shape), None, reshape(to_src, src.shape)
 
 
-@exported(method=True)
-def scatter_reduce(input, dim, index, src, reduce, *, include_self=True, out=None):
+@in_two_forms(scatter_reduced)
+def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
     """The input with `src` combined ("sum", "prod", "mean", "amax", "amin") into the places that `index` names along `dim`."""
     if reduce not in ("sum", "prod", "mean", "amax", "amin"):
         raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
@@ -311,8 +309,7 @@ def scatter_reduce(input, dim, index, src, reduce, *, include_self=True, out=Non
     if src.dtype is not input.dtype:
         raise RuntimeError(f"scatter(): Expected self.dtype to be equal to src.dtype: {input.dtype} and {src.dtype}")
     _check_index_shape("scatter_reduce", input, index, wrap_dim(dim, input.ndim, "scatter_reduce"), src)
-    result = scatter_reduced.operator.call(input, dim, _checked("scatter_reduce", input, dim, index), src, reduce, include_self)
-    return result if out is None else write_out(scatter_reduced.operator, out, result)
+    return input, dim, _checked("scatter_reduce", input, dim, index), src, reduce, include_self
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -385,21 +382,21 @@ def slices_put(input: Tensor, dim: int, index: Tensor, source: Tensor, way: str,
     return reshape(out, tuple(input.shape)) if input.ndim != out.ndim else out
 
 
-@exported(method=True)
-def index_add(input, dim, index, source, *, alpha=1, out=None):
+@in_two_forms(slices_put)
+def index_add(input, dim, index, source, *, alpha=1):
     """The input with the slices of `source` (times alpha) added at the places that `index` names along `dim`."""
     _slice_operands("index_add", input, dim, index, source)
     if isinstance(alpha, float) and input.dtype.is_integral:
         raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
     way = "max" if input.dtype is dtypes.bool_ else "add"
-    return slices_put(input, dim, index, source, way, None if alpha == 1 and not isinstance(alpha, bool) else alpha, out=out)
+    return input, dim, index, source, way, None if alpha == 1 and not isinstance(alpha, bool) else alpha
 
 
-@exported(method=True)
-def index_copy(input, dim, index, source, *, out=None):
+@in_two_forms(slices_put)
+def index_copy(input, dim, index, source):
     """The input with the slices of `source` written at the places that `index` names along `dim`."""
     _slice_operands("index_copy", input, dim, index, source)
-    return slices_put(input, dim, index, source, "set", None, out=out)
+    return input, dim, index, source, "set", None
 
 
 @operator(methods=False, namespace=False)
@@ -419,13 +416,13 @@ def slices_filled_gradient(grad, result, input, dim, index, value):
     return (kept, None, (grad - kept).sum()) if isinstance(value, Tensor) and not value._state.weak else (kept, None)
 
 
-@exported(method=True)
+@in_two_forms(slices_filled)
 def index_fill(input, dim, index, value):
     """The input with `value` (a number or a 0-dimensional tensor) at the slices that `index` names along `dim`."""
     if isinstance(value, Tensor) and value.ndim:
         raise RuntimeError(f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s).")
     _slice_operands("index_fill", input, dim, index, None)
-    return slices_filled.operator.call(input, dim, index, value)
+    return input, dim, index, value
 
 
 @operator(methods=False, namespace=False)
@@ -446,13 +443,13 @@ def slices_reduced_gradient(grad, result, input, dim, index, source, reduce, inc
     return reshape(mine, input.shape), None, reshape(_slices_back(to_source, d), source.shape)
 
 
-@exported(method=True)
-def index_reduce(input, dim, index, source, reduce, *, include_self=True, out=None):
+@in_two_forms(slices_reduced)
+def index_reduce(input, dim, index, source, reduce, *, include_self=True):
     """The input with the slices of `source` combined ("prod", "mean", "amax", "amin") into the places that `index` names along `dim`."""
     if reduce not in ("prod", "mean", "amax", "amin"):
         raise RuntimeError(f"reduce argument must be either prod, mean, amax or amin, got {reduce}.")
     _slice_operands("index_reduce", input, dim, index, source)
-    return slices_reduced(input, dim, index, source, reduce, include_self, out=out)
+    return input, dim, index, source, reduce, include_self
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -489,7 +486,7 @@ def elements_put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool)
     return reshape(out, tuple(input.shape))
 
 
-@exported(method=True)
+@in_two_forms(elements_put)
 def put(input, index, source, accumulate=False):
     """The input with the elements of `source` written (or added) at the places that `index` names, counted in a row."""
     _check_tensor("put", index)
@@ -503,19 +500,4 @@ def put(input, index, source, accumulate=False):
     if not input.numel() and index.numel():
         raise IndexError("put_(): tried to put elements into an empty tensor")
     check_range("put_", index, input.numel(), 0)
-    return elements_put.operator.call(input, index, source, accumulate)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# In-place forms: the same, written into the input
-
-def _in_place(name, function):
-    def method(self, *args, **kwargs):
-        check_writable(self)
-        return replace(self, function(self, *args, **kwargs), name)
-    method.__name__, method.__doc__ = name, f"`{name[:-1]}`, written into the tensor."
-    attach(name, method)
-
-
-for _function in (scatter, scatter_add, scatter_reduce, index_add, index_copy, index_fill, index_reduce, put):
-    _in_place(_function.__name__ + "_", _function)
+    return input, index, source, accumulate

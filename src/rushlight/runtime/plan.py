@@ -191,6 +191,7 @@ def run(recorder, plan, trace):
     targets, places, number = [], [], 0
     for number, ring in enumerate(plan.rings[:len(plan.fresh)]):
         place = _new_place(ring, layouts[number], plan.outputs[number])
+        place.storage.version = plan.fresh[number][2]
         places.append(place)
         targets.append(place.storage.block.address)
     number = len(plan.fresh)
@@ -220,10 +221,9 @@ def run(recorder, plan, trace):
     if plan.keeps_record:
         _keep_record(recorder, plan, trace, places, kept)
     handles = trace.handles
-    for (i, has_history, writes), place in zip(plan.fresh, places):
+    for (i, has_history, _), place in zip(plan.fresh, places):
         h = handles[i]
         h._place = place
-        place.storage.version = writes
         if has_history:
             h._set_history(trace, h._state)
         h._state = None

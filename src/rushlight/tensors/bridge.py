@@ -10,7 +10,6 @@ import copy
 
 import numpy as np
 
-from ..ir import dtypes
 from ..runtime.memory import Block
 from ..runtime.recorder import here
 from ..runtime.storage import Place, Storage

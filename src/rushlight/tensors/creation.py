@@ -8,6 +8,7 @@ import numpy as np
 from ..ir import dtypes
 from ..runtime import storage as storages
 from ..runtime.recorder import here
+from .size import Size
 from .tensor import Tensor, plain
 
 _default = [dtypes.float32]
@@ -169,15 +170,17 @@ def to_numpy(t):
     return np.asarray(Export(place))
 
 
-def legacy(data):
-    """What `torch.Tensor(...)` makes: float32 numbers, or uninitialised memory where `data` is a size."""
-    if isinstance(data, int):
-        data = (data,)
-        return plain(storages.fresh(data, dtypes.float32))
-    if isinstance(data, Tensor):
-        return plain(data._stored())
-    if isinstance(data, tuple) and not data:
-        return plain(storages.fresh((0,), dtypes.float32))
-    return tensor(data, dtype=get_default_dtype())
-
-
+def legacy(data, dtype=None):
+    """What `torch.Tensor(...)` makes: numbers in the default dtype, or uninitialised memory where `data` is a size."""
+    dtype = get_default_dtype() if dtype is None else dtype
+    first = data[0] if len(data) == 1 else None
+    if isinstance(first, Tensor):
+        if first.dtype is not dtype:
+            raise TypeError(f"expected a tensor of {dtype}, but got one of {first.dtype}")
+        return plain(first._stored())
+    if isinstance(first, (list, np.ndarray)) or isinstance(first, tuple) and not isinstance(first, Size):
+        return tensor(first, dtype=dtype)
+    size = first if isinstance(first, Size) else data or (0,)
+    if not all(isinstance(n, int) and not isinstance(n, bool) for n in size):
+        raise TypeError(f"new(): data must be a sequence (got {type(size[0]).__name__})")
+    return plain(storages.fresh(size, dtype))

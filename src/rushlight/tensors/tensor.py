@@ -31,11 +31,11 @@ class Tensor:
 
     _dispatches = False  # whether the class takes calls over with a __torch_function__ (tensors/dispatch.py)
 
-    def __init__(self, data=None, *, device=None):
+    def __init__(self, *data, device=None):
         """`Tensor(2, 3)` is uninitialised float32 of that shape; `Tensor([1., 2.])` holds those numbers."""
         from . import creation
         if self._place is None and self._state is None:
-            made = creation.legacy(data if data is not None else ())
+            made = creation.legacy(data)
             if self._dispatches:
                 self.__dict__.setdefault("_plain", made)
             else:
