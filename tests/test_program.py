@@ -138,8 +138,8 @@ def test_movement_in_any_order(node, seed, fuse):
 
 
 @few
-@given(shapes(1, 3), st.sampled_from(["sum", "prod", "max", "min", "argmax", "argmin"]), st.sampled_from([float32, float64, float16, bfloat16,
-       int64, uint8, bool_]), st.integers(1, 2), SEEDS, st.data())
+@given(shapes(1, 3), st.sampled_from(["sum", "prod", "max", "min", "argmax", "argmin"]),
+       st.sampled_from([float32, float64, float16, bfloat16, int64, uint8, bool_]), st.integers(1, 2), SEEDS, st.data())
 def test_reductions_of_strided_memory(shape, name, dtype, step, seed, data):
     axes = data.draw(st.sets(st.integers(0, len(shape) - 1), min_size=1))
     values = special(shape, dtype, seed)
@@ -151,14 +151,17 @@ def test_reductions_of_strided_memory(shape, name, dtype, step, seed, data):
     compare([graph.reduce(name, graph.leaf(0, shape, dtype, strides), axes)], [array])
 
 
-@pytest.mark.parametrize("name, shape, axes", [("sum", (3, 200_000), (1,)), ("sum", (1000, 37), (0,)), ("max", (70, 1, 3001), (0, 2)), ("prod", (300, 300), (0, 1))])
+@pytest.mark.parametrize("name, shape, axes", [("sum", (3, 200_000), (1,)), ("sum", (1000, 37), (0,)), ("max", (70, 1, 3001), (0, 2)),
+                                               ("prod", (300, 300), (0, 1))])
 def test_long_reductions_are_cut_and_right(name, shape, axes):
     x = graph.leaf(0, shape, float32)
-    compare([graph.reduce(name, elementwise("cos", x) if name == "prod" else x, axes)], [numbers(*shape) * np.float32(0.01 if name == "prod" else 1)])
+    values = numbers(*shape) * np.float32(0.01 if name == "prod" else 1)
+    compare([graph.reduce(name, elementwise("cos", x) if name == "prod" else x, axes)], [values])
 
 
 @few
-@given(EXTENTS, EXTENTS, EXTENTS, st.sampled_from([float32, float64, bfloat16, int32]), st.booleans(), st.booleans(), st.sampled_from([(), (2,), (2, 3)]))
+@given(EXTENTS, EXTENTS, EXTENTS, st.sampled_from([float32, float64, bfloat16, int32]), st.booleans(), st.booleans(),
+       st.sampled_from([(), (2,), (2, 3)]))
 def test_products_of_any_layout(m, k, n, dtype, turn_a, turn_b, batch):
     def operand(number, rows, columns, turn):
         if not turn:
@@ -170,8 +173,8 @@ def test_products_of_any_layout(m, k, n, dtype, turn_a, turn_b, batch):
 
 
 @few
-@given(shapes(1, 3), st.sampled_from(["sum", "prod", "max", "min", "argmax", "argmin"]), st.sampled_from([float32, bfloat16, float64, int8, int64, bool_]),
-       st.integers(1, 2), SEEDS, st.data())
+@given(shapes(1, 3), st.sampled_from(["sum", "prod", "max", "min", "argmax", "argmin"]),
+       st.sampled_from([float32, bfloat16, float64, int8, int64, bool_]), st.integers(1, 2), SEEDS, st.data())
 def test_scans_along_any_axis(shape, name, dtype, step, seed, data):
     axis = data.draw(st.integers(0, len(shape) - 1))
     values = special(shape, dtype, seed)
@@ -203,6 +206,21 @@ def test_gather_and_scatter_at_places_that_repeat(shape, many, name, dtype, is_z
     leaves = [np.asarray(a % 5).astype(dtype.numpy) if dtype.kind != "b" else np.asarray(a) for a in leaves]
     leaves += [np.asarray(random.integers(0, shape[a], many)) for a in axes]
     compare([graph.scatter(name, x, indices, axes, values), graph.gather(x, indices, axes)], leaves)
+
+
+@settings(max_examples=60, deadline=None)
+@given(shapes(1, 3).flatmap(movements), st.sampled_from(["sum", "max", "argmin"]), SEEDS, st.booleans(), st.data())
+def test_kernels_that_go_in_order_read_what_was_moved_and_computed(node, name, seed, fuse, data):
+    axis = data.draw(st.integers(0, node.ndim - 1))
+    computed = elementwise("sub", node, elementwise("mul", node, node))
+    roots = [graph.scan(name, computed, axis), graph.argsort(computed, axis, True)]
+    if all(node.shape):
+        roots.append(graph.reduce("argmax", computed, (axis,)))
+        zeros = families.spread(graph.constant(0, int32), (4, *node.shape[1:]))
+        places = elementwise("remainder", graph.iota(node.shape[0]), families.spread(graph.constant(4, int64), (node.shape[0],)))
+        roots.append(graph.scatter("add", zeros, (places,), (0,), computed))
+    leaf = graph.topological([node])[0]
+    compare(roots, [special(leaf.shape, int32, seed)], fuse=fuse)
 
 
 def test_scalars_extents_and_constants_arrive():
@@ -373,7 +391,8 @@ def test_a_kernel_lives_as_long_as_a_program_that_uses_it(monkeypatch):
 def in_a_new_process(program, **environment):
     """What a program prints."""
     where = os.pathsep.join([HERE, os.path.dirname(os.path.dirname(rushlight.__file__))])
-    done = subprocess.run([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": where, **environment}, capture_output=True, text=True, cwd=HERE, timeout=120)
+    done = subprocess.run([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": where, **environment}, capture_output=True,
+                          text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

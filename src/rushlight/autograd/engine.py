@@ -67,7 +67,7 @@ def differentiate(outputs, grads, create_graph=False, retain_graph=False, wanted
             heapq.heappush(queue, (-trace.number, trace))
         by_value = arriving[trace]
         if value in by_value:
-            one = ones_like(value_tensor(trace, value).detach()) if grad is None or by_value[value] is None else None
+            one = ones_like(value_tensor(trace, value)) if grad is None or by_value[value] is None else None
             grad = (one if by_value[value] is None else by_value[value]) + (one if grad is None else grad)
         by_value[value] = grad
 
@@ -112,7 +112,7 @@ def _call_by_call(trace, arrived, wanted, at_wanted):
         by_value[value] = grad if value not in by_value else by_value[value] + grad
 
     for value, grad in arrived.items():
-        send((trace, value), ones_like(value_tensor(trace, value).detach()) if grad is None else grad)
+        send((trace, value), ones_like(value_tensor(trace, value)) if grad is None else grad)
     while queue:
         history = heapq.heappop(queue)[2]
         by_value = arriving.pop(history)

@@ -170,10 +170,11 @@ class Function:
         if len(tensors) == 1 and any(tensors[0] is d for d in ctx._dirty):
             attached = [recorder.record(ATTACH_IN_PLACE, tensors, flags, arguments=flags, into=tensors[0])]
         else:
-            attached = recorder.record(ATTACH, tensors, flags, arguments=flags)
+            attached = recorder.record(ATTACH, tensors, flags, arguments=flags, hold=True)
         history = next((t._state.history for t in attached if t._state.history is not None), None)
         if history is not None:
             recorder.trace.recorded().externals[history] = placeholder
+        recorder.flush_if_long()
         ctx._saved = tuple(_renamed(s, tensors, attached) for s in ctx._saved) if ctx._unpack is None else ctx._saved
         handle = iter(attached)
         outputs = [next(handle) if isinstance(o, Tensor) else o for o in outputs]

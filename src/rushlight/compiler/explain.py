@@ -130,7 +130,7 @@ def size(x):
 
 def _step(made, number, step, integers, seconds, loops):
     title = f"k{number} {_title(step)}"
-    reads, writes = ([b for b in dict.fromkeys(buffers)] for buffers in (step.reads, step.writes))
+    reads, writes = (list(dict.fromkeys(buffers)) for buffers in (step.reads, step.writes))
     line = f"{title}: {_list(reads)} -> {_list(writes)}"
     facts = []
     if integers is not None:
@@ -138,12 +138,13 @@ def _step(made, number, step, integers, seconds, loops):
         work = operations(step, integers)
         facts = [f"{_amount(moved[0], 'B')} read", f"{_amount(moved[1], 'B')} written", f"{_amount(work, '')} operations"]
         if seconds is not None:
-            facts.append(f"{_seconds(seconds)}, {sum(moved) / max(seconds, 1e-9) / 1e9:.1f} GB/s, {work / max(seconds, 1e-9) / 1e9:.1f} G operations/s")
+            rate = max(seconds, 1e-9) * 1e9
+            facts.append(f"{_seconds(seconds)}, {sum(moved) / rate:.1f} GB/s, {work / rate:.1f} G operations/s")
     facts.append(made.origins[number])
     lines = [line, "        " + ", ".join(facts)]
     nest = getattr(step, "nest", None)
     if loops and nest is not None:
-        lines += ["        " + text for text in _Printer(nest, integers).lines()]
+        lines += ["        " + text for text in loops_of(nest, integers)]
     return lines
 
 
@@ -220,6 +221,11 @@ def _seconds(t):
 
 _INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|", "xor": "^", "eq": "==", "ne": "!=", "lt": "<", "le": "<=",
           "gt": ">", "ge": ">=", "floor_divide": "//", "remainder": "%"}
+
+
+def loops_of(nest, integers=None):
+    """The lines of a nest; with `integers`, numbers that follow from them are given as they are."""
+    return _Printer(nest, integers).lines()
 
 
 class _Printer:

@@ -147,7 +147,8 @@ class Expression:
 
     `op` is an element-wise primitive, 'cast' or 'bitcast', or a leaf of expressions: 'load' (data: buffer, place; an argument, if
     any, is the condition under which the place exists), 'constant', 'scalar', 'extent', 'index' (data: an Affine), 'result' (data:
-    the Accumulator of a reduction that is over), 'running' (data: an Accumulator of one lane, as the last turn left it).  `axes` are the axes it varies along; `results` the accumulators it needs.
+    the Accumulator of a reduction that is over), 'running' (data: an Accumulator of one lane, as the last turn left it).  `axes` are
+    the axes it varies along; `results` the accumulators it needs.
     """
 
     __slots__ = ("__weakref__", "args", "axes", "cost", "data", "dtype", "op", "results")

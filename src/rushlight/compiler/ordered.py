@@ -11,7 +11,7 @@ counts, so the bits do not depend on threads.  Sums and products run in the next
 from ..ir import dtypes
 from ..ir.graph import row_major
 from .emit import neutral
-from .expressions import Affine, Axis, Buffer, Reader, affine, is_int, place_in
+from .expressions import Affine, Axis, Buffer, Reader, is_int, place_in
 from .loops import Accumulator, Carry, Loop, Nest, Open, Store, divide_into_tasks, merge_axes, window
 from .lowering import Space, attempt
 
@@ -39,8 +39,7 @@ def _kept_in(name, dtype):
 def _advanced(reader, name, old, x, position, first):
     """The next values of what goes from turn to turn; `first`: of equal ones the first counts, else the last."""
     if not name.startswith("arg"):
-        dtype = old[0].dtype
-        return [combined(reader, name, old[0], x if x.dtype is dtype else reader.make("cast", (x,), dtype))]
+        return [combined(reader, name, old[0], _given(reader, x, old[0].dtype))]
     relation = {"max": "g", "min": "l"}[name[3:]] + ("t" if first else "e")
     take = reader.make(relation, (x, old[0]), dtypes.bool_)
     if x.dtype.kind == "f":

@@ -12,7 +12,6 @@ import ctypes
 import functools
 import gc
 import operator
-import os
 import re
 import threading
 import time
@@ -33,7 +32,7 @@ from .memory_plan import ALIGNMENT, row_bytes, share_slots
 from .native import jit
 from .native.launch import Blueprint
 from .products import Product
-from .schedule import ContractionStep, HostStep, NestStep, Output, SortStep, schedule
+from .schedule import ContractionStep, HostStep, NestStep, Output, schedule
 from .sorting import Sort
 from .stepwise import Stepwise
 

@@ -16,8 +16,8 @@ from ..ir.extents import product
 from ..ir.graph import Node, row_major, topological
 from .expressions import Buffer, MustStore, is_inline, is_int, is_movement, key, price, same
 from .loops import Store, inputs_of
-from .ordered import column_argument_nest, scan_nest, scatter_nest
 from .lowering import assign_stores, column_nest, is_row_reduction, map_nest, row_nest
+from .ordered import column_argument_nest, scan_nest, scatter_nest
 from .products import epilogue, operand
 from .rewrites import rewrite, simplifier
 from .sorting import work_slots
@@ -121,7 +121,8 @@ class _Past:
 
 
 class _Group:
-    """What becomes one kernel.  `kind` is map, rows, columns, contraction, assign, scatter, scan, best, sort or host; `shape` and `reduced` its iteration space."""
+    """What becomes one kernel.  `kind` is map, rows, columns, contraction, assign, scatter, scan, best (argmax down columns), sort or
+    host; `shape` and `reduced` its iteration space."""
 
     def __init__(self, kind, shape, reduced=()):
         self.kind, self.shape, self.reduced = kind, shape, reduced

@@ -228,7 +228,8 @@ class _Call:
                     if node.primitive == "scalar":
                         made[node] = scalar(self.scalars.index(node.attributes[0]), node.dtype)
                     else:
-                        made[node] = Node(node.primitive, tuple(made[i] for i in node.inputs), own(node.attributes), own(tuple(node.shape)), node.dtype)
+                        inputs = tuple(made[i] for i in node.inputs)
+                        made[node] = Node(node.primitive, inputs, own(node.attributes), own(tuple(node.shape)), node.dtype)
             strides = own(tuple(self.copy_to.strides)) if self.copy_to is not None and self.copy_to.strides is not None else None
             program = self.graph.compile([Output(made[self.node], strides)], fuse=False)
         _programs.add(self.name, assumptions.guards, program)

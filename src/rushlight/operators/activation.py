@@ -169,7 +169,8 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
             raise RuntimeError("prelu: Not allow zero-dim input tensor.")
         channels = input.shape[1] if input.ndim > 1 else 1
         if not channels == n:
-            raise RuntimeError(f"prelu: Mismatch of parameter numbers and input channel size. Found parameter numbers = {int(n)} and channel size = {int(channels)}.")
+            raise RuntimeError(f"prelu: Mismatch of parameter numbers and input channel size. Found parameter numbers = {int(n)} and "
+                               f"channel size = {int(channels)}.")
         weight = apply(graph.reshape, (weight,), (n, *(1,) * (input.ndim - 2)))
     else:
         weight = apply(graph.reshape, (weight,), ())

@@ -10,7 +10,7 @@ from numbers import Number
 
 from ..ir import dtypes, graph
 from ..tensors.tensor import Tensor
-from .building import apply, as_operand, binary, broadcast, cast, constant, elementwise, float_dtype, reduce_to, result_dtype, choose, unary
+from .building import apply, as_operand, binary, broadcast, cast, choose, constant, elementwise, float_dtype, reduce_to, result_dtype, unary
 from .calling import OPERANDS
 from .definition import attach, exported, operator, write_in_place, write_out
 

@@ -56,7 +56,8 @@ def scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.
     if attn_mask is not None and is_causal:
         raise RuntimeError("scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
     if attn_mask is not None and attn_mask.dtype not in (dtypes.bool_, query.dtype):
-        raise RuntimeError(f"scaled_dot_product_attention: Expected attn_mask dtype to be bool or the query's {query.dtype.name}, but got {attn_mask.dtype.name}")
+        raise RuntimeError(f"scaled_dot_product_attention: Expected attn_mask dtype to be bool or the query's {query.dtype.name}, "
+                           f"but got {attn_mask.dtype.name}")
     if enable_gqa:
         key, value = (x.repeat_interleave(query.shape[-3] // x.shape[-3], -3) for x in (key, value))
     weights = attention_weights(query, key, attn_mask, bool(is_causal), scale)

@@ -43,16 +43,16 @@ def _function_source(op, out):
         lines += ["    if out is not None:", f"        return write_out(op, out, call({arguments}))"]
     if op.is_fast:
         lines += _states(op, f"return call({arguments})")
-        lines += ["    handle = new(Tensor)", "    handle._place = handle._tape = None"]
         if op.view:
             first = next(iter(op.signature.parameters))
-            lines += [f"    handle._base = base = {first} if {first}._base is None or {first}._place is not None else {first}._base",
-                      "    views = recorder.trace.views.setdefault(id(base), [])"]
+            prepare = [f"        base = {first} if {first}._base is None or {first}._place is not None else {first}._base"]
+            register = ["        trace.views.setdefault(id(base), []).append(handle)"]
         else:
-            lines += ["    handle._base = None"]
+            prepare, register = ["        base = None"], []
         lines += _comparison(op)
-        lines += ["        recorder.at = step", "        trace = recorder.trace", *_numbers(op), "        handle._state = step.value"]
-        lines += ["        trace.handles.append(handle)"] + (["        views.append(handle)"] if op.view else []) + ["        return handle"]
+        lines += ["        recorder.at = step", "        trace = recorder.trace", *_numbers(op), "        handle._state = step.value", *prepare,
+                  "        handle._base = base", "        handle._place = handle._tape = None"]
+        lines += ["        trace.handles.append(handle)", *register, "        return handle"]
     lines += [f"    return call({arguments})"]
     return lines, {"op": op, "callee": op, "call": op.call, "write_out": write_out, **defaults}
 
@@ -67,15 +67,15 @@ def attach_python_operator(op, name, swapped=False):
 def _python_operator_source(op, name, swapped):
     parameters = list(op.signature.parameters.values())
     first, second = ("other", "self") if swapped else ("self", "other")
-    names = [first, second, *("default_" + p.name for p in parameters[2:])]
+    names = [first, second, *("None" if p.default is None else "default_" + p.name for p in parameters[2:])]
     defaults = {"default_" + p.name: p.default for p in parameters[2:]}
     arguments = ", ".join(names)
     lines = [f"def {name}(self, other):"]
     if op.is_fast:
         lines += _states(op, f"return otherwise(other, {arguments})", names)
-        lines += ["    handle = new(Tensor)", "    handle._place = handle._tape = handle._base = None", *_comparison(op, names=names)]
+        lines += _comparison(op, names=names)
         lines += ["        recorder.at = step", "        trace = recorder.trace", *_numbers(op, names), "        handle._state = step.value",
-                  "        trace.handles.append(handle)", "        return handle"]
+                  "        handle._place = handle._tape = handle._base = None", "        trace.handles.append(handle)", "        return handle"]
     lines += [f"    return otherwise(other, {arguments})"]
 
     def otherwise(other, *arguments):
@@ -104,8 +104,8 @@ def _in_place_source(op, name):
     in_place = InPlace.of(op)
     lines = [f"def {name}_({head}):"]
     if op.is_fast:
-        lines += _states(op, f"return write_in_place(op, {target}, ({arguments},))")
-        lines += [f"    me, place = id({target}), {target}._place"]
+        lines += _states(op, f"return write_in_place(op, {target}, ({arguments},))", first=f"me = id({target})")
+        lines += [f"    place = {target}._place"]
         alone = f"{target}._base is None and (place is None or place.storage.alone) and me not in recorder.trace.views"
         lines += _comparison(op, alone)
         lines += ["        recorder.at = step", "        trace = recorder.trace", *_numbers(op), f"        {target}._state = value = step.value",
@@ -130,28 +130,48 @@ def _head(parameters):
     return ", ".join(text), defaults
 
 
-def _states(op, otherwise, names=None):
-    """Source that finds each operand's value (s0, s1, ...), or a number's type."""
-    lines = ["    recorder = here.recorder", "    try:"]
-    for i, (name, kind, optional) in enumerate(zip(names or op.signature.parameters, op.kinds, op.optional)):
+def _states(op, otherwise, names=None, first="handle = new(Tensor)"):
+    """Source that finds each operand's value (s0, s1, ...), or a number's type, after what has to come `first`.
+
+    From reading the values to advancing the recorder nothing is called; a tensor that has no value is entered first, and then all
+    are read again, for entering may run other Python code.
+    """
+    lines, read, missing, enter = ["    recorder = here.recorder", "    " + first], [], [], []
+    for i, (name, kind, optional) in enumerate(_taken(op, names)):
         if kind is STATIC:
             continue
-        value = f"{name}._state or recorder.enter({name})"
+        value, absent = f"{name}._state", f"s{i} is None"
         if kind is TENSOR_OR_NUMBER:
-            lines.append(f"        k{i} = type({name})")
+            lines.append(f"    k{i} = type({name})")
             value = f"k{i} if k{i} is float or k{i} is int else {value}"
         elif kind is NUMBER:
-            value = f"type({name})"
+            lines.append(f"    k{i} = type({name})")
+            value = f"k{i}"
         if optional:
-            value = f"None if {name} is None else {value}"
-        lines.append(f"        s{i} = {value}")
-    return [*lines, "    except AttributeError:", f"        {otherwise}"] if len(lines) > 2 else lines[:1]
+            value, absent = f"None if {name} is None else {value}", f"{name} is not None and {absent}"
+        read.append(f"s{i} = {value}")
+        if kind is not NUMBER:
+            missing.append(f"({absent})")
+            enter += [f"            if {absent}:", f"                recorder.enter({name})"]
+    if not read:
+        return lines
+    lines += ["    try:", *("        " + r for r in read)]
+    if missing:
+        lines += [f"        if {' or '.join(missing)}:", *enter, *("            " + r for r in read), f"            if {' or '.join(missing)}:",
+                  f"                {otherwise}"]
+    return [*lines, "    except AttributeError:", f"        {otherwise}"]
+
+
+def _taken(op, names):
+    """(name, kind, optional) of each argument: `self` is a tensor, None is None."""
+    for name, kind, optional in zip(names or op.signature.parameters, op.kinds, op.optional):
+        yield name, STATIC if name == "None" else TENSOR if name == "self" and kind is TENSOR_OR_NUMBER else kind, optional
 
 
 def _comparison(op, further="", names=None):
     """Source of the comparison with the step taken last."""
     parts = ["step.callee is callee"]
-    for i, (name, kind) in enumerate(zip(names or op.signature.parameters, op.kinds)):
+    for i, (name, kind, _) in enumerate(_taken(op, names)):
         parts.append(f"step.{FAST_ARGUMENTS[i]} is {name if kind is STATIC else f's{i}'}")
     if further:
         parts.append(further)
@@ -162,7 +182,7 @@ def _comparison(op, further="", names=None):
 def _numbers(op, names=None):
     """Source that notes the run-time numbers."""
     lines = []
-    for i, (name, kind, optional) in enumerate(zip(names or op.signature.parameters, op.kinds, op.optional)):
+    for i, (name, kind, optional) in enumerate(_taken(op, names)):
         if kind is NUMBER:
             lines += [f"        if {name} is not None:"] if optional else []
             lines.append(("    " if optional else "") + f"        trace.scalars += ({name},)")
@@ -212,6 +232,7 @@ def write_in_place(op, target, arguments):
     if storage is not None:
         storage.version += 1
         storage.alone = True
+    recorder.flush_if_long()
     return target
 
 
@@ -335,6 +356,7 @@ def replace(target, result, name):
         InPlace.of(take_value.operator).call(target, result, into=target)
         if target._place is not None:
             target._place.storage.version += 1
+        recorder.flush_if_long()
     if pinned:
         recorder.flush()
     return target

@@ -6,7 +6,7 @@ special.py.
 import math
 
 from ..tensors.tensor import Tensor
-from .building import binary, cast, constant, elementwise, repeated, float_dtype, choose, unary
+from .building import binary, cast, choose, constant, elementwise, float_dtype, repeated, unary
 from .definition import operator
 
 

@@ -34,7 +34,8 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, sca
             [1., 2.]])
     """
     if input.dtype not in (dtypes.int64, dtypes.int32):
-        raise RuntimeError(f"embedding: Expected tensor for argument 'indices' to have one of the following scalar types: Long, Int; but got {input.dtype.name} instead")
+        raise RuntimeError(f"embedding: Expected tensor for argument 'indices' to have one of the following scalar types: Long, Int; but got "
+                           f"{input.dtype.name} instead")
     if weight.ndim != 2:
         raise RuntimeError(f"embedding: 'weight' must be 2-D, but is {weight.ndim}-D")
     n = weight.shape[0]

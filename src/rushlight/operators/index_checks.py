@@ -25,8 +25,8 @@ def extremes(index):
     return known[1][where]
 
 
-def check_range(name, index, n, dim, negative=True):
-    """IndexError unless every index lies in a dimension of extent n (negative ones count from its end)."""
+def check_range(name, index, n, dim, negative=True, error=IndexError):
+    """An error unless every index lies in a dimension of extent n (negative ones count from its end)."""
     least, greatest = extremes(index)
     if greatest < n and least >= (-n if negative else 0):
         return
@@ -35,7 +35,7 @@ def check_range(name, index, n, dim, negative=True):
     position = tuple(int(p[0]) for p in np.nonzero(wrong)) if array.ndim else ()
     value = int(array[position])
     where = f" at {list(position)}" if position else ""
-    raise IndexError(f"{name}: index {value}{where} is out of bounds for dimension {dim} with size {n}")
+    raise error(f"{name}: index {value}{where} is out of bounds for dimension {dim} with size {n}")
 
 
 def need_integers(name, index, kinds=(dtypes.int64, dtypes.int32)):

@@ -17,7 +17,7 @@ from ..tensors.creation import as_tensor, of_array, tensor
 from ..tensors.tensor import Tensor
 from .building import apply, broadcast_shape, cast, constant, elementwise, expand_to
 from .conversion import copied
-from .definition import Tensors, attach, in_two_forms, operator, refuse_overlap, replace
+from .definition import Tensors, attach, check_writable, in_two_forms, operator, refuse_overlap, replace
 from .index_checks import check_range
 from .shaping import permute, reshape, select_at, slice_dim, unsqueeze
 
@@ -270,7 +270,7 @@ def set_item(self, index, value):
     if not isinstance(value, Tensor):
         value = _value(value, self.dtype)
     view, left = _basic(self, index)
-    check_writable(view)
+    refuse_leaf(view)
     masks = [item for item in left if isinstance(item, Tensor)]
     if not masks:
         write_into(view, value)

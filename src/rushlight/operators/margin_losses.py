@@ -8,7 +8,7 @@ from ..tensors.tensor import Tensor
 from .activation import logsigmoid
 from .building import apply, binary, broadcast, broadcast_shape, cast, choose, constant, elementwise, expand_to, wrap_dim
 from .definition import operator
-from .losses import loss, reduced_loss, reduction_wanted, same_shape
+from .losses import loss, reduced_loss, reduction_wanted
 from .norms import vector_norm
 from .reductions import mean, sum
 from .rounding import clamp_min, minimum
@@ -170,7 +170,8 @@ def triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2, eps=1e-06, 
                            f"anchor {anchor.ndim}D, positive {positive.ndim}D, and negative {negative.ndim}D inputs")
     if margin <= 0:
         raise ValueError(f"triplet_margin_loss: margin must be greater than 0, got {margin}")
-    return triplet_losses(anchor, positive, negative, float(margin), float(p), eps, swap, reduction_wanted("triplet_margin_loss", reduction, size_average, reduce))
+    reduction = reduction_wanted("triplet_margin_loss", reduction, size_average, reduce)
+    return triplet_losses(anchor, positive, negative, float(margin), float(p), eps, swap, reduction)
 
 
 def triplet_margin_with_distance_loss(anchor, positive, negative, *, distance_function=None, margin=1.0, swap=False, reduction="mean"):

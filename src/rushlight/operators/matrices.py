@@ -14,8 +14,30 @@ from .contractions import cross_along, identity_like, matrix_power, multiplied
 from .definition import EXPORTED, attach, exported, operator, write_out
 from .elementwise import log
 from .linalg import (
-    LinAlgError, identity_of, lapack, to_batch, adjoint, check_matrices, det, factors, general_eigen, hermitian_eigen, inv, lower, lower_cholesky, orthogonal_triangular,
-    permutation_matrix, product, singular, slogdet, solution, split_factors, svdvals, upper, matrix_exp)
+    LinAlgError,
+    adjoint,
+    check_matrices,
+    det,
+    factors,
+    general_eigen,
+    hermitian_eigen,
+    identity_of,
+    inv,
+    lapack,
+    lower,
+    lower_cholesky,
+    matrix_exp,
+    orthogonal_triangular,
+    permutation_matrix,
+    product,
+    singular,
+    slogdet,
+    solution,
+    split_factors,
+    svdvals,
+    to_batch,
+    upper,
+)
 from .norms import vector_norm
 from .products import matmul, shaped, swapped
 from .reductions import amax, amin, sum
@@ -145,7 +167,8 @@ def solve(A, B, *, left=True, out=None):
                            "to B / A.squeeze(-1)")
     b = B.unsqueeze(-1) if vector else B
     if b.shape[-2 if left else -1] != A.shape[-1]:
-        raise RuntimeError(f"linalg.solve: Incompatible shapes of A and B for the equation {'AX = B' if left else 'XA = B'}: {tuple(A.shape)} and {tuple(B.shape)}")
+        equation = "AX = B" if left else "XA = B"
+        raise RuntimeError(f"linalg.solve: Incompatible shapes of A and B for the equation {equation}: {tuple(A.shape)} and {tuple(B.shape)}")
     x = solution(A, b) if left else swapped_view(solution(swapped_view(A), swapped_view(b)))
     return _written(out, x.squeeze(-1) if vector else x)
 
@@ -512,8 +535,9 @@ def reflections(A: Tensor, tau: Tensor) -> Tensor:
         raise RuntimeError(f"linalg.householder_product: input.shape[-2] must be greater than or equal to input.shape[-1], but got {tuple(map(int, A.shape))}")
     if not A.shape[-1] >= tau.shape[-1]:
         raise RuntimeError(f"linalg.householder_product: input.shape[-1] must be greater than or equal to tau.shape[-1], but got {int(tau.shape[-1])}")
-    start = identity_of(A) if A.numel() else A
-    return _reflected(A, tau, start, range(int(tau.shape[-1]) - 1, -1, -1))
+    k = int(tau.shape[-1])
+    start = identity_of(A) if k else identity_of(A) + A * 0  # a gradient reaches A all the same
+    return _reflected(A, tau, start, range(k - 1, -1, -1))
 
 
 NAMESPACE["householder_product"] = reflections
@@ -627,8 +651,8 @@ def tensorsolve(A, B, dims=None, *, out=None):
         A = A.permute(tuple([i for i in range(A.ndim) if i not in moved] + moved))
     left, right = A.shape[:B.ndim], A.shape[B.ndim:]
     if math.prod(left) != math.prod(right):
-        raise RuntimeError(f"linalg.tensorsolve: Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == prod(self.shape[:other.ndim]), but got "
-                           f"{math.prod(right)} != {math.prod(left)}")
+        raise RuntimeError("linalg.tensorsolve: Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "
+                           f"prod(self.shape[:other.ndim]), but got {math.prod(right)} != {math.prod(left)}")
     return _written(out, solve(A.reshape(math.prod(left), math.prod(right)), B.reshape(-1)).reshape(right))
 
 

@@ -56,8 +56,8 @@ def _both_ends(x, dim, low, high, mode):
     elif mode == "circular":
         before, after = cut(x, dim, n - low, low), cut(x, dim, 0, high)
     else:
-        edges = cut(x, dim, 0, 1), cut(x, dim, n - 1, 1)
-        before, after = (apply(graph.expand, (edge,), tuple(width if i == dim else m for i, m in enumerate(x.shape))) for edge, width in zip(edges, (low, high)))
+        before, after = (apply(graph.expand, (cut(x, dim, place, 1),), tuple(width if i == dim else m for i, m in enumerate(x.shape)))
+                         for place, width in ((0, low), (n - 1, high)))
     parts = [part for part, width in ((before, low), (x, 1), (after, high)) if not (isinstance(width, int) and width == 0)]
     return apply(lambda *nodes: graph.cat(nodes, dim), tuple(parts))
 
@@ -68,7 +68,8 @@ def padded(input: Tensor, pad: Extents, mode: str) -> Tensor:
     _check_pairs(pad, input)
     k = len(pad) // 2
     if not (k < input.ndim <= k + 2):
-        raise NotImplementedError(f"pad: Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now, not {input.ndim}D with {k} dimensions padded")
+        raise NotImplementedError("pad: Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now, not "
+                                  f"{input.ndim}D with {k} dimensions padded")
     pairs = _widths(input, pad)
     for d in range(input.ndim - k, input.ndim):
         n, (low, high) = input.shape[d], pairs[d]

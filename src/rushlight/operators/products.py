@@ -11,7 +11,7 @@ from numbers import Number
 
 from ..ir import dtypes, graph
 from ..tensors.tensor import Tensor
-from .building import apply, binary, broadcast_shape, cast, constant, expand_to, reduce_to, result_dtype, total, unary
+from .building import apply, binary, broadcast_shape, cast, choose, constant, expand_to, reduce_to, result_dtype, total, unary
 from .definition import operator
 
 
@@ -183,9 +183,7 @@ def blended(name, input, product, beta, alpha):
     if alpha is not None:
         product = binary("mul", product, alpha, dtype)
     if beta is not None:
-        zero = binary("eq", beta, 0)
-        scaled = binary("mul", input, beta, dtype)
-        input = apply(lambda c, a, b: graph.elementwise("where", c, a, b), (expand_to(zero, product.shape), expand_to(constant(0, dtype), product.shape), scaled))
+        input = choose(binary("eq", beta, 0), constant(0, dtype), binary("mul", input, beta, dtype))
     return binary("add", input, product, dtype)
 
 

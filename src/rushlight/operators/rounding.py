@@ -6,7 +6,7 @@ from numbers import Number
 
 from ..ir import dtypes, limits
 from ..tensors.tensor import Tensor
-from .building import binary, broadcast, cast, constant, elementwise, repeated, reduce_to, result_dtype, choose, unary
+from .building import binary, broadcast, cast, choose, constant, elementwise, reduce_to, repeated, result_dtype, unary
 from .definition import operator
 
 

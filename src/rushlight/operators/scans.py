@@ -242,7 +242,8 @@ def slope(input: Tensor, coordinates: Tensor | None, spacing: float, dim: int, e
         return cut(gaps, dim, start, count)
 
     left, right = gap(0, n - 2), gap(1, n - 2)
-    inner = (-right / (left * (left + right))) * at(0, n - 2) + ((right - left) / (left * right)) * at(1, n - 2) + (left / (right * (left + right))) * at(2, n - 2)
+    both = left + right
+    inner = -right / (left * both) * at(0, n - 2) + (right - left) / (left * right) * at(1, n - 2) + left / (right * both) * at(2, n - 2)
     if edge_order == 1:
         first, last = (at(1, 1) - at(0, 1)) / gap(0, 1), (at(n - 1, 1) - at(n - 2, 1)) / gap(n - 2, 1)
     else:

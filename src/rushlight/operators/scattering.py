@@ -77,7 +77,7 @@ def gathered(input: Tensor, dim: int, index: Tensor) -> Tensor:
 def _checked(name, input, dim, index, negative=False):
     need_integers(name, index)
     d = wrap_dim(dim, input.ndim, name)
-    check_range(name, index, input.shape[d] if input.ndim else 1, d, negative)
+    check_range(name, index, input.shape[d] if input.ndim else 1, d, negative, RuntimeError if name != "index_select" else IndexError)
     return index
 
 

@@ -327,6 +327,7 @@ def xlog1py_gradient(grad, result, input, other):
 NAMESPACE = {
     "digamma": digamma, "psi": digamma, "entr": entr, "erf": erf, "erfc": erfc, "erfcx": erfcx, "erfinv": erfinv, "exp2": exp2, "expit": sigmoid,
     "expm1": expm1, "gammaln": lgamma, "i0": i0, "i0e": i0e, "i1": i1, "i1e": i1e, "log1p": log1p, "log_ndtr": log_ndtr, "log_softmax": log_softmax,
-    "logit": logit, "modified_bessel_i0": i0, "modified_bessel_i1": i1, "logsumexp": logsumexp, "multigammaln": mvlgamma, "ndtr": ndtr, "ndtri": ndtri, "polygamma": polygamma, "round": round,
-    "sinc": sinc, "softmax": softmax, "spherical_bessel_j0": spherical_bessel_j0, "xlog1py": xlog1py, "xlogy": xlogy, "zeta": zeta,
+    "logit": logit, "logsumexp": logsumexp, "modified_bessel_i0": i0, "modified_bessel_i1": i1, "multigammaln": mvlgamma, "ndtr": ndtr,
+    "ndtri": ndtri, "polygamma": polygamma, "round": round, "sinc": sinc, "softmax": softmax, "spherical_bessel_j0": spherical_bessel_j0,
+    "xlog1py": xlog1py, "xlogy": xlogy, "zeta": zeta,
 }

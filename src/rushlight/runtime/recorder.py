@@ -27,6 +27,7 @@ from .trace import History, Trace, Value, classify, symbols
 
 new = object.__new__
 LONGEST_TRACE = 1_000  # calls; more are flushed, so that pending work is bounded
+LARGEST_HOLD = 1 << 30  # bytes of the tensors that a trace has entered, and so keeps alive; past that it is flushed
 LARGEST_TRIE = 50_000  # steps; a trie that has grown larger is dropped and grows again
 
 
@@ -139,12 +140,13 @@ class Recorder:
     # -----------------------------------------------------------------------------------------------------------------
     # Calls
 
-    def record(self, callee, tensors, key, numbers=(), integers=(), arguments=(), into=None):
+    def record(self, callee, tensors, key, numbers=(), integers=(), arguments=(), into=None, hold=False):
         """Record a call and return the handles of its results: one tensor, or what the callee's structure makes of several.
 
         `tensors`: operands.  `key`: hashable, the callee's static arguments.  `numbers`: run-time Python scalars; `integers`:
         run-time ints; their kinds belong to the key.  `arguments` is handed to `callee.infer` when the call is new.
-        `into`: the first operand, when the result becomes its new value in place.
+        `into`: the first operand, when the result becomes its new value in place.  With `into` or `hold` the caller has something to note
+        before the trace may end, and calls `flush_if_long` then.
         """
         while True:
             trace = self.trace
@@ -180,7 +182,7 @@ class Recorder:
         for h in handles:
             if h._base is not None:
                 trace.views.setdefault(id(h._base), []).append(h)
-        if self.at.depth >= LONGEST_TRACE or over_snapshot:  # a view of memory that others can see is to show that memory
+        if over_snapshot or self.at.depth >= LONGEST_TRACE and not hold:  # a view of memory that others can see is to show that memory
             self.flush()
         return handles[0] if step.structure is None else step.structure(handles)
 
@@ -302,6 +304,8 @@ class Recorder:
             return self._enter_view(tensor, place, storage)
         if not storage.alone and storage.is_pinned():
             return self._enter_snapshot(tensor, place, storage)
+        if self.trace.held > LARGEST_HOLD and self.trace.handles:
+            self.flush()
         tape = tensor._tape
         gradient = None if tape is None or not tape.requires_grad else "leaf" if tape.history is None else "history"
         number, description = id(storage), place._description or place.description()
@@ -316,6 +320,7 @@ class Recorder:
                 self.at = step
                 trace.integers += place._integers
                 trace.leaves += (tensor,)
+                trace.held += storage.size
                 tensor._state = value = step.value
                 if first is None:
                     trace.storages[number] = value.leaf
@@ -385,6 +390,11 @@ class Recorder:
 
     # -----------------------------------------------------------------------------------------------------------------
     # Flush
+
+    def flush_if_long(self):
+        """Run what was recorded when it has become too much."""
+        if self.at.depth >= LONGEST_TRACE:
+            self.flush()
 
     def flush(self):
         """Run what was recorded: afterwards every tensor that somebody holds has its memory."""

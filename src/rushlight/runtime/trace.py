@@ -101,6 +101,7 @@ class Trace:
     handles     tensors given out, in order
     leaves      tensors entered, in order (for a storage that others can see, one over a `snapshot` of it stands in)
     integers    run-time integers (extents of leaves, integer arguments); scalars: run-time Python numbers
+    held        bytes of the storages of the leaves
     storages    number of the first leaf in each storage, by id(storage)
     flats       storages that are written to through one of several tensors: their whole content is a pending value
     views       tensors that are views, by id of their base
@@ -110,12 +111,12 @@ class Trace:
     record      what autograd keeps here, or None
     """
 
-    __slots__ = ("number", "handles", "leaves", "integers", "scalars", "storages", "flats", "views", "writes", "kept", "flushed",
+    __slots__ = ("number", "handles", "leaves", "held", "integers", "scalars", "storages", "flats", "views", "writes", "kept", "flushed",
                  "freed", "freed_mark", "record", "__weakref__")
     count = 0
 
     def __init__(self):
-        self.number = math.inf
+        self.number, self.held = math.inf, 0
         self.handles, self.leaves, self.integers, self.scalars, self.flats, self.kept = [], [], [], [], [], []
         self.storages, self.views, self.writes = {}, {}, {}
         self.flushed, self.freed, self.freed_mark, self.record = False, (), 0, None
