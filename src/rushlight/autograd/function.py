@@ -168,7 +168,7 @@ class Function:
         flags = tuple(o.dtype.kind in "fc" and not any(o is c for c in ctx._constant) for o in tensors)
         placeholder.shapes = [(o.shape, o.dtype) for o in tensors]
         if len(tensors) == 1 and any(tensors[0] is d for d in ctx._dirty):
-            attached = [recorder.record(ATTACH_IN_PLACE, tensors, flags, arguments=flags, into=tensors[0])]
+            attached = [recorder.record(ATTACH_IN_PLACE, tensors, flags, arguments=flags, into=tensors[0], hold=True)]
         else:
             attached = recorder.record(ATTACH, tensors, flags, arguments=flags, hold=True)
         history = next((t._state.history for t in attached if t._state.history is not None), None)

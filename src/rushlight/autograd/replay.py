@@ -117,18 +117,23 @@ def _decode(recipe, tensors, numbers, extents):
 
 def value_tensor(trace, value):
     """A tensor that stands for a value of a trace, whether it was flushed or not; where a flushed trace did not keep it (no rule reads it),
-    one that has only a shape."""
+    one that has only a shape.  While gradients are differentiated themselves, it has the value's history."""
     if not trace.flushed:
         return here.recorder.handle_of(value)
-    if value in trace.record.saved:
-        return trace.record.saved[value]
     if value.node.primitive == "leaf" and trace.leaves[value.node.attributes[0]] is not None:
         t = trace.leaves[value.node.attributes[0]]
         if t._place is not None:
-            return plain(t._place)
-    shape, strides, _ = value.layout(trace.integers)
-    dtype = value.node.dtype
-    return plain(Place(Storage(None, 0, dtype), shape, strides, 0, dtype))
+            return t if here.recorder.grad else plain(t._place)
+    saved = trace.record.saved.get(value)
+    if saved is not None:
+        place = saved._place
+    else:
+        shape, strides, _ = value.layout(trace.integers)
+        place = Place(Storage(None, 0, value.node.dtype), shape, strides, 0, value.node.dtype)
+    t = plain(place)
+    if value.history is not None and here.recorder.grad:
+        t._set_history(trace, value)
+    return t
 
 
 def reached(history):

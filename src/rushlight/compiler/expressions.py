@@ -85,7 +85,7 @@ class Affine:
 
     def __init__(self, terms=(), constant=0, dynamic=()):
         self.terms, self.constant, self.dynamic = tuple(terms), constant, tuple(dynamic)
-        self.key = (tuple((id(a), key(c)) for a, c in self.terms), key(constant), tuple((id(e), key(c)) for e, c in self.dynamic))
+        self.key = (frozenset((id(a), key(c)) for a, c in self.terms), key(constant), frozenset((id(e), key(c)) for e, c in self.dynamic))
 
     def __hash__(self):
         return hash(self.key)
@@ -197,6 +197,7 @@ class Reader:
     def __init__(self, buffer_of):
         self.buffer_of, self.results = buffer_of, {}
         self._expressions, self._read = {}, {}
+        self.permuted = {}  # load -> the permutation that it reads through
 
     def make(self, op, args, dtype, data=None):
         """The one Expression of this content."""
@@ -214,21 +215,6 @@ class Reader:
             cost = 1 + price(op) + sum(a.cost for a in args)
             found = self._expressions[name] = Expression(op, args, dtype, data, axes, results, cost)
         return found
-
-    def replaced(self, e, new):
-        """An expression with some of its loads replaced: `new` has old -> new ones."""
-        done, stack = dict(new), [e]
-        while stack:
-            top = stack[-1]
-            waiting = [a for a in top.args if a not in done]
-            if top in done or not waiting:
-                stack.pop()
-                if top not in done:
-                    args = tuple(done[a] for a in top.args)
-                    done[top] = self.make(top.op, args, top.dtype, top.data) if args != top.args else top
-                continue
-            stack.extend(waiting)
-        return done[e]
 
     def load(self, buffer, index, condition=None, strides=None):
         place = place_in(buffer.strides if strides is None else strides, index)
@@ -286,6 +272,8 @@ class Reader:
             if isinstance(made, tuple):  # an index is computed first: now it is known what to read
                 stack.append(made) if made not in self._read else self._read.__setitem__(top, self._read[made])
                 continue
+            if top[0].primitive == "permute" and made.op == "load":
+                self.permuted[made] = top[0]
             self._read[top] = made
         return self._read[root]
 

@@ -22,9 +22,10 @@ from ..ir.extents import extent_value, maximum, product
 from .expressions import Axis, is_int, key, price, same
 
 LANES = 16              # of every vector loop, whatever the dtype and the target
-TASK_ELEMENTS = 16384   # about what one task should touch
+TASK_ELEMENTS = 16384   # about what one task should touch, where its time is not known
 TILE = 64               # rows and columns of a tile that is turned, or half as many of 8 bytes
 LEAST_TURNED = 8        # the least extents for which that is worth while
+LEAST_STORED = 4096     # the least elements for which a kernel of its own is
 COLUMNS = 2048          # the widest row of accumulators that is kept in scratch
 
 
@@ -231,6 +232,17 @@ def merge_axes(nest, axes, places):
     return axes
 
 
+def task_elements(nest):
+    """About how many elements take 20 microseconds, as a power of two: for less, no other thread is worth waking."""
+    time = 0  # of an element, in units of 20 picoseconds: what was measured is about a unit for each byte and each instruction
+    for s, _ in nest.statements():
+        time += s.buffer.dtype.itemsize if isinstance(s, Store) else 0
+    for e in nest.expressions():
+        if e.axes:
+            time += e.dtype.itemsize if e.op == "load" else price(e.op) * max(1, e.dtype.itemsize // 4)
+    return 1 << min(17, max(12, (1_000_000 // max(1, time)).bit_length() - 1))
+
+
 def divide_into_tasks(nest):
     """Decide how many units make a task, by the shape alone."""
     inner = 1
@@ -241,9 +253,9 @@ def divide_into_tasks(nest):
                 seen.add(axis)
                 inner = inner * (axis.window[1] if axis.window else axis.extent)
     if isinstance(inner, int):
-        nest.group = max(1, TASK_ELEMENTS // max(1, inner))
+        nest.group = max(1, task_elements(nest) // max(1, inner))
     else:
-        nest.group = maximum(1, TASK_ELEMENTS // inner)
+        nest.group = maximum(1, task_elements(nest) // inner)
     return nest
 
 

@@ -14,8 +14,8 @@ from .expressions import Affine, Axis, Buffer, MustStore, Reader, SplitAxis, aff
 from .loops import (
     COLUMNS,
     LANES,
+    LEAST_STORED,
     LEAST_TURNED,
-    TASK_ELEMENTS,
     TILE,
     Accumulate,
     Accumulator,
@@ -29,6 +29,7 @@ from .loops import (
     expressions_of,
     inputs_of,
     merge_axes,
+    task_elements,
     window,
 )
 
@@ -84,8 +85,8 @@ def map_nest(stores, buffer_of):
         nest.body = [Loop(axes[-1], statements)]
         if read_in_tiles(nest, reader, statements):
             return divide_into_tasks(nest)
-        if not (isinstance(axes[-1].extent, int) and axes[-1].extent <= TASK_ELEMENTS):
-            window(nest, axes[-1], TASK_ELEMENTS)
+        if not (isinstance(axes[-1].extent, int) and axes[-1].extent <= task_elements(nest)):
+            window(nest, axes[-1], task_elements(nest))
     return divide_into_tasks(nest)
 
 
@@ -116,7 +117,7 @@ def read_in_tiles(nest, reader, statements):
     for n, e in enumerate(loads):
         nest.scratch.append(Buffer("scratch", n, e.dtype, (size, size)))
         turned[e] = reader.make("load", (), e.dtype, (nest.scratch[-1], place))
-    statements = [Store(s.buffer, s.place, reader.replaced(s.expression, turned)) for s in statements]
+    statements = [Store(s.buffer, s.place, _rebuilt(s.expression, turned, reader)) for s in statements]
     nest.body = [*(Turn(tile, e, row, column) for tile, e in zip(nest.scratch, loads)), Loop(row, [Loop(column, statements)])]
     return True
 
@@ -155,8 +156,8 @@ def row_nest(reductions, stores, buffer_of):
             expression = reader.read(node, index)
             levels.setdefault(stage(expression), ([], [], []))[1 if whole else 2].append(
                 Store(buffer, place_in(buffer.strides, index) + offset, expression))
-        return levels, [] if cut else _keep_dear_rows(levels, reader, space, shape, reduced)
-    levels, rows_kept = attempt(space, build)
+        return reader, levels, [] if cut else _keep_dear_rows(levels, reader, space, shape, reduced)
+    reader, levels, rows_kept = attempt(space, build)
     nest = Nest([], [])
     nest.scratch = rows_kept
     inner = [a for a in space.axes if a.reduced] or [Axis(1, True)]
@@ -178,13 +179,23 @@ def row_nest(reductions, stores, buffer_of):
         if len([a for a in inner if a not in nest.merged]) > 1:
             raise MustStore(reductions[0].inputs[0], "its rows cannot be walked in one run")
         window(nest, nest.vector, cut[1], cut[0])
+    _store_what_lies_across(nest, reader)
     return divide_into_tasks(nest)
 
 
+def _store_what_lies_across(nest, reader):
+    """An operand whose neighbours lie along another axis than the vectors is turned by a kernel of its own, in tiles."""
+    for e in nest.expressions():
+        node = reader.permuted.get(e)
+        if node is not None and not any(is_int(e.data[1].coefficient(nest.vector), n) for n in (0, 1)):
+            if any(is_int(c, 1) for _, c in nest.terms(e.data[1])) and extent_value(product(node.shape)) >= LEAST_STORED:
+                raise MustStore(node, "its neighbours lie across the vectors that it is read in")
+
+
 def _spread(index, shape):
-    """An index without dimensions of extent 1 for a shape that may have some."""
-    rest = iter(index)
-    return index if len(index) == len(shape) else tuple(Affine() if is_int(n, 1) else next(rest) for n in shape)
+    """An index for a shape that may have other dimensions of extent 1 than the one that it was made for."""
+    rest = iter([i for i in index if i.terms])
+    return tuple(Affine() if is_int(n, 1) else next(rest) for n in shape)
 
 
 def _keep_dear_rows(levels, reader, space, shape, reduced):
@@ -318,10 +329,10 @@ def column_nest(reductions, stores, buffer_of):
             sums.append(Store(row, place, reader.make(_COMBINE[name], (partial, expression), r.dtype)))
             clear.append(Store(row, place, reader.constant(neutral(name, r.dtype), r.dtype)))
             reader.results[r] = partial, kept
-        results = [Store(buffer, place_in(buffer.strides, kept) + offset, reader.read(node, kept))
-                   for node, buffer, offset in stores]
-        return clear, sums, results, rows
-    clear, sums, results, rows = attempt(space, build)
+        results = [Store(buffer, place_in(buffer.strides, index) + offset, reader.read(node, index))
+                   for node, buffer, offset in stores for index in [_spread(kept, node.shape)]]
+        return reader, clear, sums, results, rows
+    reader, clear, sums, results, rows = attempt(space, build)
     nest = Nest([], [*clear, *sums, *results])
     memory = [p for p in nest.places() if is_int(p.coefficient(blocks), 0)]
     last = max((i for i, a in enumerate(space.axes) if a.reduced), default=-1)
@@ -340,6 +351,7 @@ def column_nest(reductions, stores, buffer_of):
         window(nest, rows_axes[0], cut[1], cut[0])
     window(nest, columns, COLUMNS, blocks)
     nest.scratch = rows
+    _store_what_lies_across(nest, reader)
     return divide_into_tasks(nest)
 
 

@@ -183,6 +183,7 @@ class Product:
         inner = self.nest.vector
         rows = [axis for _, around in self.nest.statements() for axis in around if axis is not inner]
         rows = list(dict.fromkeys(rows))
+        tiles.row = rows[0] if len(rows) == 1 else None
 
         def store(f, batch, row, column, value, lanes, mask):
             places = {**tiles.split(self.nest.outer, batch), **tiles.split(rows, row)}

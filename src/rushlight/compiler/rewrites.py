@@ -1,5 +1,6 @@
 """Rewrites of the graph before it is scheduled: each is one function with its own before and after.
 
+    leaf with strides (1, 4)                ->  permute(leaf with strides (4, 1), (1, 0))
     sum(permute(x, order), axes)            ->  sum(x, axes'), permuted               sums follow the memory that the user sees
     sum(x, (0, 1)) of 4096 x 768            ->  sum(sum(x, 1), 0)                     rows are summed where they are made
     sum(x of 10 million)                    ->  sum(partial sums of blocks)           threads, and precision
@@ -11,7 +12,7 @@ They are part of what an operator means to every program, fused or not, so resul
 """
 from collections import Counter
 
-from ..ir.extents import Extent, current, product
+from ..ir.extents import Extent, current, extent_value, product
 from ..ir.graph import Node, contraction, elementwise, expand, numel, permute, reduce, reshape, topological
 from .expressions import is_int, key
 
@@ -60,15 +61,30 @@ def simplifier():
     return plain
 
 
+def _leaf(node):
+    """Memory whose dimensions do not lie in their order is a permutation of memory whose dimensions do.
+
+        before   leaf (4, 8) with strides (1, 4)
+        after    permute(leaf (8, 4) with strides (4, 1), (1, 0))
+    """
+    number, strides, storage = node.attributes
+    order = sorted(range(node.ndim), key=lambda d: -extent_value(strides[d]) if not is_int(node.shape[d], 1) else 0)
+    if [d for d in order if not is_int(node.shape[d], 1)] == [d for d in range(node.ndim) if not is_int(node.shape[d], 1)]:
+        return node
+    inner = Node("leaf", (), (number, tuple(strides[d] for d in order), storage), tuple(node.shape[d] for d in order), node.dtype)
+    return permute(inner, [order.index(d) for d in range(node.ndim)])
+
+
 def _reduce(node):
     x = node.inputs[0]
-    if x.primitive == "permute" and not node.primitive.startswith("reduce.arg"):
+    if x.primitive == "permute" and (node.primitive in ("reduce.max", "reduce.min") or (node.primitive == "reduce.sum" and node.dtype.kind in "bui")):
         return _reduce_in_memory_order(node, x)
     return _cut(node)
 
 
 def _reduce_in_memory_order(node, x):
-    """Reduce what lies under a permutation, and permute what is left.
+    """Reduce what lies under a permutation, and permute what is left, where the order of elements does not count: that of a sum of
+    floats follows from the shape that users see, whether the permutation is still pending or was looked at before.
 
         before   sum(permute(x, (1, 0)), 0)
         after    sum(x, 1)
@@ -221,4 +237,4 @@ def _same(a, b):
     return key(a) == key(b)
 
 
-_RULES = {"reduce": _reduce, "as_strided": _as_strided, "assign": _assign, "scatter": _scatter}
+_RULES = {"leaf": _leaf, "reduce": _reduce, "as_strided": _as_strided, "assign": _assign, "scatter": _scatter}

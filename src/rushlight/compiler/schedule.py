@@ -152,6 +152,7 @@ class _Scheduler:
         self.home = {}      # stored node -> Group
         self.groups, self.bit = [], {}
         self.readers = {}   # stored node -> the groups that read it
+        self.read_with = {}  # stored node -> the stored nodes that somebody reads together with it
         self.final = []     # (node, Buffer) copies at the very end
         self.direct = {}    # node -> its target, where that lies over memory of leaves
         self.same = set()
@@ -289,12 +290,19 @@ class _Scheduler:
     # Which kernel they are made by
 
     def _form_groups(self):
+        made = []
         for node in self.order:
             is_leaf = node.primitive == "leaf"
             self.reads[node] = frozenset() if is_leaf else frozenset().union(
                 *(frozenset([i]) if i in self.buffers else self.reads[i] for i in node.inputs))
             if node in self.buffers and self.buffers[node].kind != "leaf":
-                self._find_home(node)
+                made.append(node)
+        for node in made:
+            if len(self.reads[node]) <= 2 * _NEIGHBOURS:
+                for n in self.reads[node]:
+                    self.read_with.setdefault(n, set()).update(self.reads[node])
+        for node in made:
+            self._find_home(node)
 
     def _find_home(self, node):
         kind, shape, reduced = self._kind(node)
@@ -324,9 +332,10 @@ class _Scheduler:
             self._wait(group, other)
 
     def _near(self, node, needs):
-        """Groups that a node might join, the newest first: they make or read what it reads."""
+        """Groups that a node might join, the newest first: they make or read what it reads, or what is read together with it."""
         near = {self.bit[g]: g for g in needs}
-        for n in self.reads[node]:
+        near.update((self.bit[self.home[n]], self.home[n]) for n in self.read_with.get(node, ()) if n in self.home)
+        for n in {*self.reads[node], *(n for g in needs for n in g.nodes)}:
             near.update((self.bit[g], g) for g in self.readers.get(n, ())[-_NEIGHBOURS:])
         return [near[bit] for bit in sorted(near, reverse=True)[:_NEIGHBOURS]]
 
@@ -373,13 +382,14 @@ class _Scheduler:
     @staticmethod
     def _fits(kind, shape, reduced, group):
         extents, shape, other = shape, tuple(map(key, shape)), tuple(map(key, group.shape))
-        kept = tuple(n for d, n in enumerate(other) if d not in group.reduced)
+        kept = tuple(n for d, n in enumerate(other) if d not in group.reduced and n != 1)
+        sized = tuple(n for n in shape if n != 1)
         if kind == "map":
             if group.kind == "contraction":
                 return shape == other or shape[-1:] == other[-1:] and key(product(extents)) == key(product(group.shape))
             if group.kind in ("map", "rows"):
-                return shape == other or (group.kind == "rows" and shape == kept)
-            return group.kind == "columns" and shape == kept
+                return shape == other or (group.kind == "rows" and sized == kept)
+            return group.kind == "columns" and sized == kept
         if kind == "rows":
             return shape == other and (group.kind == "map" or (group.kind == "rows" and reduced == group.reduced))
         return group.kind == kind and shape == other and reduced == group.reduced
@@ -548,9 +558,7 @@ class _Scheduler:
                         list(inputs.values()), [b for _, b in results])
 
     def _is_wanted_outside(self, node, group):
-        if not node.primitive.startswith(("reduce.", "contraction")) or self.buffers[node].kind == "target":
-            return True
-        if any(source is node for source, _ in self.final):
+        if self.buffers[node].kind == "target" or any(source is node for source, _ in self.final):
             return True
         return any(reader is not group for reader in self.readers.get(node, ()))
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..ir.extents import Assumptions, Extent, check, current, product, symbol
 from ..ir.graph import Node, leaf, row_major, scalar, topological
-from .expressions import is_movement
+from .expressions import is_movement, key
 from .memory_plan import ALIGNMENT
 from .schedule import Output
 
@@ -71,6 +71,7 @@ class Stepwise:
     def __init__(self, outputs, order, integers, compile):
         self.outputs, self.compile = outputs, compile
         self._assumptions, self._simple, self.integers = current(), {}, integers
+        self._row_major = {}
         self.leaves_read = sorted({n.attributes[0] for n in order if n.primitive == "leaf"})
         self.direct, self.calls, self.copies = {}, [], []
         for number, o in enumerate(outputs):
@@ -106,6 +107,12 @@ class Stepwise:
             self._simple[id(extent)] = found, extent  # held, so that no other gets its id
             return found
         return found[0]
+
+    def is_row_major(self, node):
+        """Whether a node that is an operand lies row by row: computed ones do."""
+        if node not in self._row_major:
+            self._row_major[node] = node.primitive != "leaf" or all(key(a) == key(b) for a, b in zip(node.attributes[1], row_major(node.shape)))
+        return self._row_major[node]
 
     def run(self, pointers, targets, scalars, integers):
         """Read the leaves at `pointers`, write the outputs to `targets`."""
@@ -171,7 +178,7 @@ class _Call:
             return "operand", number
         number = self._operand_numbers[node] = len(self.operands)
         self.operands.append(node)
-        strides = self._extents(node.attributes[1]) if node.primitive == "leaf" else None
+        strides = None if self.graph.is_row_major(node) else self._extents(node.attributes[1])
         return "operand", number, node.dtype.name, self._extents(node.shape), strides
 
     def _extents(self, values):
@@ -222,7 +229,8 @@ class _Call:
 
         with assumptions:
             for number, node in enumerate(self.operands):
-                made[node] = leaf(number, own(tuple(node.shape)), node.dtype, own(node.attributes[1]) if node.primitive == "leaf" else None)
+                strides = None if self.graph.is_row_major(node) else own(node.attributes[1])
+                made[node] = leaf(number, own(tuple(node.shape)), node.dtype, strides)
             if self.copy_to is None:
                 for node in topological([self.node], self.operands):
                     if node.primitive == "scalar":

@@ -12,6 +12,7 @@ from .expressions import is_int, key
 from .llvmir import Value, element_type, vector_type
 from .loops import inputs_of
 
+_ROWS_AHEAD = 8
 _SHORT = {"float": "f32", "double": "f64", "half": "f16", "bfloat": "bf16"}
 
 
@@ -23,6 +24,7 @@ class Tiles:
     def __init__(self, f, nest, slots, args):
         self.f, self.nest, self.slots = f, nest, slots
         self.dummy = args
+        self.row = None  # the axis of rows, which come one after the other
         self.arguments = {i: self._argument(args, i, entry) for i, entry in enumerate(slots.entries)}
         self.fixed = {}
         self.places, self.vector, self.lanes, self.mask, self.results = {}, None, 1, None, {}
@@ -157,6 +159,7 @@ class Tiles:
         neighbours, one_place = (not isinstance(stride, Value) and stride == n for n in (1, 0))
         if neighbours and mask is None:
             x = f.load(type, address)
+            self._fetch(address, element, place)
         elif neighbours:
             x = f.intrinsic(f"llvm.masked.load.v{self.lanes}{_short(element)}.p0", type, address, size, mask, f.of(0, type))
         elif one_place:  # only the condition varies
@@ -167,6 +170,13 @@ class Tiles:
             x = f.intrinsic(f"llvm.masked.gather.v{self.lanes}{_short(element)}.v{self.lanes}p0", type, addresses, size,
                             self._all() if mask is None else mask, f.of(0, type))
         return vectormath.load_convert(f, x, buffer.dtype)
+
+    def _fetch(self, address, element, place):
+        """Begin to fetch what a row some turns later will read: rows lie too far apart for the processor to guess it."""
+        c = 0 if self.row is None else place.coefficient(self.row)
+        if not is_int(c, 0):
+            ahead = self.f.element(address, element, self.f.mul(self._factor(place, self.row, c), _ROWS_AHEAD))
+            self.f.intrinsic("llvm.prefetch.p0", "void", ahead, *(Value(x, "i32") for x in "031"))
 
     def _all(self):
         return self.f.splat(self.f.of(True, "i1"), self.lanes)

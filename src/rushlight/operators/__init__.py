@@ -10,9 +10,9 @@ Then the families, in alphabetical order.  Read definition.py first, then any fa
 import importlib
 
 FAMILIES = ("activation", "arithmetic", "attention", "bits", "combining", "comparison", "contractions", "conversion", "derived_views",
-            "dropout", "elementwise", "embedding", "factories", "functional", "indexing", "inquiries", "joining", "linalg", "losses",
-            "margin_losses", "masking", "matrices", "normalization", "norms", "padding", "products", "random", "reductions",
-            "reinterpretation", "rounding", "scans", "scattering", "shaping", "sorting", "special", "windows")
+            "dropout", "elementwise", "embedding", "factories", "factorizations", "functional", "indexing", "inquiries", "joining",
+            "linalg", "losses", "margin_losses", "masking", "matrices", "normalization", "norms", "padding", "polynomials", "products",
+            "random", "reductions", "reinterpretation", "rounding", "scans", "scattering", "shaping", "sorting", "special", "windows")
 
 for _family in FAMILIES:
     importlib.import_module("." + _family, __name__)

@@ -30,19 +30,24 @@ def floating(name, x):
 
 
 def with_inplace(function):
-    """An activation as torch.nn.functional has it: with a last argument `inplace`."""
+    """An activation as torch.nn.functional has it: with a last argument `inplace`; its attribute `in_place` is the form without that."""
     op = function.operator
     settings_taken = op.positional - 1
+
+    def in_place(input, *settings, **named):
+        bound = op.signature.bind(input, *settings, **named)
+        bound.apply_defaults()
+        return write_in_place(op, input, tuple(bound.arguments.values()))
 
     @functools.wraps(op.body)
     def form(input, *settings, inplace=False, **named):
         if len(settings) > settings_taken:
             *settings, inplace = settings
-        if not inplace:
-            return function(input, *settings, **named)
-        bound = op.signature.bind(input, *settings, **named)
-        bound.apply_defaults()
-        return write_in_place(op, input, tuple(bound.arguments.values()))
+        return (in_place if inplace else function)(input, *settings, **named)
+
+    in_place.__name__ = in_place.__qualname__ = op.name + "_"
+    in_place.__doc__ = f"The in-place form of `{op.name}`."
+    form.in_place = in_place
     return form
 
 

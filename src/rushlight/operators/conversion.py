@@ -13,13 +13,14 @@ import numpy as np
 from ..ir import dtypes
 from ..ir.graph import row_major
 from ..runtime import storage as storages
+from ..runtime.recorder import here
 from ..runtime.storage import Place, strides_in_order
 from ..tensors.bridge import grow
 from ..tensors.creation import of_array
-from ..tensors.device import CPU, contiguous_format, device as device_class, dimension_order, preserve_format, usable
-from ..runtime.recorder import here
-from ..tensors.tape import tape_of
+from ..tensors.device import CPU, contiguous_format, dimension_order, preserve_format, usable
+from ..tensors.device import device as device_class
 from ..tensors.legacy import dtype_of_type, name_of_type
+from ..tensors.tape import tape_of
 from ..tensors.tensor import Tensor, plain
 from .building import apply, as_operand, cast, expand_to, repeated, strides_like
 from .definition import attach, check_writable, exported, operator, refuse_leaf, replace
@@ -73,9 +74,7 @@ def to(self, *args, dtype=None, device=None, other=None, non_blocking=False, cop
             device = a
         elif isinstance(a, bool) and position == len(args) - 1 and position >= 2 and isinstance(args[-2], bool):
             copy = a
-        elif isinstance(a, bool):
-            non_blocking = a
-        elif a is not None:
+        elif a is not None and not isinstance(a, bool):  # a bool is `non_blocking`: everything is on one device
             raise TypeError(f"to() received an invalid combination of arguments: got {type(a).__name__} at position {position}")
     if other is not None:
         dtype = other.dtype
@@ -302,8 +301,7 @@ def detach(self):
 def detach_(self):
     """Cut the tensor itself off from the graph."""
     if self._base is not None and self.requires_grad:
-        raise RuntimeError("Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, and "
-                           "gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be called on these gradients.")
+        raise RuntimeError("Can't detach views in-place. Use detach() instead.")
     if self.requires_grad:
         self._stored()
         self._tape.requires_grad, self._tape.history = False, None

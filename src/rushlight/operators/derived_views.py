@@ -11,9 +11,8 @@ from ..tensors.tensor import Tensor
 from .conversion import alias, clone_as, contiguous_format, copy_
 from .definition import attach, check_writable, exported, write_out
 from .reinterpretation import view_as_complex, view_as_real
-from .shaping import (narrow, permute, select, slice_dim, split, split_with_sizes, squeeze, t, transpose, unbind, unsqueeze)
+from .shaping import narrow, permute, select, slice_dim, split, split_with_sizes, squeeze, t, transpose, unbind, unsqueeze
 from .windows import as_strided, diagonal, unfold
-
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Copies
@@ -45,7 +44,8 @@ def _view_or_dtype(input, size=None, dtype=None):
 for _name, _view in {"alias": lambda x: alias.operator.call(x), "as_strided": as_strided, "detach": lambda x: x.detach(), "diagonal": diagonal,
                      "expand": lambda x, size, implicit=False: x.expand(size), "narrow": narrow, "permute": permute, "select": select, "slice": _slice,
                      "split": split, "split_with_sizes": split_with_sizes, "squeeze": squeeze, "t": t, "transpose": transpose, "unbind": unbind,
-                     "unfold": unfold, "view_as_complex": view_as_complex, "view_as_real": view_as_real, "unsqueeze": unsqueeze, "view": _view_or_dtype}.items():
+                     "unfold": unfold, "view_as_complex": view_as_complex, "view_as_real": view_as_real,
+                     "unsqueeze": unsqueeze, "view": _view_or_dtype}.items():
     _copying(_name, _view, method=_name == "narrow")
 
 

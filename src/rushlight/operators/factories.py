@@ -21,7 +21,6 @@ from ..tensors.tensor import Tensor, plain
 from .building import apply, cast, elementwise, expand_to, strides_like
 from .definition import Extent, Extents, attach, exported, operator
 
-
 # ---------------------------------------------------------------------------------------------------------------------
 # The operators
 

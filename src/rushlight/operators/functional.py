@@ -1,65 +1,28 @@
 """torch.nn.functional: the operators that users find there, by name.  rushlight/nn/functional.py hands them on."""
-from . import activation as _activation
-from .activation import (  # noqa: F401
-    celu,
-    elu,
-    gelu,
-    glu,
-    hardshrink,
-    hardsigmoid,
-    hardswish,
-    hardtanh,
-    leaky_relu,
-    logsigmoid,
-    mish,
-    prelu,
-    relu,
-    relu6,
-    rrelu,
-    selu,
-    silu,
-    softmin,
-    softplus,
-    softshrink,
-    softsign,
-    tanhshrink,
-    threshold,
-)
-from .attention import scaled_dot_product_attention  # noqa: F401
-from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout  # noqa: F401
-from .elementwise import sigmoid, tanh  # noqa: F401
-from .embedding import embedding  # noqa: F401
-from .losses import (  # noqa: F401
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
-    cross_entropy,
-    gaussian_nll_loss,
-    huber_loss,
-    kl_div,
-    l1_loss,
-    mse_loss,
-    nll_loss,
-    poisson_nll_loss,
-    smooth_l1_loss,
-)
-from .margin_losses import (  # noqa: F401
-    cosine_embedding_loss,
-    cosine_similarity,
-    hinge_embedding_loss,
-    margin_ranking_loss,
-    multi_margin_loss,
-    multilabel_margin_loss,
-    multilabel_soft_margin_loss,
-    normalize,
-    pairwise_distance,
-    soft_margin_loss,
-    triplet_margin_loss,
-    triplet_margin_with_distance_loss,
-)
-from .normalization import batch_norm, group_norm, instance_norm, layer_norm, rms_norm  # noqa: F401
-from .padding import pad  # noqa: F401
-from .products import bilinear, linear  # noqa: F401
-from .sorting import one_hot  # noqa: F401
+from . import activation, attention, dropout, elementwise, embedding, losses, margin_losses, normalization, padding, products, sorting
 
-for _name in "relu relu6 hardtanh hardsigmoid hardswish threshold leaky_relu elu selu celu silu mish".split():
-    globals()[_name] = _activation.with_inplace(globals()[_name])
+OFFERED = {
+    activation: "celu elu gelu glu hardshrink hardsigmoid hardswish hardtanh leaky_relu logsigmoid mish prelu relu relu6 rrelu selu silu softmin softplus "
+                "softshrink softsign tanhshrink threshold",
+    attention: "scaled_dot_product_attention",
+    dropout: "alpha_dropout dropout dropout1d dropout2d dropout3d feature_alpha_dropout",
+    elementwise: "sigmoid tanh",
+    embedding: "embedding",
+    losses: "binary_cross_entropy binary_cross_entropy_with_logits cross_entropy gaussian_nll_loss huber_loss kl_div l1_loss mse_loss nll_loss "
+            "poisson_nll_loss smooth_l1_loss",
+    margin_losses: "cosine_embedding_loss cosine_similarity hinge_embedding_loss margin_ranking_loss multi_margin_loss multilabel_margin_loss "
+                   "multilabel_soft_margin_loss normalize pairwise_distance soft_margin_loss triplet_margin_loss triplet_margin_with_distance_loss",
+    normalization: "batch_norm group_norm instance_norm layer_norm rms_norm",
+    padding: "pad",
+    products: "bilinear linear",
+    sorting: "one_hot",
+}
+WITH_INPLACE = "relu relu6 hardtanh hardsigmoid hardswish threshold leaky_relu elu selu celu silu mish"
+
+NAMESPACE = {name: getattr(module, name) for module, names in OFFERED.items() for name in names.split()}
+NAMESPACE.update((name, activation.with_inplace(NAMESPACE[name])) for name in WITH_INPLACE.split())
+NAMESPACE.update(softmax=activation.functional_softmax, log_softmax=activation.functional_log_softmax)
+NAMESPACE.update((name + "_", NAMESPACE[name].in_place) for name in "relu hardtanh threshold leaky_relu elu selu celu".split())
+
+globals().update(NAMESPACE)
+__all__ = list(NAMESPACE)  # noqa: PLE0605

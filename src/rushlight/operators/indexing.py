@@ -17,10 +17,9 @@ from ..tensors.creation import as_tensor, of_array, tensor
 from ..tensors.tensor import Tensor
 from .building import apply, broadcast_shape, cast, constant, elementwise, expand_to
 from .conversion import copied
-from .definition import Tensors, attach, check_writable, in_two_forms, operator, refuse_overlap, replace
+from .definition import Tensors, attach, in_two_forms, operator, refuse_leaf, refuse_overlap, replace
 from .index_checks import check_range
 from .shaping import permute, reshape, select_at, slice_dim, unsqueeze
-
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Reading and writing at computed places
@@ -125,6 +124,7 @@ def _as_index(x):
     """A list, an array or a tensor as an index tensor of integers, bool or uint8."""
     if isinstance(x, (list, tuple)):
         x = tensor(x) if len(x) else tensor(x, dtype=dtypes.int64)
+        x = x.long() if x.is_floating_point() else x
     elif isinstance(x, np.ndarray):
         x = as_tensor(x)
     elif isinstance(x, range):
@@ -135,8 +135,11 @@ def _as_index(x):
 
 
 def _items(index):
-    """The index as a list of items; a list that holds no plain numbers counts as a tuple, as in old NumPy."""
+    """The index as a list of items; a short list that holds anything but numbers counts as a tuple, as in old NumPy."""
     if isinstance(index, tuple):
+        return list(index)
+    if isinstance(index, list) and len(index) < 32 and any(
+            item is None or item is Ellipsis or isinstance(item, (Tensor, list, tuple, slice)) for item in index):
         return list(index)
     return [index]
 
@@ -215,8 +218,9 @@ def _basic(x, index):
         elif hasattr(item, "__index__"):
             x = _selected(x, d, item)
         else:
-            raise IndexError("only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got "
-                             f"{type(item).__name__})")
+            error = TypeError if isinstance(item, (str, bytes)) else IndexError
+            raise error("only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got "
+                        f"{type(item).__name__})")
     return x, left
 
 

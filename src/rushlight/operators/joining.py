@@ -15,7 +15,6 @@ from .building import apply, cast, constant, elementwise, expand_to, result_dtyp
 from .definition import Extent, Extents, Tensors, attach, check_out, exported, operator, write_out
 from .shaping import exchange, integers, part, reshape, unsqueeze
 
-
 # ---------------------------------------------------------------------------------------------------------------------
 # Joining
 
@@ -274,6 +273,7 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
 def _places_repeated(repeats):
     """0 as often as repeats[0] says, then 1, ..."""
     import numpy as np
+
     from ..tensors.creation import of_array
     if repeats.ndim != 1:
         raise RuntimeError("repeat_interleave only accept 1D vector as repeat")

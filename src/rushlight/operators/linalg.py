@@ -10,7 +10,7 @@ these (norms, ranks, triangular systems) is in matrices.py.
 import numpy as np
 
 from .. import return_types
-from ..ir import dtypes, graph
+from ..ir import graph
 from ..tensors.tensor import Tensor
 from .building import apply, binary, broadcast_shape, cast, choose, constant, expand_to, repeated, total
 from .definition import operator
@@ -94,6 +94,11 @@ def _compare_places(relation, x, offset):
     shape = tuple(x.shape[-2:])
     gap = binary("sub", expand_to(columns, shape), expand_to(shaped(rows, shape[0], 1), shape))
     return expand_to(binary(relation, gap, offset), x.shape)
+
+
+def identity_of(x):
+    """Ones on the diagonal, shaped as the matrices."""
+    return choose(identity_mask(x), constant(1, x.dtype), repeated(x, 0))
 
 
 def lower(x, offset=0):
@@ -418,104 +423,3 @@ def matrix_exp_gradient(grad, result, input):
     bottom = apply(lambda *parts: graph.cat(parts, axis), (repeated(h, 0), h))
     both = matrix_exp(apply(lambda *parts: graph.cat(parts, axis - 1), (top, bottom)))
     return apply(graph.slice, (both,), (*(0,) * axis, n), tuple(input.shape))
-
-
-# LU ------------------------------------------------------------------------------------------------------------------
-
-def _factors(a, pivot):
-    """L below the diagonal and U on and above it, and the rows exchanged (from 1, as LAPACK counts)."""
-    lu = a.copy()
-    m, n = a.shape[-2:]
-    pivots = np.tile(np.arange(1, min(m, n) + 1, dtype=np.int32), (*a.shape[:-2], 1))
-    for where in np.ndindex(*a.shape[:-2]):
-        x = lu[where]
-        for j in range(min(m, n)):
-            if pivot:
-                best = j + int(np.argmax(np.abs(x[j:, j])))
-                pivots[where][j] = best + 1
-                if best != j:
-                    x[[j, best]] = x[[best, j]]
-            if x[j, j] != 0:
-                x[j + 1:, j] /= x[j, j]
-                x[j + 1:, j + 1:] -= np.outer(x[j + 1:, j], x[j, j + 1:])
-    return lu, pivots, np.zeros(a.shape[:-2], np.int32)
-
-
-@operator(methods=False, namespace=False, out=False)
-def factors(A: Tensor, pivot: bool) -> tuple:
-    """LU, pivots and an (always successful) info."""
-    check_matrices("lu_factor", A)
-    *batch, m, n = A.shape
-    shapes = [(tuple(A.shape), A.dtype), ((*batch, m if m <= n else n), dtypes.int32), (tuple(batch), dtypes.int32)]
-    return return_types.linalg_lu_factor_ex(*lapack("lu_factor", _factors, (A,), shapes, pivot=pivot))
-
-
-def _permutation(pivots, m):
-    out = np.zeros((*pivots.shape[:-1], m, m))
-    for where in np.ndindex(*pivots.shape[:-1]):
-        order = np.arange(m)
-        for i, p in enumerate(pivots[where]):
-            order[[i, p - 1]] = order[[p - 1, i]]
-        out[where][order, np.arange(m)] = 1
-    return (out,)
-
-
-@operator(methods=False, namespace=False, out=False, differentiable=False)
-def permutation_matrix(pivots: Tensor, rows_of: Tensor) -> Tensor:
-    """P with A = P @ L @ U, of as many rows as `rows_of`."""
-    m = rows_of.shape[-2]
-    return lapack("lu", _permutation, (pivots,), [((*pivots.shape[:-1], m, m), rows_of.dtype)], m=m)[0]
-
-
-def _part(x, rows, columns):
-    return apply(graph.slice, (x,), (0,) * x.ndim, (*x.shape[:-2], rows, columns))
-
-
-def split_factors(lu):
-    """(L with ones on its diagonal, U) from the matrix that holds both."""
-    m, n = lu.shape[-2:]
-    k = m if m <= n else n
-    left = lower(_part(lu, m, k), -1)
-    return left + identity_of(left), upper(_part(lu, k, n))
-
-
-def identity_of(x):
-    """Ones on the diagonal, shaped as the matrices."""
-    return choose(identity_mask(x), constant(1, x.dtype), repeated(x, 0))
-
-
-@factors.gradient
-def factors_gradient(grads, results, A, pivot):
-    """P @ L^-H @ (tril(L^H gL) below, triu(gU U^H) above) @ U^-H for the leading square; the other rows or columns follow from theirs."""
-    lu, pivots, _ = results
-    m, n = lu.shape[-2:]
-    left, right = split_factors(lu)
-    gl, gu = lower(_part(grads[0], m, left.shape[-1]), -1), upper(_part(grads[0], right.shape[-2], n))
-    return lu_gradient(gl, gu, left, right, permutation_matrix(pivots, A) if pivot else None)
-
-
-def lu_gradient(gl, gu, left, right, permutation):
-    """The gradient of A = P @ L @ U."""
-    m, n = left.shape[-2], right.shape[-1]
-    k = left.shape[-1]
-    if m == n:
-        inner = lower(product(adjoint(left), gl), -1) + upper(product(gu, adjoint(right)))
-        out = solution(adjoint(left), adjoint(solution(right, adjoint(inner))))
-    elif m < n:  # U = [U1 U2]: what arrives at U2 goes straight on
-        u1, gu1 = _part(right, k, k), _part(gu, k, k)
-
-        def rest(x):
-            return apply(graph.slice, (x,), (*(0,) * (x.ndim - 1), k), (*x.shape[:-1], n - k))
-        inner = lower(product(adjoint(left), gl) - product(rest(gu), adjoint(rest(right))), -1) + upper(product(gu1, adjoint(u1)))
-        first = solution(adjoint(left), adjoint(solution(u1, adjoint(inner))))
-        out = apply(lambda *parts: graph.cat(parts, gu.ndim - 1), (first, solution(adjoint(left), rest(gu))))
-    else:  # L = [L1; L2]
-        l1, gl1 = _part(left, k, k), _part(gl, k, k)
-
-        def rest(x):
-            return apply(graph.slice, (x,), (*(0,) * (x.ndim - 2), k, 0), (*x.shape[:-2], m - k, x.shape[-1]))
-        inner = lower(product(adjoint(l1), gl1), -1) + upper(product(gu, adjoint(right)) - product(adjoint(rest(left)), rest(gl)))
-        first = solution(adjoint(l1), adjoint(solution(right, adjoint(inner))))
-        below = adjoint(solution(right, adjoint(rest(gl))))
-        out = apply(lambda *parts: graph.cat(parts, gl.ndim - 2), (first, below))
-    return out if permutation is None else product(permutation, out)

@@ -4,12 +4,10 @@
 """
 import math
 
-import numpy as np
-
 from .. import return_types
-from ..ir import dtypes, graph, limits
+from ..ir import dtypes, limits
 from ..tensors.tensor import Tensor
-from .building import apply, binary, cast, choose, constant, repeated, wrap_dim
+from .building import binary, cast, choose, constant, repeated, wrap_dim
 from .contractions import cross_along, identity_like, matrix_power, multiplied
 from .definition import EXPORTED, attach, exported, operator, write_out
 from .elementwise import log
@@ -18,22 +16,17 @@ from .linalg import (
     adjoint,
     check_matrices,
     det,
-    factors,
     general_eigen,
     hermitian_eigen,
-    identity_of,
     inv,
-    lapack,
     lower,
     lower_cholesky,
     matrix_exp,
     orthogonal_triangular,
-    permutation_matrix,
     product,
     singular,
     slogdet,
     solution,
-    split_factors,
     svdvals,
     to_batch,
     upper,
@@ -53,7 +46,7 @@ def offered(name, function=None):
     return add if function is None else add(function)
 
 
-def _written(out, result, operator=vector_norm):
+def written(out, result, operator=vector_norm):
     return result if out is None else write_out(operator.operator, out, result)
 
 
@@ -102,7 +95,7 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=No
     first, second = _two_dims("linalg.matrix_norm", A, dim)
     A = A if dtype is None else A.to(dtype)
     if ord == "fro":
-        return _written(out, vector_norm(A, 2, (first, second), keepdim))
+        return written(out, vector_norm(A, 2, (first, second), keepdim))
     if ord in ("nuc", 2, -2):
         result = _kept(schatten(_moved(A, (first, second)), ord), A, (first, second), keepdim)
     else:
@@ -110,7 +103,7 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=No
         sums = vector_norm(A, 1, along, True)
         result = (amax if ord > 0 else amin)(sums, other, True) if sums.shape[other] else sums.sum(other, True)
         result = result if keepdim else result.reshape([n for i, n in enumerate(A.shape) if i not in (first, second)])
-    return _written(out, result)
+    return written(out, result)
 
 
 @offered("norm")
@@ -142,10 +135,10 @@ def cond(A, p=None, *, out=None):
     if p in (None, 2, -2):
         values = svdvals(A)
         largest, least = values[..., 0], values[..., -1]
-        return _written(out, largest / least if p != -2 else least / largest)
+        return written(out, largest / least if p != -2 else least / largest)
     if not (p in ("fro", "nuc") if isinstance(p, str) else abs(p) in (1, math.inf)):
         raise RuntimeError(f"linalg.cond: got an invalid norm type: {p}")
-    return _written(out, matrix_norm(A, p) * matrix_norm(inv(A), p))
+    return written(out, matrix_norm(A, p) * matrix_norm(inv(A), p))
 
 
 # Solving -------------------------------------------------------------------------------------------------------------
@@ -170,7 +163,7 @@ def solve(A, B, *, left=True, out=None):
         equation = "AX = B" if left else "XA = B"
         raise RuntimeError(f"linalg.solve: Incompatible shapes of A and B for the equation {equation}: {tuple(A.shape)} and {tuple(B.shape)}")
     x = solution(A, b) if left else swapped_view(solution(swapped_view(A), swapped_view(b)))
-    return _written(out, x.squeeze(-1) if vector else x)
+    return written(out, x.squeeze(-1) if vector else x)
 
 
 def swapped_view(x):
@@ -185,13 +178,13 @@ def _no_errors(A):
 @offered("solve_ex")
 def solve_ex(A, B, *, left=True, check_errors=False, out=None):
     """`solve`, and an info that is zero where it succeeded."""
-    return _written(out, return_types.linalg_solve_ex(solve(A, B, left=left), _no_errors(A)))
+    return written(out, return_types.linalg_solve_ex(solve(A, B, left=left), _no_errors(A)))
 
 
 @offered("inv_ex")
 def inv_ex(A, *, check_errors=False, out=None):
     """`inv`, and an info that is zero where it succeeded."""
-    return _written(out, return_types.linalg_inv_ex(inv(A), _no_errors(A)))
+    return written(out, return_types.linalg_inv_ex(inv(A), _no_errors(A)))
 
 
 @operator(methods=False, namespace=False, out=False)
@@ -210,7 +203,7 @@ def solve_triangular(A, B, *, upper, left=True, unitriangular=False, out=None):
     check_matrices("solve_triangular", B)
     if B.shape[-2 if left else -1] != A.shape[-1]:
         raise RuntimeError(f"linalg.solve_triangular: Incompatible shapes of A and B: {tuple(A.shape)} and {tuple(B.shape)}")
-    return _written(out, triangular_solution(A, B, bool(upper), bool(left), bool(unitriangular)))
+    return written(out, triangular_solution(A, B, bool(upper), bool(left), bool(unitriangular)))
 
 
 @exported(method=True)
@@ -220,14 +213,14 @@ def triangular_solve(b, A, upper=True, transpose=False, unitriangular=False, *, 
     check_matrices("triangular_solve", A, square=True)
     check_matrices("triangular_solve", b)
     x = triangular_solution(a, b, bool(upper) != bool(transpose), True, bool(unitriangular))
-    return _written(out, return_types.triangular_solve(x, A.expand(*x.shape[:-2], *A.shape[-2:]).clone()))
+    return written(out, return_types.triangular_solve(x, A.expand(*x.shape[:-2], *A.shape[-2:]).clone()))
 
 
 @offered("cholesky")
 def cholesky(A, *, upper=False, out=None):
     """The lower triangular L with L @ L^H = A (or, with `upper`, L^H)."""
     factor = lower_cholesky(_mirrored(A) if upper else A)
-    return _written(out, swapped_view(factor).conj() if upper else factor)
+    return written(out, swapped_view(factor).conj() if upper else factor)
 
 
 def _mirrored(A):
@@ -238,7 +231,7 @@ def _mirrored(A):
 @offered("cholesky_ex")
 def cholesky_ex(A, *, upper=False, check_errors=False, out=None):
     """`cholesky`, and an info that is zero where it succeeded."""
-    return _written(out, return_types.linalg_cholesky_ex(cholesky(A, upper=upper), _no_errors(A)))
+    return written(out, return_types.linalg_cholesky_ex(cholesky(A, upper=upper), _no_errors(A)))
 
 
 @exported(method=True)
@@ -247,7 +240,7 @@ def cholesky_inverse(input, upper=False, *, out=None):
     check_matrices("cholesky_inverse", input, square=True)
     factor = keep_upper(input) if upper else keep_lower(input)
     whole = matmul(swapped_view(factor).conj(), factor) if upper else matmul(factor, swapped_view(factor).conj())
-    return _written(out, inv(whole))
+    return written(out, inv(whole))
 
 
 @operator(methods=False, namespace=False, out=False)
@@ -267,7 +260,7 @@ def cholesky_solve(B, L, upper=False, *, out=None):
     """X with A @ X = B, given A's Cholesky factor L."""
     check_matrices("cholesky_solve", L, square=True)
     check_matrices("cholesky_solve", B)
-    return _written(out, factored_solution(B, L, bool(upper)))
+    return written(out, factored_solution(B, L, bool(upper)))
 
 
 @operator(methods=False, namespace=False, out=False)
@@ -337,7 +330,7 @@ def pinv(A, *, atol=None, rtol=None, hermitian=False, out=None, rcond=None):
     """The pseudoinverse: what comes nearest to an inverse."""
     check_matrices("pinv", A, square=hermitian)
     rtol = rcond if rtol is None else rtol
-    return _written(out, (hermitian_pseudoinverse if hermitian else pseudoinverse)(A, _one_number(atol), _one_number(rtol)))
+    return written(out, (hermitian_pseudoinverse if hermitian else pseudoinverse)(A, _one_number(atol), _one_number(rtol)))
 
 
 @exported(method=True)
@@ -353,7 +346,7 @@ def matrix_rank(A, tol=None, *, atol=None, rtol=None, hermitian=False, out=None)
     sizes = eigvalsh(A).abs() if hermitian else svdvals(A)
     sizes = sizes.detach()
     if not sizes.numel():
-        return _written(out, sizes.sum(-1).to(dtypes.int64))
+        return written(out, sizes.sum(-1).to(dtypes.int64))
     if tol is not None:
         atol, rtol = tol, 0.0
     if isinstance(atol, Tensor) or isinstance(rtol, Tensor):
@@ -363,8 +356,8 @@ def matrix_rank(A, tol=None, *, atol=None, rtol=None, hermitian=False, out=None)
             eps = limits.finfo(A.dtype).eps * max(A.shape[-2:])
             r = (a <= 0).to(sizes.dtype) * eps if isinstance(a, Tensor) else eps
         floor = (top * r).maximum(a if isinstance(a, Tensor) else sizes.new_full((), a))
-        return _written(out, (sizes > floor).sum(-1))
-    return _written(out, sum(above_tolerance(A, sizes, _one_number(atol), _one_number(rtol)), -1))
+        return written(out, (sizes > floor).sum(-1))
+    return written(out, sum(above_tolerance(A, sizes, _one_number(atol), _one_number(rtol)), -1))
 
 
 @operator(methods=False, namespace=False, out=False, differentiable=False)
@@ -407,18 +400,18 @@ def qr(A, mode="reduced", *, out=None):
     if mode not in ("reduced", "complete", "r"):
         raise RuntimeError(f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or 'complete'")
     q, r = orthogonal_triangular(A, "reduced" if mode == "r" else mode)
-    return _written(out, return_types.linalg_qr(A.new_empty((0,)) if mode == "r" else q, r))
+    return written(out, return_types.linalg_qr(A.new_empty((0,)) if mode == "r" else q, r))
 
 
 def _old_qr(input, some=True, *, out=None):
     """The older form of torch.linalg.qr."""
-    return _written(out, return_types.qr(*qr(input, "reduced" if some else "complete")))
+    return written(out, return_types.qr(*qr(input, "reduced" if some else "complete")))
 
 
 @offered("svd")
 def svd(A, full_matrices=True, *, driver=None, out=None):
     """A = U @ diag(S) @ Vh, the singular values in descending order."""
-    return _written(out, singular(A, bool(full_matrices)))
+    return written(out, singular(A, bool(full_matrices)))
 
 
 def _old_svd(input, some=True, compute_uv=True, *, out=None):
@@ -426,9 +419,9 @@ def _old_svd(input, some=True, compute_uv=True, *, out=None):
     if not compute_uv:
         values = svdvals(input)
         m, n = input.shape[-2:]
-        return _written(out, return_types.svd(input.new_zeros((*input.shape[:-2], m, m)), values, input.new_zeros((*input.shape[:-2], n, n))))
+        return written(out, return_types.svd(input.new_zeros((*input.shape[:-2], m, m)), values, input.new_zeros((*input.shape[:-2], n, n))))
     u, s, vh = singular(input, not some)
-    return _written(out, return_types.svd(u, s, swapped_view(vh).conj()))
+    return written(out, return_types.svd(u, s, swapped_view(vh).conj()))
 
 
 @offered("eigh")
@@ -436,7 +429,7 @@ def eigh(A, UPLO="L", *, out=None):
     """The eigenvalues, ascending, and eigenvectors of a symmetric matrix."""
     if UPLO not in ("L", "U", "l", "u"):
         raise RuntimeError(f"linalg.eigh: Expected UPLO argument to be 'L' or 'U', but got {UPLO}")
-    return _written(out, hermitian_eigen(A, UPLO.upper()))
+    return written(out, hermitian_eigen(A, UPLO.upper()))
 
 
 @offered("eigvalsh")
@@ -444,131 +437,19 @@ def eigvalsh(A, UPLO="L", *, out=None):
     """The eigenvalues of a symmetric matrix, ascending."""
     if UPLO not in ("L", "U", "l", "u"):
         raise RuntimeError(f"linalg.eigvalsh: Expected UPLO argument to be 'L' or 'U', but got {UPLO}")
-    return _written(out, hermitian_eigen(A, UPLO.upper())[0])
+    return written(out, hermitian_eigen(A, UPLO.upper())[0])
 
 
 @offered("eig")
 def eig(A, *, out=None):
     """The eigenvalues and eigenvectors of a square matrix, complex numbers."""
-    return _written(out, general_eigen(A))
+    return written(out, general_eigen(A))
 
 
 @offered("eigvals")
 def eigvals(A, *, out=None):
     """The eigenvalues of a square matrix, complex numbers."""
-    return _written(out, general_eigen(A)[0])
-
-
-@offered("lu_factor_ex")
-def lu_factor_ex(A, *, pivot=True, check_errors=False, out=None):
-    """LU, pivots, and an info that is zero where it succeeded."""
-    return _written(out, factors(A, bool(pivot)))
-
-
-@offered("lu_factor")
-def lu_factor(A, *, pivot=True, out=None):
-    """L and U in one matrix, and the rows exchanged, counted from 1."""
-    return _written(out, return_types.linalg_lu_factor(*factors(A, bool(pivot))[:2]))
-
-
-@operator(methods=False, namespace=False, out=False)
-def both_factors(LU: Tensor) -> tuple:
-    """L and U from the matrix that holds both."""
-    return split_factors(LU)
-
-
-@offered("lu")
-def lu(A, *, pivot=True, out=None):
-    """A = P @ L @ U."""
-    packed, pivots, _ = factors(A, bool(pivot))
-    left, right = both_factors(packed)
-    return _written(out, return_types.linalg_lu(permutation_matrix(pivots, A.detach()) if pivot else A.new_empty((0,)), left, right))
-
-
-@exported
-def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True, *, out=None):
-    """P, L and U from what lu_factor gives."""
-    if LU_pivots.dtype is not dtypes.int32:
-        raise RuntimeError(f"lu_unpack: torch.lu_unpack expects LU_pivots to be a contiguous tensor of torch.int32 dtype. Got {LU_pivots.dtype.name}")
-    nothing = LU_data.new_empty((0,))
-    left, right = both_factors(LU_data) if unpack_data else (nothing, nothing)
-    return _written(out, return_types.lu_unpack(permutation_matrix(LU_pivots, LU_data.detach()) if unpack_pivots else nothing, left, right))
-
-
-@offered("lu_solve")
-def lu_solve(LU, pivots, B, *, left=True, adjoint=False, out=None):
-    """X with A @ X = B, given what lu_factor made of A."""
-    lower_part, upper_part = both_factors(LU)
-    A = matmul(matmul(permutation_matrix(pivots, LU.detach()), lower_part), upper_part)
-    return _written(out, solve(swapped_view(A).conj() if adjoint else A, B, left=left))
-
-
-def _old_lu_solve(b, LU_data, LU_pivots, *, out=None):
-    """The older form of torch.linalg.lu_solve."""
-    return lu_solve(LU_data, LU_pivots, b, out=out)
-
-
-def _old_lu(input, pivot=True, get_infos=False, out=None):
-    """The older form of torch.linalg.lu_factor."""
-    packed, pivots, info = factors(input, bool(pivot))
-    kind = return_types.linalg_lu_factor_ex if get_infos else return_types.linalg_lu_factor
-    return _written(out, kind(*((packed, pivots, info) if get_infos else (packed, pivots))))
-
-
-def _reflected(A, tau, X, order):
-    """X after the reflections I - tau v v^H, whose vectors v lie below the diagonal of A (with a one on it), one after the other."""
-    m = A.shape[-2]
-    for i in order:
-        v = apply(graph.slice, (A,), (*(0,) * (A.ndim - 1), i), (*A.shape[:-1], 1))
-        line = shaped(apply(lambda: graph.iota(m), ()), m, 1)
-        v = choose(binary("gt", line, i), v, cast(binary("eq", line, i), A.dtype))
-        t = apply(graph.slice, (tau,), (*(0,) * (tau.ndim - 1), i), (*tau.shape[:-1], 1))
-        X = X - shaped(t, *t.shape, 1) * matmul(v, matmul(adjoint(v), X))
-    return X
-
-
-@operator(methods=False, namespace=False)
-def reflections(A: Tensor, tau: Tensor) -> Tensor:
-    """The first columns of a product of Householder reflections."""
-    check_matrices("householder_product", A)
-    if not A.shape[-2] >= A.shape[-1]:
-        raise RuntimeError(f"linalg.householder_product: input.shape[-2] must be greater than or equal to input.shape[-1], but got {tuple(map(int, A.shape))}")
-    if not A.shape[-1] >= tau.shape[-1]:
-        raise RuntimeError(f"linalg.householder_product: input.shape[-1] must be greater than or equal to tau.shape[-1], but got {int(tau.shape[-1])}")
-    k = int(tau.shape[-1])
-    start = identity_of(A) if k else identity_of(A) + A * 0  # a gradient reaches A all the same
-    return _reflected(A, tau, start, range(k - 1, -1, -1))
-
-
-NAMESPACE["householder_product"] = reflections
-EXPORTED["orgqr"] = reflections
-attach("orgqr", reflections)
-
-
-@operator
-def geqrf(input: Tensor) -> tuple:
-    """The QR decomposition as LAPACK has it: R above, the reflections' vectors below the diagonal, and their factors."""
-    check_matrices("geqrf", input)
-    *batch, m, n = input.shape
-    return return_types.geqrf(*lapack("geqrf", _raw_qr, (input,), [(tuple(input.shape), input.dtype), ((*batch, m if m <= n else n), input.dtype)]))
-
-
-def _raw_qr(a):
-    h, tau = np.linalg.qr(a, mode="raw")
-    return np.swapaxes(h, -1, -2), tau
-
-
-@operator(methods="ormqr")
-def ormqr(input: Tensor, tau: Tensor, other: Tensor, left: bool = True, transpose: bool = False) -> Tensor:
-    """Q @ other (or other @ Q, or with Q^H), Q given by its reflections."""
-    check_matrices("ormqr", input)
-    order, k = None, int(tau.shape[-1])
-    if not left:
-        other = adjoint(other)
-    order = range(k) if transpose == left else range(k - 1, -1, -1)
-    turned = tau.conj() if transpose == left else tau
-    out = _reflected(input, turned, other, order)
-    return out if left else adjoint(out)
+    return written(out, general_eigen(A)[0])
 
 
 # Products and shapes -------------------------------------------------------------------------------------------------
@@ -609,7 +490,7 @@ def multi_dot(tensors, *, out=None):
             raise RuntimeError(f"multi_dot(): all tensors must have be the same dtype but tensor {i} is {t.dtype.name}")
     result = multiplied(tensors)
     result = result.squeeze(0) if row else result
-    return _written(out, result.squeeze(-1) if column else result)
+    return written(out, result.squeeze(-1) if column else result)
 
 
 @offered("diagonal")
@@ -640,7 +521,7 @@ def tensorinv(A, ind=2, *, out=None):
     if math.prod(rows) != math.prod(columns):
         raise RuntimeError(f"linalg.tensorinv: Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), but got "
                            f"{math.prod(columns)} != {math.prod(rows)}")
-    return _written(out, inv(A.reshape(math.prod(rows), math.prod(columns))).reshape(*columns, *rows))
+    return written(out, inv(A.reshape(math.prod(rows), math.prod(columns))).reshape(*columns, *rows))
 
 
 @offered("tensorsolve")
@@ -653,7 +534,7 @@ def tensorsolve(A, B, dims=None, *, out=None):
     if math.prod(left) != math.prod(right):
         raise RuntimeError("linalg.tensorsolve: Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "
                            f"prod(self.shape[:other.ndim]), but got {math.prod(right)} != {math.prod(left)}")
-    return _written(out, solve(A.reshape(math.prod(left), math.prod(right)), B.reshape(-1)).reshape(right))
+    return written(out, solve(A.reshape(math.prod(left), math.prod(right)), B.reshape(-1)).reshape(right))
 
 
 # Older names in torch ------------------------------------------------------------------------------------------------
@@ -667,7 +548,7 @@ def logdet(input):
 
 def _old_slogdet(input, *, out=None):
     """The sign of the determinant and the logarithm of its magnitude."""
-    return _written(out, return_types.slogdet(*slogdet(input)))
+    return written(out, return_types.slogdet(*slogdet(input)))
 
 
 def _old_cholesky(input, upper=False, *, out=None):
@@ -680,7 +561,6 @@ def _old_inverse(input, *, out=None):
     return inv(input, out=out)
 
 
-for _name, _function in {"det": det, "slogdet": _old_slogdet, "cholesky": _old_cholesky, "inverse": _old_inverse, "qr": _old_qr, "svd": _old_svd,
-                         "lu": _old_lu, "lu_solve": _old_lu_solve}.items():
+for _name, _function in {"det": det, "slogdet": _old_slogdet, "cholesky": _old_cholesky, "inverse": _old_inverse, "qr": _old_qr, "svd": _old_svd}.items():
     EXPORTED[_name] = _function
     attach(_name, _function)

@@ -12,7 +12,7 @@ from numbers import Number
 from ..ir import dtypes, graph
 from ..tensors.tensor import Tensor
 from .building import apply, binary, broadcast_shape, cast, choose, constant, expand_to, reduce_to, result_dtype, total, unary
-from .definition import operator
+from .definition import attach, operator, write_in_place, write_out
 
 
 def contract(a, b):
@@ -230,10 +230,20 @@ def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number | Non
     return blended("baddbmm", input, bmm(batch1, batch2), beta, alpha)
 
 
-@operator(inplace=True)
+@operator
 def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number | None = None, alpha: Number | None = None) -> Tensor:
     """beta * input + alpha * the sum of bmm(batch1, batch2) over the batch."""
     return blended("addbmm", input, total(bmm(batch1, batch2), (0,)), beta, alpha)
+
+
+def _addbmm_in_place(self, batch1, batch2, *, beta=None, alpha=None):
+    """The in-place form of `addbmm`; as PyTorch does, it makes room where the product is larger than the tensor."""
+    if self.shape == (*batch1.shape[1:2], *batch2.shape[2:3]):
+        return write_in_place(addbmm.operator, self, (self, batch1, batch2, beta, alpha))
+    return write_out(addbmm.operator, self, addbmm(self, batch1, batch2, beta=beta, alpha=alpha))
+
+
+attach("addbmm_", _addbmm_in_place)
 
 
 @operator(methods=False, namespace=False, out=False)

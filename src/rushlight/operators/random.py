@@ -8,10 +8,10 @@ A draw takes its place in the generator's stream at the call, also when its valu
 import numpy as np
 
 from ..ir import dtypes
+from ..ir.graph import row_major
 from ..runtime import generator as streams
 from ..runtime.memory import Block
 from ..runtime.storage import Place, Storage, dense_order, strides_in_order
-from ..ir.graph import row_major
 from ..tensors.creation import get_default_dtype, of_array
 from ..tensors.device import dimension_order, only_strided, preserve_format, usable
 from ..tensors.tensor import Tensor, plain

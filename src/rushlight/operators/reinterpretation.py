@@ -11,7 +11,7 @@ from ..ir import dtypes, graph
 from ..runtime.recorder import here
 from ..runtime.storage import Place
 from ..tensors.tensor import Tensor, plain
-from .building import apply, cast, constant, elementwise, expand_to
+from .building import apply, broadcast, cast, constant, elementwise, expand_to
 from .definition import attach, exported, operator
 from .shaping import integers, view
 
@@ -102,14 +102,17 @@ def imaginary_part_gradient(grad, result, input):
 
 @operator(methods=False, namespace=False)
 def of_parts(real: Tensor, imag: Tensor) -> Tensor:
-    """Complex numbers from their parts."""
-    if real.dtype is not imag.dtype:
-        raise RuntimeError(f"Expected object of scalar type {real.dtype.name.capitalize()} but got scalar type {imag.dtype.name.capitalize()} for second argument")
-    if real.dtype not in (dtypes.float16, dtypes.float32, dtypes.float64):
-        raise RuntimeError(f"Expected both inputs to be Half, Float or Double tensors but got {real.dtype.name.capitalize()} and {imag.dtype.name.capitalize()}")
-    from .building import broadcast
-    real, imag = broadcast(real, imag, name="complex")
+    real, imag = _two_reals(real, imag, (dtypes.float16, dtypes.float32, dtypes.float64), "complex")
     return assembled(real, imag)
+
+
+def _two_reals(a, b, kinds, name):
+    """Two real tensors of one dtype, one of `kinds`, broadcast; inside a body."""
+    if a.dtype is not b.dtype:
+        raise RuntimeError(f"{name}: Expected object of scalar type {a.dtype} but got scalar type {b.dtype} for second argument")
+    if a.dtype not in kinds:
+        raise RuntimeError(f"{name}: Expected both inputs to be Half, Float or Double tensors but got {a.dtype} and {b.dtype}")
+    return broadcast(a, b, name=name)
 
 
 @exported
@@ -130,12 +133,7 @@ def assembled(real, imag):
 @operator(methods=False)
 def polar(abs: Tensor, angle: Tensor) -> Tensor:
     """Complex numbers from their absolute values and angles."""
-    if abs.dtype is not angle.dtype:
-        raise RuntimeError(f"Expected object of scalar type {abs.dtype.name.capitalize()} but got scalar type {angle.dtype.name.capitalize()} for second argument")
-    if abs.dtype not in (dtypes.float32, dtypes.float64):
-        raise RuntimeError(f"Expected both inputs to be Half, Float or Double tensors but got {abs.dtype.name.capitalize()} and {angle.dtype.name.capitalize()}")
-    from .building import broadcast
-    abs, angle = broadcast(abs, angle, name="polar")
+    abs, angle = _two_reals(abs, angle, (dtypes.float32, dtypes.float64), "polar")
     return assembled(elementwise("mul", abs, elementwise("cos", angle)), elementwise("mul", abs, elementwise("sin", angle)))
 
 

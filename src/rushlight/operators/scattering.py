@@ -16,7 +16,6 @@ from .index_checks import check_range, need_integers
 from .indexing import resolved
 from .shaping import permute, reshape
 
-
 # ---------------------------------------------------------------------------------------------------------------------
 # Index tensors of the input's rank
 
@@ -167,7 +166,7 @@ def scattered_gradient(grad, result, input, dim, index, src, way):
     """Products need the quotients; sums and plain writes what is at the places."""
     if 0 in tuple(index.shape):
         return grad, None, src * 0 if src.ndim else None
-    g, ix, s, x = _with_dimension(grad), _with_dimension(index), _with_dimension(src), _with_dimension(input)
+    g, ix, s = _with_dimension(grad), _with_dimension(index), _with_dimension(src)
     d = wrap_dim(dim, g.ndim, "scatter")
     axes, places = tuple(range(g.ndim)), grid(resolved(ix, g.shape[d]), d)
     here = _gather_places(g, places, axes)

@@ -324,7 +324,9 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     if not input.ndim:
         return reshape(input, (1,))
     shape = input.shape
-    return reshape(input, (*shape[:first], product(shape[first:last + 1]), *shape[last + 1:])) if first < last else view_of(input, lambda n: n, strides=input.stride())
+    if first == last:
+        return view_of(input, lambda n: n, strides=input.stride())
+    return reshape(input, (*shape[:first], product(shape[first:last + 1]), *shape[last + 1:]))
 
 
 @operator(out=False)
@@ -568,7 +570,8 @@ def _tensor_split(name, input, where, dim):
 def _axis_split(name, least, axis):
     def function(input, *args, indices=None, sections=None, indices_or_sections=None):
         if input.ndim < least:
-            raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension{'s' * (least > 1)}, but got a tensor with {input.ndim} dimensions!")
+            raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension{'s' * (least > 1)}, but got a tensor with "
+                               f"{input.ndim} dimensions!")
         where = next(w for w in (*args[:1], indices, sections, indices_or_sections) if w is not None)
         where = integers(args, name) if len(args) > 1 else where
         dim = 0 if input.ndim == 1 else axis

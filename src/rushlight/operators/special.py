@@ -1,11 +1,12 @@
 """torch.special: the rarer functions of one or two numbers.
 
-    i0e(x)      two Chebyshev series, below and above 8, whose coefficients are computed from the function's integral at first use
-    polygamma   from the Hurwitz zeta function, which sums and then applies Euler and Maclaurin's formula
+    polygamma    from the Hurwitz zeta function, which sums and then applies Euler and Maclaurin's formula
+    log_ndtr     from erfcx below 0, so that nothing underflows
+
+Bessel functions are in bessel.py, orthogonal polynomials in polynomials.py.
 
 `NAMESPACE` at the end is what torch.special offers; rushlight/special.py hands it on.
 """
-import functools
 import math
 from numbers import Number
 
@@ -15,9 +16,11 @@ from ..ir import dtypes, graph
 from ..tensors.tensor import Tensor
 from .activation import log_softmax, softmax
 from .arithmetic import xlogy
+from .bessel import NAMESPACE as _bessel
 from .building import apply, as_operand, binary, broadcast, cast, choose, constant, elementwise, float_dtype, reduce_to, result_dtype, unary
 from .definition import attach, exported, operator, write_in_place
 from .elementwise import digamma, erf, erfc, erfinv, exp2, expm1, lgamma, log1p, logit, mvlgamma, sigmoid, sinc
+from .polynomials import NAMESPACE as _polynomials
 from .reductions import logsumexp
 from .rounding import round
 
@@ -124,104 +127,6 @@ attach("polygamma", _polygamma_method)
 attach("polygamma_", _polygamma_in_place)
 
 
-# Bessel functions ----------------------------------------------------------------------------------------------------
-
-def _scaled_bessel(order, x):
-    """exp(-|x|) * I_order(x) from its integral, (1 / pi) * integral over 0..pi of exp(x (cos t - 1)) cos(order t), by the trapezoidal rule, which
-    converges faster than any power for periodic functions."""
-    t = np.linspace(0, math.pi, 4001)
-    values = np.exp(np.multiply.outer(x, np.cos(t) - 1)) * np.cos(order * t)
-    return (values.sum(-1) - 0.5 * (values[..., 0] + values[..., -1])) / 4000
-
-
-@functools.cache
-def _bessel_series(order):
-    """Chebyshev coefficients of the scaled function over [0, 8] in x / 4 - 1, and of it times sqrt(x) above in 16 / x - 1."""
-    near = np.polynomial.chebyshev.chebinterpolate(lambda s: _scaled_bessel(order, 4 * (s + 1)), 32)
-
-    def beyond(s):
-        x = 16 / (s + 1)
-        return _scaled_bessel(order, x) * np.sqrt(x)
-    return tuple(near.tolist()), tuple(np.polynomial.chebyshev.chebinterpolate(beyond, 26).tolist())
-
-
-def _chebyshev(coefficients, s):
-    """A Chebyshev series by Clenshaw's recurrence."""
-    twice = binary("mul", s, 2, s.dtype)
-    ahead, now = None, constant(coefficients[-1], s.dtype)
-    for c in coefficients[-2:0:-1]:
-        new = binary("add", binary("mul", twice, now), c, s.dtype)
-        ahead, now = now, new if ahead is None else binary("sub", new, ahead)
-    return binary("sub", binary("add", binary("mul", s, now), coefficients[0], s.dtype), ahead)
-
-
-def _scaled(order, x):
-    """exp(-|x|) * I_order(x)"""
-    size = unary("abs", x)
-    near, far = _bessel_series(order)
-    low = _chebyshev(near, binary("sub", binary("div", size, 4, x.dtype), 1, x.dtype))
-    outer = binary("maximum", size, 8, x.dtype)
-    high = binary("div", _chebyshev(far, binary("sub", binary("div", 16, outer, x.dtype), 1, x.dtype)), unary("sqrt", outer))
-    value = choose(binary("le", size, 8), low, high)
-    return binary("mul", value, unary("sign", x)) if order else value
-
-
-@operator(pointwise=True)
-def i0(input: Tensor) -> Tensor:
-    """The modified Bessel function of the first kind of order 0."""
-    x = _real_float("i0", input)
-    return binary("mul", _scaled(0, x), unary("exp", unary("abs", x)))
-
-
-@i0.gradient
-def i0_gradient(grad, result, input):
-    return grad * i1(input)
-
-
-@operator(pointwise=True, methods=False, namespace=False)
-def i0e(input: Tensor) -> Tensor:
-    """i0(input) * exp(-|input|)."""
-    return _scaled(0, _real_float("i0e", input))
-
-
-@i0e.gradient
-def i0e_gradient(grad, result, input):
-    return grad * (i1e(input) - input.sgn() * result)
-
-
-@operator(pointwise=True, methods=False, namespace=False)
-def i1(input: Tensor) -> Tensor:
-    """The modified Bessel function of the first kind of order 1."""
-    x = _real_float("i1", input)
-    return binary("mul", _scaled(1, x), unary("exp", unary("abs", x)))
-
-
-@i1.gradient
-def i1_gradient(grad, result, input):
-    return grad * choose(binary("eq", input, 0), constant(0.5, grad.dtype), i0(input) - result / input)
-
-
-@operator(pointwise=True, methods=False, namespace=False)
-def i1e(input: Tensor) -> Tensor:
-    """i1(input) * exp(-|input|)."""
-    return _scaled(1, _real_float("i1e", input))
-
-
-@i1e.gradient
-def i1e_gradient(grad, result, input):
-    slope = i0e(input) - result * (input.sgn() + input.reciprocal())
-    return grad * choose(binary("eq", input, 0), constant(0.5, grad.dtype), slope)
-
-
-@operator(pointwise=True, methods=False, namespace=False)
-def spherical_bessel_j0(input: Tensor) -> Tensor:
-    """sin(x) / x, and 1 at 0."""
-    x = _real_float("spherical_bessel_j0", input)
-    size = unary("abs", x)
-    value = choose(binary("eq", x, 0), constant(1, x.dtype), binary("div", unary("sin", x), x))
-    return choose(binary("eq", size, math.inf), constant(0, x.dtype), value)
-
-
 # The normal distribution ---------------------------------------------------------------------------------------------
 
 @operator(pointwise=True, methods=False, namespace=False)
@@ -326,8 +231,8 @@ def xlog1py_gradient(grad, result, input, other):
 
 NAMESPACE = {
     "digamma": digamma, "psi": digamma, "entr": entr, "erf": erf, "erfc": erfc, "erfcx": erfcx, "erfinv": erfinv, "exp2": exp2, "expit": sigmoid,
-    "expm1": expm1, "gammaln": lgamma, "i0": i0, "i0e": i0e, "i1": i1, "i1e": i1e, "log1p": log1p, "log_ndtr": log_ndtr, "log_softmax": log_softmax,
-    "logit": logit, "logsumexp": logsumexp, "modified_bessel_i0": i0, "modified_bessel_i1": i1, "multigammaln": mvlgamma, "ndtr": ndtr,
-    "ndtri": ndtri, "polygamma": polygamma, "round": round, "sinc": sinc, "softmax": softmax, "spherical_bessel_j0": spherical_bessel_j0,
-    "xlog1py": xlog1py, "xlogy": xlogy, "zeta": zeta,
+    "expm1": expm1, "gammaln": lgamma, "log1p": log1p, "log_ndtr": log_ndtr, "log_softmax": log_softmax,
+    "logit": logit, "logsumexp": logsumexp, "multigammaln": mvlgamma, "ndtr": ndtr,
+    "ndtri": ndtri, "polygamma": polygamma, "round": round, "sinc": sinc, "softmax": softmax,
+    "xlog1py": xlog1py, "xlogy": xlogy, "zeta": zeta, **_bessel, **_polynomials,
 }

@@ -96,7 +96,8 @@ def strided_from(input: Tensor, order: tuple, size: Extents, stride: Extents, of
 
 
 @operator(view=True, methods=False, namespace=False)
-def strided_beside(base: Tensor, input: Tensor, order: tuple, size: Extents, stride: Extents, offset: Extent, own_stride: Extents, own_offset: Extent) -> Tensor:
+def strided_beside(base: Tensor, input: Tensor, order: tuple, size: Extents, stride: Extents, offset: Extent, own_stride: Extents,
+                   own_offset: Extent) -> Tensor:
     """Any strides over the memory that the input, a view of a dense `base`, lies in."""
     return _over_dense(base, order, size, stride, offset)
 

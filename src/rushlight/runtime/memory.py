@@ -1,9 +1,11 @@
-"""Blocks of memory: a NumPy byte array, its address, and nothing more.
+"""Blocks of memory: a NumPy byte array, its address, and nothing more; and the blocks that are kept for the next run of the same.
 
 A block that Rushlight makes is aligned to 64 bytes, and is private memory (huge pages are asked of the system, not by us).  A
 block made around somebody else's array keeps that array alive and is written through to it.
 """
 import ctypes
+import threading
+import weakref
 
 import numpy as np
 
@@ -41,3 +43,49 @@ class Block:
 def _bytes_at(address, nbytes):
     """A uint8 array over raw memory, which the asker keeps alive."""
     return np.frombuffer((ctypes.c_uint8 * nbytes).from_address(address), np.uint8) if nbytes else np.empty(0, np.uint8)
+
+
+KEPT = 1 << 29  # bytes that all rings may hold together
+
+
+class Ring(list):
+    """The blocks that one result of a plan had last, at most two, to be used again once nobody sees them."""
+
+    __slots__ = ("__weakref__",)
+
+    def keep(self, block):
+        """Hold a new block in the place of the oldest."""
+        if len(self) > 1:
+            self.pop(0)
+        self.append(block)
+        _rings.grown(self, block.nbytes)
+
+
+class _Rings:
+    """All rings, by age; when they may hold too much together, the oldest let go of half of it."""
+
+    def __init__(self):
+        self._known, self._bytes, self._lock = [], 0, threading.RLock()  # the bytes are never less than what is held
+        self._many = 10_000  # references; then those to rings that are gone are dropped
+
+    def grown(self, ring, nbytes):
+        with self._lock:
+            self._known.append(weakref.ref(ring))
+            self._bytes += nbytes
+            if self._bytes > KEPT or len(self._known) > self._many:
+                self._sweep()
+
+    def _sweep(self):
+        rings = list({id(r): r for r in (known() for known in self._known) if r}.values())
+        held = sum(b.nbytes for r in rings for b in r)
+        room = KEPT // 2 if held > KEPT // 2 else held
+        for ring in rings if held > room else ():
+            held -= sum(b.nbytes for b in ring)
+            ring.clear()
+            if held <= room:
+                break
+        self._known = [weakref.ref(r) for r in rings if r]
+        self._bytes, self._many = held, max(10_000, 2 * len(self._known))
+
+
+_rings = _Rings()

@@ -14,7 +14,7 @@ from ..compiler import program as programs
 from ..ir import graph
 from ..ir.extents import check
 from . import writing
-from .memory import Block
+from .memory import Block, Ring
 from .storage import Place, Storage
 from .trace import evaluator
 
@@ -38,7 +38,7 @@ class Plan:
     views       numbers of held handles that are views, with their Values
     saved       Values kept for backward, `shared` those whose memory a fresh handle has: (value, position in fresh)
     unfreed     histories that backward from here will go through; `read_leaves` numbers of the leaves they read
-    rings       per result with memory of its own, the blocks it had last, used again once nobody sees them
+    rings       per result with memory of its own, the blocks it had last (memory.Ring); None until the plan runs for a second time
     """
 
     __slots__ = ("program", "cold", "guards", "holds", "outputs", "fresh", "in_place", "views", "saved", "shared", "unfreed", "read_leaves", "kept_leaves",
@@ -72,8 +72,10 @@ def flush(recorder, trace, step, counts):
         if plan is None:
             plan = make(recorder, trace, step, counts)
             step.plans.setdefault(counts, []).append(plan)
-        elif plan.cold:
-            compile_plan(recorder, plan, step, trace.integers)
+        elif plan.rings is None:  # it comes again
+            if plan.cold:
+                compile_plan(recorder, plan, step, trace.integers)
+            plan.rings = [Ring() for _ in range(len(plan.fresh) + len(plan.saved))]
         run(recorder, plan, trace)
     except BaseException:
         for t in (*trace.handles, *trace.leaves, *trace.kept):
@@ -139,7 +141,7 @@ def make(recorder, trace, step, counts):
     reads = {i for i, _ in plan.read_leaves}
     plan.kept_leaves = [v.needs_grad or i in reads for i, v in enumerate(entered)]
     plan.views = [(i, trace.handles[i]._state.node.dtype) for i in views]
-    plan.rings = [[] for _ in range(len(plan.fresh) + len(plan.saved))]
+    plan.rings = None
 
     compile_plan(recorder, plan, step, trace.integers, outputs, not step.plans)
     for i in plan.program.leaves_read:
@@ -189,7 +191,8 @@ def run(recorder, plan, trace):
     layouts, view_layouts = plan.layouts(integers)
     leaves, flats = trace.leaves, trace.flats
     targets, places, number = [], [], 0
-    for number, ring in enumerate(plan.rings[:len(plan.fresh)]):
+    rings = plan.rings or [None] * (len(plan.fresh) + len(plan.saved))
+    for number, ring in enumerate(rings[:len(plan.fresh)]):
         place = _new_place(ring, layouts[number], plan.outputs[number])
         place.storage.version = plan.fresh[number][2]
         places.append(place)
@@ -205,7 +208,7 @@ def run(recorder, plan, trace):
         targets.append(storage.block.address)
         number += 1
     kept = []
-    for ring in plan.rings[len(plan.fresh):]:
+    for ring in rings[len(plan.fresh):]:
         place = _new_place(ring, layouts[number], plan.outputs[number])
         kept.append(place)
         targets.append(place.storage.block.address)
@@ -294,13 +297,12 @@ def _new_place(ring, layout, kind):
     dtype, itemsize = kind
     size = count * itemsize
     block = None
-    for candidate in ring:
+    for candidate in ring or ():
         if candidate.nbytes == size and getrefcount(candidate) == 3 and getrefcount(candidate.bytes) == 2:
             block = candidate
             break
     if block is None:
         block = Block(size)
-        if len(ring) > 1:
-            ring.pop(0)
-        ring.append(block)
+        if ring is not None:
+            ring.keep(block)
     return Place(Storage(block, size, dtype), shape, strides, 0, dtype)

@@ -26,7 +26,7 @@ from . import plan, writing
 from .trace import History, Trace, Value, classify, symbols
 
 new = object.__new__
-LONGEST_TRACE = 1_000  # calls; more are flushed, so that pending work is bounded
+LONGEST_TRACE = 1_000 if plan.backend() == "compiled" else 1  # calls; more are flushed, so that pending work is bounded
 LARGEST_HOLD = 1 << 30  # bytes of the tensors that a trace has entered, and so keeps alive; past that it is flushed
 LARGEST_TRIE = 50_000  # steps; a trie that has grown larger is dropped and grows again
 
@@ -170,6 +170,8 @@ class Recorder:
                 if self._advance(at, step, trace, (), numbers, used):
                     into._state = value = step.values[0]
                     trace.writes[value.family] = value.writes
+                    if step.depth >= LONGEST_TRACE and not hold:
+                        self.flush()
                     return into
                 continue
             handles = [self.handle_of(v) for v in step.values]

@@ -166,7 +166,7 @@ def write_through(recorder, target, result):
     place = target._place
     counts = root._tape is None or root._tape.version is None
     how = recorder.grad and not place.cut, counts
-    new = recorder.record(ASSIGN, (holder, result), (place.description(), *how), integers=[*place.integers(), place.offset], arguments=(place, *how))
+    new = recorder.record(ASSIGN, (holder, result), (place.description(), *how), integers=[*place.integers(), place.offset], arguments=(place, *how), hold=True)
     storage.value = new._state
     if counts:
         storage.version += 1
@@ -180,7 +180,8 @@ def write_through(recorder, target, result):
             if own._state is None or own._state.history is None:
                 own = None
         if own is not None:
-            own = recorder.record(ADOPT, (new, own), t._place.description(), integers=[*t._place.integers(), t._place.offset], arguments=t._place)
+            own = recorder.record(ADOPT, (new, own), t._place.description(), integers=[*t._place.integers(), t._place.offset], arguments=t._place,
+                                  hold=True)
             trace.kept.append(t)
         t._state = None if own is None else own._state
 
@@ -191,7 +192,7 @@ def flat_content(recorder, root, storage):
     order = dense_order(place.shape, place.strides)
     whole = order is not None and place.offset == 0 and place.numel() * place.dtype.itemsize == storage.size
     if whole and (root._state is not None or place.dtype is storage.dtype):
-        return recorder.record(FLATTEN, (root,), order, arguments=order)._state
+        return recorder.record(FLATTEN, (root,), order, arguments=order, hold=True)._state
     count = storage.size // place.dtype.itemsize
     flat = recorder.handle_at(Place(storage, (count,), (1,), 0, place.dtype))
     return recorder.enter(flat)

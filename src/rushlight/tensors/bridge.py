@@ -18,7 +18,6 @@ from .device import CPU
 from .tape import tape_of
 from .tensor import Tensor
 
-
 # ---------------------------------------------------------------------------------------------------------------------
 # NumPy and DLPack
 

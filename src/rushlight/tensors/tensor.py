@@ -9,6 +9,8 @@
 A tensor is pending (only `_state`), or stored (`_place`), or stored and entered (both).  Looking at it (`item`, `numpy`, printing)
 flushes the recorder.  Methods that compute are attached by the floors above, from the operators' definitions.
 """
+from struct import unpack_from
+
 import numpy as np
 
 from ..ir import dtypes
@@ -17,6 +19,11 @@ from ..runtime.recorder import Recorder, hand_over, here
 from ..runtime.writing import root_of
 from .size import Size
 from .tape import tape_of
+
+
+# How the struct module calls the dtypes whose numbers it can read.
+_CODES = {dtypes.bool_: "?", dtypes.uint8: "B", dtypes.int8: "b", dtypes.int16: "h", dtypes.int32: "i", dtypes.int64: "q", dtypes.float16: "e",
+          dtypes.float32: "f", dtypes.float64: "d"}
 
 
 class Tensor:
@@ -166,10 +173,14 @@ class Tensor:
 
     def item(self):
         """The Python number in a tensor of one element."""
-        array = self._array()
-        if array.size != 1:
-            raise RuntimeError(f"a Tensor with {array.size} elements cannot be converted to Scalar")
-        return array.reshape(()).astype(np.float32).item() if self.dtype is dtypes.bfloat16 else array.item()
+        place = self._stored()
+        if place.numel() != 1:
+            raise RuntimeError(f"a Tensor with {place.numel()} elements cannot be converted to Scalar")
+        code = _CODES.get(place.dtype)
+        if code is not None:
+            return unpack_from(code, place.storage.block.bytes, place.offset * place.dtype.itemsize)[0]
+        array = place.array().reshape(())
+        return array.astype(np.float32).item() if self.dtype is dtypes.bfloat16 else array.item()
 
     def tolist(self):
         """Nested lists of Python numbers."""

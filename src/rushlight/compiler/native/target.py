@@ -97,6 +97,7 @@ class Target:
         machines = _here.__dict__.setdefault("machines", {})
         if self not in machines:
             _initialize(self.triple)
+            _set_options()
             machines[self] = llvm.Target.from_triple(self.triple).create_target_machine(
                 cpu=self.cpu, features=self.features, opt=3, reloc="pic", codemodel="small", jit=True)
         return machines[self]
@@ -157,6 +158,12 @@ def _initialize(triple):
     else:
         llvm.initialize_all_targets()
         llvm.initialize_all_asmprinters()
+
+
+@functools.cache
+def _set_options():
+    """LLVM's search for cheaper induction variables takes a quarter of the time of code generation, and our loops have none to win."""
+    llvm.set_option("", "-disable-lsr")
 
 
 # Caches

@@ -1,0 +1,160 @@
+"""Views share memory, whatever is written through whichever of them, and in whatever order things are looked at."""
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import rushlight as torch
+
+# Each makes a view of a NumPy array and of a tensor alike; the array shows what the tensor has to be.
+VIEWS = {
+    "row": lambda x: x[x.shape[0] // 2:],
+    "column": lambda x: x[..., :1],
+    "step": lambda x: x[::2],
+    "swapped": lambda x: x.swapaxes(0, x.ndim - 1),
+    "new": lambda x: x[None],
+    "first": lambda x: x[0] if x.ndim > 1 and x.shape[0] else x,
+}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(sorted(VIEWS)), st.integers(0, 5), st.sampled_from(["write", "scale", "look", "nothing"])), max_size=7))
+def test_writes_show_in_every_view(steps):
+    array, tensor = np.arange(24.0).reshape(4, 6), torch.arange(24.0, dtype=torch.float64).reshape(4, 6)
+    arrays, tensors = [array], [tensor]
+    for name, which, action in steps:
+        arrays.append(VIEWS[name](arrays[which % len(arrays)]))
+        tensors.append(VIEWS[name](tensors[which % len(tensors)]))
+        if action == "write":
+            arrays[-1][...] = which
+            tensors[-1].fill_(which)
+        elif action == "scale":
+            arrays[-1][...] *= 2
+            tensors[-1].mul_(2)
+        elif action == "look":
+            assert tensors[-1].tolist() == arrays[-1].tolist()
+    for a, t in zip(arrays, tensors):
+        assert t.tolist() == a.tolist()
+
+
+@pytest.mark.parametrize("make, strides", [
+    (lambda x: x.t(), (1, 3)), (lambda x: x.unsqueeze(1), (3, 3, 1)), (lambda x: x.expand(2, 2, 3), (0, 3, 1)), (lambda x: x.view(3, 2), (2, 1)),
+    (lambda x: x.diagonal(), (4,)), (lambda x: x.unfold(1, 2, 1), (3, 1, 1)), (lambda x: x.as_strided((2, 2), (1, 2)), (1, 2)),
+    (lambda x: x.reshape(-1), (1,)), (lambda x: x.movedim(0, 1), (1, 3)), (lambda x: x.flatten(), (1,)),
+])
+def test_views_lie_in_the_memory_of_their_base(make, strides):
+    x = torch.arange(6.0).reshape(2, 3)
+    view = make(x)
+    assert view.stride() == strides
+    assert view.untyped_storage() == x.untyped_storage()
+
+
+def test_one_trace_serves_sizes_that_shrink_to_one():
+    for n in (5, 3, 2):  # x[1:n] has extent 1 in the end, and broadcasts
+        x = torch.arange(float(n))
+        assert (torch.zeros(4, 1) + x[1:n]).shape == (4, n - 1)
+
+
+def test_a_shape_that_does_not_fit_the_strides_says_both():
+    with pytest.raises(RuntimeError, match=r"shape \[6\] does not fit the strides of a tensor of shape \[3, 2\] and strides \[1, 3\]"):
+        torch.zeros(2, 3).t().view(6)
+    with pytest.raises(RuntimeError, match=r"shape '\[4, 4\]' is invalid for input of size 6"):
+        torch.zeros(2, 3).view(4, 4)
+
+
+def test_channels_last_is_kept_by_what_works_element_by_element():
+    x = torch.zeros(2, 3, 4, 5).to(memory_format=torch.channels_last)
+    wanted = (60, 1, 15, 3)
+    assert [t.stride() for t in (x, x + 1, x.clone(), x.double(), torch.empty_like(x), torch.cat([x, x])[:2])] == [wanted] * 6
+    assert x.contiguous().stride() == (60, 20, 5, 1)
+
+
+def test_pickled_and_copied_tensors_still_share_what_they_shared():
+    base = torch.zeros(2, 3)
+    for again in (lambda pair: pickle.loads(pickle.dumps(pair)), copy.deepcopy):
+        x, row = again((base, base[1]))
+        row[0] = 5
+        assert x.tolist() == [[0, 0, 0], [5, 0, 0]] and base.sum() == 0
+
+
+def test_data_is_the_same_memory_without_history():
+    x = torch.ones(2, requires_grad=True)
+    x.data[0] = 5
+    assert x.tolist() == [5, 1] and x.grad_fn is None and x.requires_grad
+    x.data = torch.zeros(3)
+    assert x.shape == (3,)
+
+
+def test_bits_can_be_read_as_another_dtype_both_ways():
+    x = torch.tensor([1.0, -2.0])
+    bits = x.view(torch.int32)
+    assert bits.tolist() == [0x3F800000, -0x40000000]
+    bits[1] = 0x40000000
+    assert x.tolist() == [1, 2]
+    assert x.view(torch.uint8).shape == (8,)
+
+
+def test_the_parts_of_a_complex_tensor_are_views():
+    z = torch.tensor([1 + 2j, 3 - 1j])
+    z.real[0] = 5
+    z.imag.neg_()
+    assert z.tolist() == [5 - 2j, 3 + 1j]
+    assert torch.view_as_complex(torch.view_as_real(z)).tolist() == z.tolist()
+
+
+def test_a_tensor_can_be_transposed_in_place():
+    x = torch.arange(6).reshape(2, 3)
+    row = x[0]
+    x.t_()
+    x[2, 0] = 9
+    assert x.shape == (3, 2) and row.tolist() == [0, 1, 9]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_numpy_sees_writes_and_is_seen_writing(shared):
+    x = torch.zeros(3)
+    array = x.numpy() if shared else x.numpy().copy()
+    pending = x + 1  # of the zeros, whatever the array's holder does next
+    array[0] = 7
+    x[1] = 8
+    assert array.tolist() == ([7, 8, 0] if shared else [7, 0, 0])
+    assert x.tolist() == ([7, 8, 0] if shared else [0, 8, 0])
+    assert pending.tolist() == [1, 1, 1]
+
+
+def test_arrays_come_in_without_a_copy_and_functions_of_numpy_give_tensors():
+    array = np.arange(3.0)
+    x = torch.from_numpy(array)
+    x += 1
+    assert array.tolist() == [1, 2, 3]
+    assert isinstance(np.sqrt(x), torch.Tensor)
+    assert torch.from_dlpack(array).tolist() == [1, 2, 3]
+    with pytest.raises(RuntimeError, match="detach"):
+        torch.ones(1, requires_grad=True).numpy()
+
+
+def test_seeds_give_the_numbers_of_pytorch():
+    torch.manual_seed(0)
+    assert [round(v, 4) for v in torch.randn(3).tolist()] == [1.5410, -0.2934, -2.1788]
+    assert torch.randperm(5).tolist() == [2, 4, 1, 3, 0]
+    state = torch.get_rng_state()
+    first = torch.rand(4)
+    torch.set_rng_state(state)
+    assert torch.rand(4).tolist() == first.tolist()
+
+
+def test_a_draw_fills_memory_in_the_order_in_which_it_lies():
+    torch.manual_seed(3)
+    rows = torch.empty(4, 5).uniform_()
+    torch.manual_seed(3)
+    columns = torch.empty(4, 5).t().uniform_()
+    assert columns.t().tolist() == rows.tolist()
+
+
+def test_a_device_that_is_not_there_is_refused_by_name():
+    assert torch.zeros(1).device == torch.device("cpu")
+    with pytest.raises(AssertionError, match="'cuda' is not available"):
+        torch.zeros(1, device="cuda")
