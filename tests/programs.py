@@ -382,7 +382,7 @@ def put(w, i, j, k):
 @action("__setitem__")
 def put_columns(w, i, j, k):
     if 0 not in w.at(i).stride():
-        w.target(i)[..., j % 2::1 + j % 2] = w.at(k)
+        w.target(i)[..., j % 2::1 + j % 2] = w.at(k).clone()
 
 
 @action("resize_")

@@ -37,7 +37,8 @@ def restore_threads():
 
 @pytest.fixture
 def counted(monkeypatch):
-    """A list that gets an entry for every text that goes to LLVM."""
+    """A list that gets an entry for every text that goes to LLVM; the disk has none."""
+    monkeypatch.setenv("RUSHLIGHT_CACHE_DIR", "")
     texts, compile = [], jit.compile
     monkeypatch.setattr(jit, "compile", lambda text, *a, **k: texts.append(text) or compile(text, *a, **k))
     return texts
@@ -332,6 +333,23 @@ def test_long_graphs_of_sums_stay_right():
     compare([elementwise("tanh", y)], [numbers(33, 65)])
 
 
+@pytest.mark.parametrize("name", ["add", "set"])
+def test_a_scatter_over_the_memory_of_its_leaf_copies_nothing(name):
+    x, i, v = graph.leaf(0, (50, 4), float32), graph.leaf(1, (9,), int64), graph.leaf(2, (9, 4), float32)
+    plan = compile_program([Output(graph.scatter(name, x, (i,), (0,), v), None, 0)]).plan
+    assert [s.name for s in plan.steps] == [f"scatter.{name}"] and not plan.arena
+
+
+def test_scatters_scans_and_sorts_are_kernels_that_compute_what_they_read():
+    def names(roots):
+        return [step.name if hasattr(step, "name") else step.node.primitive for step in compiled(roots).plan.steps]
+    x = graph.leaf(0, (4, 5), float32)
+    assert names([graph.scan("sum", elementwise("exp", graph.permute(x, (1, 0))), 0)]) == ["scan.sum"]
+    assert names([graph.reduce("argmax", elementwise("neg", x), (0,))]) == ["reduce.argmax"]
+    assert names(FAMILIES["embedding_gradient"](4, 5)[0]) == ["copy", "scatter.add"]
+    assert names([graph.argsort(elementwise("neg", x), 1, False)]) == ["neg", "argsort"]
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Cold code
 
@@ -354,12 +372,15 @@ def test_a_small_graph_seen_for_the_first_time_runs_call_by_call(counted):
     np.testing.assert_array_equal(result, np.floor(np.sqrt(np.exp(-np.sqrt(np.abs(numbers(6, 11)))))))
 
 
-def test_a_graph_of_new_nodes_is_compiled_at_once():
-    x = graph.leaf(0, (symbol(0, 6),), float64)
-    for name in ("lgamma", "erfc", "asinh", "atan"):
-        x = elementwise(name, x)
-    with Assumptions((), (6,)):
-        assert isinstance(compile_cold([Output(x)], (6,)), programs.Program)
+def test_a_graph_of_new_nodes_is_compiled_at_once_and_another_of_such_nodes_runs_call_by_call():
+    def made(*names):
+        x = graph.leaf(0, (symbol(0, 6),), float64)
+        for name in names:
+            x = elementwise(name, x)
+        with Assumptions((), (6,)):
+            return compile_cold([Output(x)], (6,))
+    assert isinstance(made("lgamma", "erfc", "asinh", "atan"), programs.Program)
+    assert isinstance(made("asinh", "lgamma", "atan", "erfc"), Stepwise)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

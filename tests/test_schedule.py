@@ -3,15 +3,16 @@ import random
 
 import numpy as np
 import pytest
-from algebra import (broadcast, cross_entropy, iota, layer_norm_step, leaf, log_softmax, perceptron_step, relu, scalar, softmax, where)
+from algebra import cross_entropy, layer_norm_step, leaf, log_softmax, perceptron_step, relu, scalar, softmax, where
 from families import agree, launch, now
 
+from rushlight.compiler import storing
 from rushlight.compiler.native import threads
 from rushlight.compiler.program import Output, compile_program
 from rushlight.compiler.rewrites import rewrite
 from rushlight.compiler.schedule import schedule
 from rushlight.ir import graph
-from rushlight.ir.dtypes import bfloat16, float32, float64, int64
+from rushlight.ir.dtypes import bfloat16, float32, float64, int64, uint8
 from rushlight.ir.extents import Assumptions, Extent, symbol
 
 
@@ -24,10 +25,15 @@ def outputs(results):
 
 
 def kernels(results, **settings):
-    """The kernels of a schedule in order: what each is made of, what it reads and writes."""
+    """The kernels of a schedule in order: what each is made of, what it reads and writes.  Memory in between is t0, t1 ..."""
     with Assumptions():
         plan = schedule(outputs(results), **settings)
-    return [f"{step.name}: {' '.join(sorted(set(map(repr, step.reads))))} -> {' '.join(sorted(map(repr, step.writes)))}" for step in plan.steps]
+    names = {}
+
+    def text(buffers):
+        found = {names.setdefault(b.number, f"t{len(names)}") if b.kind == "arena" else repr(b) for b in buffers}
+        return " ".join(sorted(found))
+    return [f"{step.name}: {text(step.reads)} -> {text(step.writes)}" for step in plan.steps]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -65,15 +71,15 @@ def test_a_log_softmax_and_its_gradient_are_one_kernel():
 
 def test_a_cross_entropy_with_its_gradient_is_one_kernel_and_one_for_the_mean():
     loss, gradient = cross_entropy(leaf(0, (64, 10)), leaf(1, (64,), int64))
-    assert kernels([loss, gradient]) == ["reduce.max+reduce.sum+sub: leaf0 leaf1 -> arena2 target1", "reduce.sum+neg: arena2 -> target0"]
+    assert kernels([loss, gradient]) == ["reduce.max+reduce.sum+sub: leaf0 leaf1 -> t0 target1", "reduce.sum+neg: t0 -> target0"]
 
 
 def test_a_layer_norm_with_its_gradients_reads_the_input_twice_and_writes_one_matrix():
     assert kernels(layer_norm_step(4096, 768)) == [
-        "reduce.sum+mul: leaf0 leaf1 leaf2 -> arena0 arena1 arena2 target1",
-        "reduce.sum+div: arena2 -> target0",
-        "partial.sum: arena0 arena1 leaf0 leaf1 leaf2 -> arena6 arena7",
-        "reduce.sum: arena6 arena7 -> target2 target3"]
+        "reduce.sum+mul: leaf0 leaf1 leaf2 -> t0 t1 t2 target1",
+        "reduce.sum+div: t2 -> target0",
+        "partial.sum: leaf0 leaf1 leaf2 t0 t1 -> t3 t4",
+        "reduce.sum: t3 t4 -> target2 target3"]
 
 
 def test_a_sum_of_other_data_joins_the_rows_that_need_it():
@@ -119,6 +125,20 @@ def test_operands_are_read_through_views():
     assert kernels(q @ k.t()) == ["contraction: leaf0 -> target0"]
 
 
+def test_an_operand_made_of_little_arithmetic_is_computed_as_it_is_read():
+    x, w = leaf(0, (300, 400), uint8), leaf(1, (30, 400))
+    assert kernels((x.cast(float32) * 0.1) @ w.t()) == ["contraction of cast+mul: leaf0 leaf1 -> target0"]
+
+
+@pytest.mark.parametrize("why, operand", [
+    ("it is small", leaf(0, (30, 40)) * 2.0),
+    ("it is dear", leaf(0, (300, 400)).apply("exp")),
+    ("others read it", leaf(0, (300, 400)) * 2.0)])
+def test_other_operands_are_written_down_first(why, operand):
+    results = [operand @ leaf(1, (operand.shape[1], 30)), *([operand] if why == "others read it" else [])]
+    assert len(kernels(results)) == 2
+
+
 def test_a_transposed_product_is_made_transposed():
     root, = rewrite([(leaf(0, (30, 40)) @ leaf(1, (40, 50))).t().node])
     assert (root.primitive, root.shape) == ("contraction", (50, 30))
@@ -129,21 +149,21 @@ def test_a_transposed_product_is_made_transposed():
 def test_a_product_does_not_wait_for_what_waits_for_it():
     x, w = leaf(0, (64, 64)), leaf(1, (64, 64))
     y = x @ w
-    assert kernels(y + (y @ w)) == ["contraction: leaf0 leaf1 -> arena0", "contraction+add: arena0 leaf1 -> target0"]
+    assert kernels(y + (y @ w)) == ["contraction: leaf0 leaf1 -> t0", "contraction+add: leaf1 t0 -> target0"]
 
 
 def test_a_training_step_of_two_layers_is_nine_kernels():
     loss, gradients, new = perceptron_step(64, 30, 50, 10)
     assert kernels([loss, *gradients, new]) == [
-        "contraction+where: leaf0 leaf2 leaf3 -> arena1",
-        "contraction: arena1 leaf4 -> arena2",
-        "reduce.max+reduce.sum+sub: arena2 leaf1 leaf5 -> arena5 arena8",
-        "reduce.sum+neg: arena5 -> target0",
-        "contraction+where: arena1 arena8 leaf4 -> arena10",
-        "contraction+add+sub: arena10 leaf0 leaf2 leaf6 -> target1 target5 target6",
-        "reduce.sum+add+sub: arena10 leaf3 leaf7 -> target2 target7 target8",
-        "contraction+add+sub: arena1 arena8 leaf4 leaf8 -> target10 target3 target9",
-        "reduce.sum+add+sub: arena8 leaf5 leaf9 -> target11 target12 target4"]
+        "contraction+where: leaf0 leaf2 leaf3 -> t0",
+        "contraction: leaf4 t0 -> t1",
+        "reduce.max+reduce.sum+sub: leaf1 leaf5 t1 -> t2 t3",
+        "reduce.sum+neg: t3 -> target0",
+        "contraction+where: leaf4 t0 t2 -> t4",
+        "contraction+add+sub: leaf0 leaf2 leaf6 t4 -> target1 target5 target6",
+        "reduce.sum+add+sub: leaf3 leaf7 t4 -> target2 target7 target8",
+        "contraction+add+sub: leaf4 leaf8 t0 t2 -> target10 target3 target9",
+        "reduce.sum+add+sub: leaf5 leaf9 t2 -> target11 target12 target4"]
 
 
 def test_extents_known_to_be_equal_are_one():
@@ -169,6 +189,14 @@ def test_a_value_used_twice_at_each_of_many_steps_does_not_grow_without_bound():
     for _ in range(120):
         x = x.apply("tanh") * x
     assert 2 <= len(kernels(x)) <= 8
+
+
+def test_what_is_dear_and_used_by_several_kernels_is_stored_once():
+    x = leaf(0, (200, 50))
+    dear = x.apply("sin").apply("exp").apply("sin")
+    assert kernels([dear.sum(1), dear.sum(0)]) == ["sin+reduce.sum: leaf0 -> t0 target0", "reduce.sum: t0 -> target1"]
+    cheap = x.apply("exp")
+    assert kernels([cheap.sum(1), cheap.sum(0)]) == ["reduce.sum: leaf0 -> target0", "reduce.sum: leaf0 -> target1"]
 
 
 def test_without_fusion_every_operation_is_a_kernel():
@@ -262,7 +290,8 @@ class RandomGraph:
 
     def unary(self, x):
         return self.random.choice([lambda: -x, lambda: (x * 0.1).apply("tanh").apply("exp"), lambda: x.apply("abs"), lambda: relu(x),
-                                   lambda: x * x * 0.25, lambda: softmax(x) if x.node.ndim else None])()
+                                   lambda: x * x * 0.25, lambda: softmax(x) if x.node.ndim else None,
+                                   lambda: x.apply("sin").apply("cos").apply("erf")])()
 
     def binary(self, x):
         y = self.random.choice([y for y in self.pool if self.fits(x, y)])
@@ -304,7 +333,8 @@ def same(a, b):
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_random_graphs(seed):
+def test_random_graphs(seed, monkeypatch):
+    monkeypatch.setattr(storing, "LEAST_PROLOGUE", [65536, 1][seed % 2])
     graph_of = RandomGraph(seed)
     with Assumptions((), graph_of.integers):
         results = graph_of.grow(graph_of.random.randint(3, 14))

@@ -6,11 +6,11 @@ The house has floors; each imports only those below it:
 
 To read it, follow ARCHITECTURE.md.
 """
-from .compiler.native.threads import get_num_threads, set_num_threads  # noqa: F401
 from .ir.dtypes import bfloat16, complex64, complex128, float16, float32, float64, int8, int16, int32, int64, uint8  # noqa: F401
 from .ir.dtypes import DType as dtype  # noqa: F401
 from .ir.dtypes import bool_ as bool  # noqa: F401
 from .ir.limits import finfo, iinfo  # noqa: F401
+from .runtime.memory import OutOfMemoryError  # noqa: F401
 from .tensors.bridge import UntypedStorage, asarray, from_dlpack  # noqa: F401
 from .tensors.creation import as_tensor, from_numpy, get_default_dtype, set_default_dtype, tensor  # noqa: F401
 from .tensors.device import channels_last, channels_last_3d, contiguous_format, device, get_default_device, layout  # noqa: F401
@@ -39,12 +39,16 @@ for _function in _operators.values():
 globals().update(_exported)
 globals().update(_tensor_types)
 
-_SUBMODULES = ("cli", "datasets", "drawing", "explain", "linalg", "nn", "optim", "overrides", "return_types", "special", "utils")
+_SUBMODULES = ("_C", "backends", "cli", "cuda", "datasets", "drawing", "explain", "linalg", "nn", "optim", "overrides", "return_types", "special", "utils")
+
+
+_LATER = {"get_num_threads": ".compiler.native.threads", "set_num_threads": ".compiler.native.threads"}
 
 
 def __getattr__(name):
-    """Submodules are imported when they are first asked for."""
-    if name in _SUBMODULES:
+    """Submodules, and what needs the compiler, are imported when they are first asked for."""
+    if name in _SUBMODULES or name in _LATER:
         import importlib
-        return importlib.import_module("." + name, __name__)
+        found = importlib.import_module(_LATER.get(name, "." + name), __name__)
+        return getattr(found, name) if name in _LATER else found
     raise AttributeError(f"module 'rushlight' has no attribute '{name}'")

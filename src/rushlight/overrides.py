@@ -5,6 +5,7 @@ from .tensors.dispatch import (  # noqa: F401
     handle_torch_function,
     has_torch_function,
 )
+from .tensors.dispatch import start_asking as _start_asking
 
 
 def is_tensor_like(x):
@@ -26,3 +27,6 @@ def resolve_name(f):
 def get_default_nowrap_functions():
     """Functions whose results are never wrapped in the subclass."""
     return set()
+
+
+_start_asking()

@@ -3,18 +3,31 @@
     values, indices = torch.max(x, dim=0)
     torch.max(x, dim=0).indices
 """
-from collections import namedtuple
+from operator import itemgetter
 
 
-def _kind(name, *fields):
-    made = namedtuple(name, fields, module=__name__)
+class _Results(tuple):
+    """A tuple whose elements have names, made from them in order."""
+
+    __slots__ = ()
+    _fields = ()
+
+    def __new__(cls, *values):
+        if len(values) != len(cls._fields):
+            raise TypeError(f"{cls.__name__} takes {len(cls._fields)} results, not {len(values)}")
+        return super().__new__(cls, values)
+
+    def __getnewargs__(self):
+        return tuple(self)
 
     def __repr__(self):
         parts = ",\n".join(f"{field}={value!r}" for field, value in zip(self._fields, self))
-        return f"torch.return_types.{name}(\n{parts})"
+        return f"torch.return_types.{type(self).__name__}(\n{parts})"
 
-    made.__repr__ = __repr__
-    return made
+
+def _kind(name, *fields):
+    names = {field: property(itemgetter(i)) for i, field in enumerate(fields)}
+    return type(name, (_Results,), {"__slots__": (), "__module__": __name__, "_fields": fields, **names})
 
 
 aminmax = _kind("aminmax", "min", "max")

@@ -15,6 +15,7 @@ import heapq
 
 from ..operators.factories import ones_like, zeros
 from ..runtime.recorder import here
+from ..tensors.dispatch import asks
 from ..tensors.tape import tape_of
 from ..tensors.tensor import Tensor
 from .replay import EXTERNAL, FREED, TRACE_CALL, check_unmodified, rule_gradients, saves, value_tensor
@@ -22,9 +23,12 @@ from .replay import EXTERNAL, FREED, TRACE_CALL, check_unmodified, rule_gradient
 
 def source(tensor):
     """Where a tensor's gradient goes: (trace, value) of the call that made it, the tensor itself where it is a leaf, or None."""
-    value = tensor._present()
-    if value is not None:
-        return _source_of(value.owner.trace, value, tensor)
+    recorder, value = here.recorder, tensor._present()
+    while value is not None:
+        trace = recorder.trace
+        if tensor._state is value:
+            return _source_of(trace, value, tensor)
+        value = tensor._present()
     tape = tensor._tape
     if tape is None or not tape.requires_grad:
         return None
@@ -163,6 +167,7 @@ def free(trace, histories):
 # ---------------------------------------------------------------------------------------------------------------------
 # What users call
 
+@asks
 def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, inputs=None):
     """Add the gradients of `tensors` to the `.grad` of the leaves they depend on
     (https://docs.pytorch.org/docs/stable/generated/torch.autograd.backward.html)."""
@@ -201,6 +206,7 @@ def start_of(tensors, grads):
     return sources, first
 
 
+@asks
 def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, allow_unused=None, is_grads_batched=False, materialize_grads=False):
     """The gradients of `outputs` with respect to `inputs`, as a tuple
     (https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad.html)."""

@@ -3,9 +3,10 @@
 Each is a context manager and a decorator (https://docs.pytorch.org/docs/stable/notes/autograd.html#locally-disable-grad-doc).
 """
 import functools
-import inspect
 
 from ..runtime.recorder import here
+
+GENERATOR = 0x20  # the flag of a generator function's code
 
 
 class _Mode:
@@ -25,10 +26,10 @@ class _Mode:
         return type(self)()
 
     def __call__(self, function):
-        if inspect.isclass(function):
+        if isinstance(function, type):
             function.__init__ = self(function.__init__)
             return function
-        if inspect.isgeneratorfunction(function):
+        if getattr(getattr(function, "__code__", None), "co_flags", 0) & GENERATOR:
             @functools.wraps(function)
             def generator(*args, **kwargs):
                 running, sent = function(*args, **kwargs), None

@@ -118,8 +118,13 @@ def _decode(recipe, tensors, numbers, extents):
 def value_tensor(trace, value):
     """A tensor that stands for a value of a trace, whether it was flushed or not; where a flushed trace did not keep it (no rule reads it),
     one that has only a shape.  While gradients are differentiated themselves, it has the value's history."""
-    if not trace.flushed:
-        return here.recorder.handle_of(value)
+    recorder = here.recorder
+    tensor = recorder.handle_of(None)
+    handle = (tensor,)
+    if not trace.flushed:  # nothing comes between this and the next lines
+        tensor._state = value
+        recorder.trace.handles += handle
+        return tensor
     if value.node.primitive == "leaf" and trace.leaves[value.node.attributes[0]] is not None:
         t = trace.leaves[value.node.attributes[0]]
         if t._place is not None:
@@ -199,6 +204,10 @@ def rule_gradients(trace, history, grads):
 # ---------------------------------------------------------------------------------------------------------------------
 # All rules of a trace as one recorded call
 
+class _Flushed(Exception):
+    """The trace was flushed meanwhile."""
+
+
 class TraceCall:
     """Callee: from the gradients of some values of a trace to the gradients of its leaves.  The walk is taken once, inside the recorder's
     inference, and looked up from then on."""
@@ -213,11 +222,18 @@ class TraceCall:
 
     def run(self, trace, arrived):
         """`arrived`: {value: gradient, or None for the gradient 1}.  Returns ([(leaf number, gradient), ...], the histories gone through)."""
+        while True:
+            try:
+                return self._run(trace, arrived, trace.flushed)
+            except _Flushed:  # in between, by a signal handler or another thread
+                continue
+
+    def _run(self, trace, arrived, flushed):
         recorder = here.recorder
         starts = tuple(arrived)
         tensors = [g for g in arrived.values() if g is not None]
         given = tuple(g is not None for g in arrived.values())
-        if not trace.flushed:
+        if not flushed:
             kept, numbers, integers = (), (), ()
         else:
             for history in {h: 0 for v in starts for h in reached(v.history)}:
@@ -227,14 +243,16 @@ class TraceCall:
             kept, numbers, integers = (*trace.record.saved, *leaves), trace.scalars, trace.integers
             tensors += [*trace.record.saved.values(), *(plain(trace.leaves[v.node.attributes[0]]._place) for v in leaves)]
         key = (starts, given, kept, trace.freed_mark)
-        leaf_numbers, histories, gradients = recorder.record(self, tensors, key, numbers, integers, arguments=(trace, starts, given, kept))
+        leaf_numbers, histories, gradients = recorder.record(self, tensors, key, numbers, integers, arguments=(trace, starts, given, kept, flushed))
         return list(zip(leaf_numbers, gradients)), histories
 
     def infer(self, operands, scalars, extents, arguments):
-        trace, starts, given, kept = arguments
+        trace, starts, given, kept, flushed = arguments
+        if trace.flushed is not flushed:
+            raise _Flushed
         operand = iter(operands)
         arrived = {v: next(operand) if one else None for v, one in zip(starts, given)}
-        again = _LaterTrace(dict(zip(kept, operand)), scalars, extents) if trace.flushed else _SameTrace()
+        again = _LaterTrace(dict(zip(kept, operand)), scalars, extents) if flushed else _SameTrace()
         at_leaf, histories = _walk_inside(trace, arrived, again)
         numbers = [n for n, _ in at_leaf]
         return own_values([g for _, g in at_leaf]), lambda handles: (numbers, histories, handles)
@@ -307,7 +325,7 @@ def _walk_inside(trace, arrived, again):
     def filled(number, like):
         return expand_to(constant(number, like.dtype), like.shape)
 
-    enabled, recorder.grad = recorder.grad, False
+    enabled, recorder.tracking = recorder.tracking, False
     try:
         for value, grad in arrived.items():
             send(value, filled(1, again.value(value)) if grad is None else recorder.handle_of(grad))
@@ -328,7 +346,7 @@ def _walk_inside(trace, arrived, again):
             for operand, grad in zip(history.operands, run_rule(history.callee, grads, results, arguments)):
                 send(operand, grad)
     finally:
-        recorder.grad = enabled
+        recorder.tracking = enabled
     return list(at_leaf.items()), frozenset(visited)
 
 
@@ -385,16 +403,13 @@ def reads(trace, history):
                 return shadow(tree)
             return tuple(map(again, tree)) if isinstance(tree, (tuple, list)) else tree
 
-        enabled, recorder.grad = recorder.grad, False
-        recorder.inline += 1
-        try:
+        def body():
             results = [shadow(v) for v in history.results]
             arguments = again(history.arguments) if isinstance(callee, Operator) else (again(history.operands), history.arguments)
-            with Assumptions(integers=trace.integers):
-                made = run_rule(callee, grads, results, arguments)
-        finally:
-            recorder.inline -= 1
-            recorder.grad = enabled
+            return run_rule(callee, grads, results, arguments)
+
+        with Assumptions(integers=trace.integers):
+            made = recorder.inside(body, tracking=False)
         used = set(graph.topological([g._state.node for o, g in zip(history.operands, made) if g is not None and o.needs_grad]))
         history.reads = tuple(v for v, s in stand_in.items() if s.node in used and v.node.primitive != "scalar")
         history.saves = any(s.node in used for s in stand_in.values()) or callee == "assign"  # PyTorch gives its CopySlices up after one run

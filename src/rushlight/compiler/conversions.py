@@ -15,7 +15,8 @@ which takes small numbers for zero.
 Start at `cast`.
 """
 from ..ir.dtypes import bfloat16, bool_, float16
-from .lanes import Lanes, where
+from .lanes import Lanes, seldom, where
+from .native.target import host
 
 _REGISTER = {"bool": "i1", "uint8": "i8", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64", "float16": "float",
              "bfloat16": "float", "float32": "float", "float64": "double"}
@@ -111,4 +112,11 @@ def _cast(x, source, target):
 def _truncated(x, size):
     """Floats towards zero as i32 or i64; NaN and what does not fit give the least of these integers, as on x86."""
     limit = 2.0 ** (size - 1)
-    return where(x.absolute() < limit, x, -limit).converted("fptosi", f"i{size}")
+    x = where(x.absolute() < limit, x, -limit)
+    if size == 32 or x.count == 1 or host().converts_to_long:
+        return x.converted("fptosi", f"i{size}")
+    whole = x.call("llvm.trunc")
+    magic = 1.5 * 2.0 ** 52  # adding it leaves a number of up to 51 bits in the low bits of the sum
+    near = ((whole.converted("fpext", "double") if x.element == "float" else whole) + magic).bits() - 0x4338000000000000
+    near, = seldom(x.absolute() >= 2.0 ** 51, [near], lambda: [x.converted("fptosi", "i64")])
+    return near

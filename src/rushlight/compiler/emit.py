@@ -25,6 +25,7 @@ from .expressions import Affine
 from .llvmir import Function, Value, module_text, vector_type
 from .loops import LANES, Accumulate, Carry, Close, Loop, Open, Store, Turn, expressions_of, inputs_of
 from .native.target import host
+from .turning import turn
 
 _COMBINE = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
 
@@ -427,37 +428,12 @@ class _Emitter:
     # Tiles
 
     def _turn(self, s):
-        """Exchange rows and columns of a tile, a few vectors at a time; at ragged edges, element by element."""
-        f, (buffer, place), tile = self.f, s.load.data, s.tile.shape[1]
-        size, element = buffer.dtype.itemsize, f"i{8 * buffer.dtype.itemsize}"
-        lanes = host().lanes(size) if size >= 4 and host().vector_bits == 256 else 16 // size
-        (row_start, row_end), (start, end) = self.edges[s.row], self.edges[s.column]
-        scratch = self.arguments[self.slots.pointer(s.tile, _ZERO)]
+        buffer, place = s.load.data
+        self.indices[s.row], self.indices[s.column] = starts = [self.edges[axis][0] for axis in (s.row, s.column)]
+        address, _ = self._address(buffer, place)
+        sizes = [self.f.binary("sub", self.edges[axis][1], start) for axis, start in zip((s.row, s.column), starts)]
         stride = self.arguments[self.slots.coefficient(place, s.column, place.coefficient(s.column))]
-        with f.loop(start, end, lanes) as column, f.loop(row_start, row_end, lanes) as row:
-            self.indices[s.row], self.indices[s.column] = row, column
-            source = f.element(self.arguments[self.slots.pointer(buffer, place)], element, self._offset(place)[0])
-            there = f.add(f.mul(f.binary("sub", row, row_start), tile), f.binary("sub", column, start))
-            target = f.element(scratch, element, there)
-            rows, columns = f.binary("sub", row_end, row), f.binary("sub", end, column)
-            full = f.binary("and", f.compare("sge", rows, lanes), f.compare("sge", columns, lanes))
-            whole, ragged, done = f.label("whole"), f.label("ragged"), f.label("turned")
-            f.branch_if(full, whole, ragged)
-            f.start(whole)
-            vectors, first = [], source
-            for _ in range(lanes):
-                vectors.append(f.load(vector_type(element, lanes), source, size))
-                source = f.element(source, element, stride)
-            for n, v in enumerate(_exchanged(f, vectors, 16 // size)):
-                f.store(v, f.element(target, element, n * tile), size)
-            f.branch(done)
-            f.start(ragged)
-            limit = [f.select(f.compare("slt", n, lanes), n, lanes) for n in (rows, columns)]
-            with f.loop(0, limit[1]) as j, f.loop(0, limit[0]) as i:
-                x = f.load(element, f.element(first, element, f.add(f.mul(j, stride), i)))
-                f.store(x, f.element(target, element, f.add(f.mul(i, tile), j)))
-            f.branch(done)
-            f.start(done)
+        turn(self.f, buffer.dtype.itemsize, address, stride, self.arguments[self.slots.pointer(s.tile, _ZERO)], s.tile.shape[1], *sizes)
 
     # Expressions
 
@@ -620,30 +596,6 @@ class _Emitter:
 
 
 _ZERO = Affine()
-
-
-def _exchanged(f, rows, block):
-    """Vectors with rows and columns exchanged: as many as lanes, which are one block or two (of 128 bits, as shuffles of x86 have it).
-
-    Of two halves of the rows whose columns stand in groups already, groups are interleaved:  a0 a1, b0 b1  ->  a0 b0, a1 b1.
-    """
-    lanes = len(rows)
-
-    def grouped(rows):
-        if len(rows) == 1:
-            return rows
-        half, result = len(rows) // 2, []
-        for a, b in zip(grouped(rows[:half]), grouped(rows[half:])):
-            for side in (0, block // 2):
-                mask = [start + side + group + i + which * lanes for start in range(0, lanes, block)
-                        for group in range(0, block // 2, half) for which in (0, 1) for i in range(half)]
-                result.append(f.shuffle(a, b, mask))
-        return result
-    if lanes == block:
-        return grouped(rows)
-    upper, lower = grouped(rows[:block]), grouped(rows[block:])
-    return [f.shuffle(a, b, [start + i + which * lanes for which in (0, 1) for i in range(block)])
-            for start in (0, block) for a, b in zip(upper, lower)]
 
 
 def combine(f, name, dtype, a, b):

@@ -213,12 +213,13 @@ class Function:
         return self.value(type, f"shufflevector {type} {one.text}, {type} poison, <{lanes} x i32> zeroinitializer")
 
     def everywhere(self, type, number):
-        """A constant in every lane, read from memory by one instruction: LLVM makes better code of it than of a constant vector."""
+        """A constant in every lane.  Floats are read from memory by one instruction: LLVM makes better code of it than of a constant
+        vector, of which it keeps a copy for each place where it is used."""
         element = element_type(type)
-        if number == 0 or element == type:
+        if number == 0 or element == type or element not in ("float", "double"):
             return constant(type, number)
         one = constant(element, number)
-        name = f"every.{element}.{one.text}".replace("-", "minus.")
+        name = f"every.{element}.{one.text}"
         self.declarations[name] = f"@{name} = internal constant {one!r}"
         everywhere = self.splat(self.load(element, Value("@" + name, "ptr")), lanes_of(type))
         if number == number:

@@ -23,6 +23,7 @@ from .expressions import Axis, is_int, key, price, same
 
 LANES = 16              # of every vector loop, whatever the dtype and the target
 TASK_ELEMENTS = 16384   # about what one task should touch, where its time is not known
+MANY = 8192             # elements that are worth longer code
 TILE = 64               # rows and columns of a tile that is turned, or half as many of 8 bytes
 LEAST_TURNED = 8        # the least extents for which that is worth while
 LEAST_STORED = 4096     # the least elements for which a kernel of its own is
@@ -162,13 +163,19 @@ class Nest:
 
     @property
     def wide(self):
-        """Whether two vectors should be under way at once: a long chain of arithmetic takes longer from end to end than its
-        instructions take to start.  (More would not find registers, and rows of one vector have no second.)"""
+        """Whether a turn of the vector loop should be of two vectors: where a long chain of arithmetic takes longer from end to end
+        than its instructions take to start (more would not find registers), and where elements are small.  It makes the code half as
+        dear again, so there have to be many elements.  The sizes when the code is made decide; the bits are the same."""
         if self._wide is None:
             varying = [e for e in self.expressions() if self.vector in e.axes]
-            long = sum(price(e.op) for e in varying) >= 16 and all(e.dtype.itemsize <= 4 for e in varying)
-            self._wide = long and extent_value(self.vector.extent) > LANES
+            size = max((e.dtype.itemsize for e in varying), default=8)
+            worth = size <= 2 or (size <= 4 and sum(price(e.op) for e in varying) >= 16)
+            self._wide = worth and extent_value(self.vector.extent) > LANES and self._is_large()
         return self._wide
+
+    def _is_large(self):
+        buffers = [e.data[0] for e in self.expressions() if e.op == "load"] + [s.buffer for s, _ in self.statements() if isinstance(s, Store)]
+        return any(extent_value(b.elements) >= MANY for b in buffers if b.kind != "scratch")
 
     @property
     def units(self):

@@ -2,33 +2,45 @@
 
     relu(x @ w.T + b)   ->   one kernel: x and w read by their strides, the rest computed row by row over finished tiles
 
-Three steps: `operand` finds the memory that a node can be read from, whatever movement lies between; `epilogue` makes the nest of
-all that is computed from the product; `Product` writes both as code around `contraction.build`.
+Three steps: `operand` finds the memory that a node can be read from, whatever movement lies between, or, where it is to be computed
+as it is read, its expression; `epilogue` makes the nest of all that is computed from the product; `Product` writes both as code
+around `contraction.build`.
 """
+from dataclasses import dataclass
+
 from ..ir import dtypes
-from ..ir.graph import Node
 from . import contraction, microkernel, vectormath
 from .expressions import Buffer, MustStore, Reader, is_int, key, place_in, reshaped, same
 from .llvmir import Function, module_text, vector_type
-from .loops import Accumulator, Loop, Nest, Open, Slots, Store, canonical, merge_axes
+from .loops import Accumulate, Accumulator, Loop, Nest, Open, Slots, Store, canonical, merge_axes
 from .lowering import Space, attempt
 from .native.target import host
 from .tiles import Tiles
 
-
 # ---------------------------------------------------------------------------------------------------------------------
 # From nodes to buffers and nests
 
-def operand(node, buffer_of):
+@dataclass
+class Prologue:
+    """An operand that is computed as it is read: `nest` has its one expression, which reads neighbours `along` 'row' or 'column'."""
+    nest: Nest
+    rows: list
+    columns: list
+    along: str
+
+
+def operand(node, buffer_of, computed=False):
     """(the memory of a node as a Buffer with strides for each of its dimensions, the element it starts at).
 
         permute(leaf (B, 4, 8), (0, 2, 1))   ->   leaf with strides (32, 1, 8), 0
 
-    MustStore where it is no plain memory.
+    Where it is no plain memory: MustStore, or the Prologue that computes it, as `computed` says.
     """
     space = Space(node.shape)
     expression = attempt(space, lambda: Reader(buffer_of).read(node, space.index))
     if expression.op != "load" or expression.args or expression.data[1].dynamic:
+        if computed:
+            return _prologue(node, space, expression)
         raise MustStore(node, "a matrix product reads it more than once")
     buffer, place = expression.data
     strides = _strides(space, place)
@@ -39,6 +51,26 @@ def operand(node, buffer_of):
         if d is not None:
             strides[d] = 1
     return Buffer(buffer.kind, buffer.number, buffer.dtype, node.shape, strides, buffer.storage), place.constant
+
+
+def _prologue(node, space, expression):
+    value = Accumulator("operand", node.dtype, space.axes, 0)
+    nest = Nest([], [Open(value), Accumulate(value, expression)])
+    places = list(nest.places())
+    batch, rows, columns = (merge_axes(nest, [a for i in part for a, _ in i.terms], places)
+                            for part in (space.index[:-2], space.index[-2:-1], space.index[-1:]))
+    along = next((name for name, axes in (("row", columns), ("column", rows)) if _are_neighbours(axes, places)), None)
+    if along is None:
+        raise MustStore(node, "what it is made of lies apart along its rows and its columns")
+    nest.outer, nest.vector = batch, (columns if along == "row" else rows)[0]
+    for axis in (*columns, *reversed(rows)):
+        nest.body = [Loop(axis, nest.body)]
+    return Prologue(nest, rows, columns, along)
+
+
+def _are_neighbours(axes, places):
+    """Whether there is one axis, along which all places are neighbours or stay where they are."""
+    return len(axes) == 1 and all(is_int(p.coefficient(axes[0]), 0) or is_int(p.coefficient(axes[0]), 1) for p in places)
 
 
 def _strides(space, place):
@@ -106,20 +138,21 @@ def _same_shape(a, b):
 class Product:
     """One contraction over buffers: `canonical()` gives text and slots, `emit()` the module.
 
-    `a` and `b` are (Buffer, offset), as `operand` gives them; (nest, plain) is the epilogue.  A plain product is written by the
-    micro-kernel itself."""
+    `a` and `b` are what `operand` gives; (nest, plain) is the epilogue.  A plain product is written by the micro-kernel itself."""
 
     def __init__(self, node, a, b, nest, plain):
         self.dtype, self.nest, self.plain = node.dtype, nest, plain
-        self.memory = {"a": a, "b": b, **({"c": plain} if plain else {})}
+        self.prologues = {name: x for name, x in (("a", a), ("b", b)) if isinstance(x, Prologue)}
+        self.memory = {name: x for name, x in (("a", a), ("b", b), ("c", plain)) if x and name not in self.prologues}
         self.m, self.k, self.n = node.shape[-2], node.inputs[0].shape[-1], node.shape[-1]
         self.batch_axes = _batch_axes(node.shape[:-2], [buffer for buffer, _ in self.memory.values()])
-        self.layouts = _layout(a[0]), _layout(b[0])
+        self.layouts = tuple(f"computed along {x.along}" if isinstance(x, Prologue) else _layout(x[0]) for x in (a, b))
         self.batch = 1
         for extent, _ in self.batch_axes:
             self.batch = extent * self.batch
-        self.form = contraction.choose(host(), node.dtype, *(contraction.Operand(which, None, None, None) for which in self.layouts),
-                                       self.batch, self.m, self.k, self.n)
+        shapes = (contraction.Computed(None, x.along) if isinstance(x, Prologue) else contraction.Operand(which, None, None, None)
+                  for which, x in zip(self.layouts, (a, b)))
+        self.form = contraction.choose(host(), node.dtype, *shapes, self.batch, self.m, self.k, self.n)
         self.tasks = contraction.task_count(self.form, self.batch, self.m, self.n)
         self.scratch_bytes = contraction.scratch_bytes(host(), node.dtype)
 
@@ -137,6 +170,8 @@ class Product:
             for name, stride in zip(self.memory, strides):
                 slots.number((name, "batch", i), stride)
         text = f"product {self.dtype.name} {self.form} {self.layouts} batch {len(self.batch_axes)} {vars(host())}\n"
+        for prologue in self.prologues.values():
+            text += canonical(prologue.nest, slots)[0] + "\n"
         if self.plain:
             return text + "plain", slots
         more, _ = canonical(self.nest, slots)
@@ -148,7 +183,8 @@ class Product:
 
         def argument(name, type="i64"):
             return f.load(type, f.element(args, "i64", slots.once(name, None)))
-        a, b = (self._operand(argument, which, layout) for which, layout in zip("ab", self.layouts))
+        a, b = (self._computed(f, which, Tiles(f, self.prologues[which].nest, slots, args)) if which in self.prologues
+                else self._operand(argument, which, layout) for which, layout in zip("ab", self.layouts))
         if self.plain:
             store = contraction.Plain(argument(("c", "pointer"), "ptr"), argument(("c", "row")), self._offset(argument, "c"))
         else:
@@ -162,6 +198,17 @@ class Product:
         row = 1 if layout == "columns" else argument((which, "row"))
         column = 1 if layout == "rows" else argument((which, "column"))
         return contraction.Operand(layout, argument((which, "pointer"), "ptr"), row, column, self._offset(argument, which))
+
+    def _computed(self, f, which, tiles):
+        """An operand whose elements are computed where they are read."""
+        prologue = self.prologues[which]
+        nest, ((statement, _),) = prologue.nest, prologue.nest.statements()
+
+        def load(f, batch, row, column, lanes):
+            tiles.begin({**tiles.split(nest.outer, batch), **tiles.split(prologue.rows, row), **tiles.split(prologue.columns, column)},
+                        nest.vector, lanes)
+            return _widened(f, tiles.in_lanes(statement.expression), self.dtype, lanes)
+        return contraction.Computed(load, prologue.along)
 
     def _offset(self, argument, which):
         """The function that gives how far matrix number `batch` lies from the first."""
@@ -197,6 +244,12 @@ class Product:
             yield s
             if isinstance(s, Loop):
                 yield from self._all(s.body)
+
+
+def _widened(f, x, dtype, lanes):
+    """A value of the product's dtype as the type that sums are made in."""
+    wide = vector_type(microkernel.sum_type(dtype), lanes)
+    return x if x.type == wide else f.convert("sext" if dtype.kind == "i" else "zext", x, wide)
 
 
 def _rounded(f, x, dtype, lanes):

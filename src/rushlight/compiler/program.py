@@ -11,6 +11,7 @@ import copy
 import ctypes
 import functools
 import gc
+import hashlib
 import operator
 import re
 import threading
@@ -18,6 +19,7 @@ import time
 from collections import OrderedDict
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import resources
 
 import numpy as np
 
@@ -66,7 +68,7 @@ class _Kernels:
     """Compiled kernels by canonical text, least recently used out; programs keep what they use alive."""
 
     def __init__(self):
-        self._code, self._lock = OrderedDict(), threading.Lock()
+        self._code, self._lock = OrderedDict(), threading.RLock()
 
     def get(self, text, make):
         """(code, where it comes from)."""
@@ -76,7 +78,8 @@ class _Kernels:
                 self._code.move_to_end(text)
                 return code, "in memory"
         before = time.perf_counter()
-        code = jit.compile(make())
+        name = f"{_compiler_version()}\n{text}"
+        code = jit.recall(name, ("kernel",)) or jit.compile(make(), name=name)
         took = f"{(time.perf_counter() - before) * 1e3:.3g} ms"
         with self._lock:
             self._code[text] = code
@@ -86,6 +89,13 @@ class _Kernels:
 
 
 _kernels = _Kernels()
+
+
+@functools.cache
+def _compiler_version():
+    """A hash of the compiler's own sources: what a canonical text becomes follows from it and from them."""
+    sources = sorted((file.name, file.read_bytes()) for file in resources.files(__package__).iterdir() if file.name.endswith(".py"))
+    return hashlib.sha256(repr(sources).encode()).hexdigest()
 
 
 class _Numbers:
@@ -131,7 +141,7 @@ class _Numbers:
         taken = "".join(f" v{i} = v[{i}]\n" for i in used)
         scope = {"array": np.array, "int64": np.int64}
         names = ", ".join(f"n{i}" for i in range(len(self._texts)))
-        exec(f"def evaluate(v):\n{taken}{text} return array([{names}], int64)", scope)  # noqa: S102  (text made above, from numbers)
+        exec(f"def evaluate(v):\n{taken}{text} return array([{names}], int64)", scope)
         return scope["evaluate"]
 
 
@@ -222,6 +232,15 @@ class Program:
         if buffer.kind != "arena":
             return (buffer.kind, buffer.number), place
         return ("arena", 0), self._starts[buffer.number] if is_int(offset, 0) else self._numbers.total(self._starts[buffer.number], place)
+
+    def native_call(self, pointers, targets, scalars, integers):
+        """`run` as one call of machine code, (function, argument), or None where it takes more than that."""
+        if "run" in self.__dict__ or self.host_steps or self._same and self._read(pointers) != self._written(targets):
+            return None
+        instance = self._instances.get(integers)
+        if instance is None:
+            instance = self._instance(len(pointers), scalars, integers)
+        return (instance.parts[0], (*pointers, *targets, _arena(instance.arena_bytes), *scalars)) if len(instance.parts) == 1 else None
 
     def run(self, pointers, targets, scalars, integers):
         """Read the leaves at `pointers`, write the outputs to `targets`."""

@@ -1,26 +1,30 @@
 """Decide which graph nodes run together as one kernel.
 
-    relu(x @ w + b)           ->   k0: contraction x @ w         k1: map max(0, . + b)
-    softmax(x)                ->   k0: rows, three stages
+    relu(x @ w + b)           ->   k0: contraction, and of each finished tile max(0, . + b)
+    softmax(x)                ->   k0: rows, three loops over each
+    y @ w, and p -= lr * it   ->   k0: contraction, and the update of p
 
 In: the wanted values (Output) as a graph of primitives.  Out: a `Plan`, steps in running order over buffers.
 
 Nodes that are cheap and regular (element-wise, movement, gather) are computed wherever they are read.  All others, and what is
-wanted, are *stored*; each stored node has a home, a `Group`, which becomes one kernel.  A node joins an earlier group of the
-same iteration space when nothing it needs waits for that group.  Read `schedule`, then `_Scheduler`.
+wanted, are *stored* (storing.py); each stored node has a home, a `_Group`, which becomes one kernel.  A node joins an earlier group of
+the same iteration space when nothing it needs waits for that group.  An attempt may find that a node cannot be read unless it is
+stored as well; then there is another.  Read `schedule`, then `_Scheduler.plan`.
 """
+from collections import Counter
 from dataclasses import dataclass, field
 
 from ..ir import dtypes
 from ..ir.extents import product
 from ..ir.graph import Node, row_major, topological
-from .expressions import Buffer, MustStore, is_inline, is_int, is_movement, key, price, same
+from .expressions import Buffer, MustStore, is_inline, is_int, is_movement, key, same
 from .loops import Store, inputs_of
 from .lowering import assign_stores, column_nest, is_row_reduction, map_nest, row_nest
 from .ordered import column_argument_nest, scan_nest, scatter_nest
-from .products import epilogue, operand
+from .products import Prologue, epilogue, operand
 from .rewrites import rewrite, simplifier
 from .sorting import work_slots
+from .storing import LARGEST_KERNEL, Storing
 
 
 @dataclass(frozen=True)
@@ -93,17 +97,19 @@ class _MustCopy(Exception):
 
 
 def schedule(outputs, fuse=True, in_place=True):
-    """The Plan that computes the outputs.  Ends: each further attempt stores at least one node more, or writes one
-    output less in place."""
-    forced, copied = {}, set() if in_place else set(range(len(outputs)))
+    """The Plan that computes the outputs.  Ends: each further attempt stores at least one node more, or writes one output less in
+    place; what is kept because it is dear is decided once."""
+    forced, copied, kept = {}, set() if in_place else set(range(len(outputs))), None
     plain = simplifier()
     outputs = [Output(node, plain(o.strides), o.storage) for node, o in zip(rewrite([o.node for o in outputs]), outputs)]
     past = _Past()
     while True:
-        scheduler = _Scheduler(outputs, fuse, forced, copied, past)
+        scheduler = _Scheduler(outputs, fuse, forced, copied, kept or (), past)
         plan = scheduler.plan()
         if not scheduler.problems:
-            return plan
+            kept = scheduler.dear_values() if kept is None else ()
+            if not kept:
+                return plan
         for problem in scheduler.problems:
             if isinstance(problem, _MustCopy):
                 copied.add(problem.output)
@@ -133,15 +139,12 @@ class _Group:
         self.made_of = 0    # the nodes that are computed in it, as bits
 
 
-LARGEST_VALUE = 400     # instructions of one vector, about, that a value may take from what is stored
-LARGEST_KERNEL = 1000
-_LEAVES = frozenset(["leaf", "constant", "scalar", "extent", "iota"])
 _NEIGHBOURS = 8         # groups that are looked at when a node seeks one to join
 _FUSABLE = ("map", "rows", "columns", "rows cut", "columns cut")
 
 
 class _Scheduler:
-    def __init__(self, outputs, fuse, forced, copied, past):
+    def __init__(self, outputs, fuse, forced, copied, kept, past):
         self.outputs, self.fuse, self.forced, self.copied, self.past = outputs, fuse, forced, copied, past
         self.forced_before = set(forced)
         self.problems = []  # why this attempt is none
@@ -156,13 +159,11 @@ class _Scheduler:
         self.final = []     # (node, Buffer) copies at the very end
         self.direct = {}    # node -> its target, where that lies over memory of leaves
         self.same = set()
-        self.users = {}
-        for node in self.order:
-            for i in node.inputs:
-                self.users.setdefault(i, []).append(node)
+        self.storing = Storing(self.order, {o.node for o in outputs} | set(forced) | set(kept), fuse)
+        self.stored, self.users = self.storing.stored, self.storing.users
+        self.writers = Counter(o.storage for o in outputs)
 
     def plan(self):
-        self._choose_stored()
         self._give_buffers()
         self._form_groups()
         self._readers_first()
@@ -179,46 +180,11 @@ class _Scheduler:
         leaves = sorted({b.number for s in steps for b in s.reads if b.kind == "leaf"})
         return Plan(steps, self.arena, leaves, sorted(self.same))
 
-    # Which nodes lie in memory
+    def dear_values(self):
+        """What should be stored though it need not be: see Storing.dear_values."""
+        return self.storing.dear_values(self.groups)
 
-    def _choose_stored(self):
-        self.stored = {o.node for o in self.outputs} | set(self.forced)
-        for node in self.order:
-            if node.primitive == "leaf":
-                continue
-            if node.primitive == "library":
-                self.stored.update(node.inputs)
-            elif not is_inline(node):
-                self.stored.add(node)
-                if node.primitive == "contraction":
-                    self.stored.update(_moved(i) for i in node.inputs)
-                elif node.primitive == "argsort" or (not self.fuse and node.primitive.startswith(("scan.", "scatter."))):
-                    self.stored.update(i for i in node.inputs)
-            elif not self.fuse and not is_movement(node) and node.primitive not in _LEAVES:
-                self.stored.add(node)
-        self._limit_kernels()
-
-    def _limit_kernels(self):
-        """Store values in the middle of what would become too large a kernel.
-
-        `made_of[n]` has a bit for each node that is computed where n is read.
-        """
-        bit, made_of, dear = {}, {}, 0
-        for node in self.order:
-            bit[node] = 1 << len(bit) if node.primitive not in _LEAVES and not is_movement(node) else 0
-            if price(node.primitive) >= 15:
-                dear |= bit[node]
-
-            def gathered(node=node):
-                bits = bit[node]
-                for i in node.inputs:
-                    bits |= 0 if i in self.stored else made_of[i]
-                return bits
-            made_of[node] = gathered()
-            if _size(made_of[node], dear) > LARGEST_VALUE and is_inline(node):
-                self.stored.update(i for i in node.inputs if _size(made_of[i], dear) > LARGEST_VALUE // 4 and i.primitive != "leaf")
-                made_of[node] = gathered()
-        self.made_of, self.dear = made_of, dear
+    # Where they lie
 
     def _give_buffers(self):
         leaf_of = {}
@@ -258,8 +224,7 @@ class _Scheduler:
                 self.buffers[node] = leaf_of[node]
 
     def _may_be_direct(self, output):
-        alone = sum(o.storage == output.storage for o in self.outputs) == 1
-        return (alone and output.node.primitive != "leaf" and output.node not in self.buffers
+        return (self.writers[output.storage] == 1 and output.node.primitive != "leaf" and output.node not in self.buffers
                 and not self._cannot_be_read(output.node, Buffer("target", 0, output.node.dtype, output.node.shape, output.strides)))
 
     def _cannot_be_read(self, node, target):
@@ -323,7 +288,7 @@ class _Scheduler:
         elif kind == "rows" and group.kind == "map":
             group.kind, group.reduced = "rows", reduced
         group.nodes.append(node)
-        group.made_of |= self.made_of[node]
+        group.made_of |= self.storing.made_of[node]
         self.home[node] = group
         for n in self.reads[node] - group.reads:
             self.readers.setdefault(n, []).append(group)
@@ -369,7 +334,7 @@ class _Scheduler:
         return {"scan": "scan", "scatter": "scatter", "argsort": "sort"}.get(node.primitive.split(".")[0], "host"), node.shape, ()
 
     def _may_join(self, node, kind, shape, reduced, group, needs):
-        if _size(self.made_of[node] | group.made_of, self.dear) > LARGEST_KERNEL:
+        if self.storing.size(self.storing.made_of[node] | group.made_of) > LARGEST_KERNEL:
             return False
         if group.nodes[0] in self.forced or not self._fits(kind, shape, reduced, group):
             return False
@@ -499,14 +464,16 @@ class _Scheduler:
 
     def _contraction_step(self, group):
         node = group.nodes[0]
-        a, b = (operand(i, self._buffer_of) for i in node.inputs)
+        a, b = (operand(i, self._buffer_of, (node, i) in self.storing.prologues) for i in node.inputs)
+        reads = [n for x in (a, b) for n in (self._nest_step(x.nest, "").reads if isinstance(x, Prologue) else x[:1])]
         for n in group.nodes:
-            if n in self.direct and any(x.storage == self.direct[n].storage for x, _ in (a, b) if x.kind == "leaf"):
+            if n in self.direct and any(x.storage == self.direct[n].storage for x in reads if x.kind == "leaf"):
                 raise _MustCopy(self.direct[n].number)
         nest, plain = epilogue(node, *self._stores(group))
         self._check_in_place(nest, group.nodes)
-        also = self._nest_step(nest, "+".join(dict.fromkeys(n.primitive for n in group.nodes)))
-        return ContractionStep(node, a, b, nest, plain, [a[0], b[0], *also.reads], also.writes, also.name)
+        computed = "+".join({e.op: None for x in (a, b) if isinstance(x, Prologue) for e in x.nest.expressions() if e.args and e.op != "load"})
+        also = self._nest_step(nest, "+".join(dict.fromkeys(n.primitive for n in group.nodes)) + (f" of {computed}" if computed else ""))
+        return ContractionStep(node, a, b, nest, plain, [*reads, *also.reads], also.writes, also.name)
 
     def _check_reads(self, group):
         for n in group.nodes:
@@ -571,11 +538,6 @@ class _Scheduler:
         return self.arena[buffer.number] if buffer.kind == "arena" else buffer
 
 
-def _size(made_of, dear):
-    """About how many instructions the nodes of these bits take."""
-    return made_of.bit_count() + 20 * (made_of & dear).bit_count()
-
-
 def _one_memory(a, b):
     return a.kind == b.kind and a.number == b.number
 
@@ -589,13 +551,6 @@ def _all_in(statement):
             found.add(e)
             stack.extend(inputs_of(e))
     return found
-
-
-def _moved(node):
-    """The node that a matrix product reads when it reads this one: what strides can say is left out."""
-    while node.primitive in ("permute", "reshape", "expand", "slice"):
-        node = node.inputs[0]
-    return node
 
 
 def _empty(step):

@@ -31,21 +31,33 @@ def _is_computed(node):
 
 
 def attempt(outputs, order, integers, compile):
-    """A Stepwise, or None where it does not pay: a large graph, or one most of whose programs would have to be made."""
+    """A Stepwise, or None where it does not pay: a large graph, or one most of whose programs nobody has asked for before."""
     if sum(map(_is_computed, order)) > LARGEST or any(n.primitive in ("library", "part") for n in order):
         return None
     if any(o.storage is not None for o in outputs) and any(o.node.primitive == "leaf" for o in outputs):
         return None  # memory may trade places, which needs a plan
     graph = Stepwise(outputs, order, integers, compile)
     small = sum(product(graph.shape_of(c.node)) * c.node.dtype.itemsize for c in graph.calls) <= LARGEST_BYTES
-    return graph if small and graph.missing <= max(2, len(graph.calls) // 2) else None
+    if not small:
+        return None
+    missing = graph.missing()
+    if len(missing - _programs.missed) <= max(2, len(graph.calls) // 2):
+        return graph
+    _programs.note_missed(missing)
+    return None
 
 
 class _Programs(threading.local):
-    """This thread's programs of one node, by what they compute: key -> [(guards hold, program)], least recently used out."""
+    """This thread's programs of one node, by what they compute: key -> [(guards hold, program)], least recently used out.
+    `missed` are keys that were looked for in vain when it did not pay to make them: the next time it does."""
 
     def __init__(self):
-        self._found = OrderedDict()
+        self._found, self.missed = OrderedDict(), set()
+
+    def note_missed(self, names):
+        if len(self.missed) > _PROGRAMS:
+            self.missed.clear()
+        self.missed |= names
 
     def get(self, name, integers):
         for holds, program in self._found.get(name, ()):
@@ -64,7 +76,7 @@ _programs = _Programs()
 
 
 class Stepwise:
-    """A graph as a list of calls.  `missing` says how many of their programs have to be made; `run` does all, as Program.run."""
+    """A graph as a list of calls.  `missing` says which of their programs have to be made; `run` does all, as Program.run."""
 
     host_steps = 0
 
@@ -87,10 +99,9 @@ class Stepwise:
                 continue
             self.calls.append(_Call(self, node))
 
-    @property
     def missing(self):
-        """The number of programs that have to be made."""
-        return len({c.name for c in (*self.calls, *(c for c, _ in self.copies)) if c.program is None})
+        """The keys of programs that have to be made."""
+        return {c.name for c in (*self.calls, *(c for c, _ in self.copies)) if c.program is None}
 
     def shape_of(self, node):
         """The extents of the moment."""

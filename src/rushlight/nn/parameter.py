@@ -11,13 +11,24 @@ import rushlight as torch
 from ..tensors.dispatch import _disabled_torch_function_impl
 
 
-class Parameter(torch.Tensor):
+class _Kind(type):
+    """A tensor of a class that takes calls over keeps its class as a parameter; it is one by a mark."""
+
+    def __instancecheck__(cls, instance):
+        return super().__instancecheck__(instance) or cls is Parameter and isinstance(instance, torch.Tensor) and getattr(instance, "_is_param", False)
+
+
+class Parameter(torch.Tensor, metaclass=_Kind):
     """A tensor that is part of what a model learns.  It requires a gradient, also when it is made under `no_grad`."""
 
     __torch_function__ = _disabled_torch_function_impl
 
     def __new__(cls, data=None, requires_grad=True):
         data = torch.empty(0) if data is None else data
+        if data._dispatches:
+            marked = data.detach().requires_grad_(requires_grad)
+            marked._is_param = True
+            return marked
         return data.detach().as_subclass(cls).requires_grad_(requires_grad)
 
     def __init__(self, data=None, requires_grad=True):

@@ -9,9 +9,9 @@ Then the families, in alphabetical order.  Read definition.py first, then any fa
 """
 import importlib
 
-FAMILIES = ("activation", "arithmetic", "attention", "bits", "combining", "comparison", "contractions", "conversion", "derived_views",
-            "dropout", "elementwise", "embedding", "factories", "factorizations", "functional", "indexing", "inquiries", "joining",
-            "linalg", "losses", "margin_losses", "masking", "matrices", "normalization", "norms", "padding", "polynomials", "products",
+FAMILIES = ("activation", "arithmetic", "attention", "bits", "combining", "comparison", "contractions", "conversion", "convolution",
+            "derived_views", "dropout", "elementwise", "embedding", "factories", "factorizations", "functional", "indexing", "inquiries", "joining",
+            "linalg", "losses", "margin_losses", "masking", "matrices", "normalization", "norms", "padding", "patches", "polynomials", "pooling", "products",
             "random", "reductions", "reinterpretation", "rounding", "scans", "scattering", "shaping", "sorting", "special", "windows")
 
 for _family in FAMILIES:

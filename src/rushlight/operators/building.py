@@ -22,7 +22,7 @@ def apply(make, inputs, *attributes, strides=None, view=False, offset=0):
     recorder = here.recorder
     values = tuple([t._state for t in inputs])
     node = make(*[v.node for v in values], *attributes)
-    needs_grad = recorder.grad and node.dtype.kind in "fc" and any(v.needs_grad for v in values)
+    needs_grad = recorder.tracking and node.dtype.kind in "fc" and any(v.needs_grad for v in values)
     value = Value(node, strides, needs_grad)
     if view:
         first = values[0]
@@ -120,8 +120,8 @@ def broadcast_shape(*shapes, name="operands"):
     rank = max((len(s) for s in shapes), default=0)
     result = [1] * rank
     for shape in shapes:
-        for i, n in enumerate(shape):
-            d = rank - len(shape) + i
+        for i in range(len(shape) - 1, -1, -1):
+            n, d = shape[i], rank - len(shape) + i
             m = result[d]
             if isinstance(m, int) and m == 1:
                 result[d] = n

@@ -11,7 +11,6 @@
 Between looking at `recorder.at` and advancing it no function is called, so nothing can record in between.  Then the in-place forms and
 `out=`, which write a result into a tensor.
 """
-import inspect
 import linecache
 import types
 
@@ -35,6 +34,7 @@ def function_of(op, out):
 def _function_source(op, out):
     parameters = list(op.signature.parameters.values())
     if out:
+        import inspect
         parameters.append(inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None))
     head, defaults = _head(parameters)
     arguments = ", ".join(op.signature.parameters)
@@ -133,7 +133,7 @@ def _head(parameters):
 def _states(op, otherwise, names=None, first="handle = new(Tensor)"):
     """Source that finds each operand's value (s0, s1, ...), or a number's type, after what has to come `first`.
 
-    From reading the values to advancing the recorder nothing is called; a tensor that has no value is entered first, and then all
+    From reading the values to advancing the recorder nothing is called and nothing is made (which may call the garbage collector); a tensor that has no value is entered first, and then all
     are read again, for entering may run other Python code.
     """
     lines, read, missing, enter = ["    recorder = here.recorder", "    " + first], [], [], []
@@ -142,17 +142,18 @@ def _states(op, otherwise, names=None, first="handle = new(Tensor)"):
             continue
         value, absent = f"{name}._state", f"s{i} is None"
         if kind is TENSOR_OR_NUMBER:
-            lines.append(f"    k{i} = type({name})")
+            lines += [f"    k{i} = type({name})", f"    n{i} = ({name},) if k{i} is float or k{i} is int else None"]
             value = f"k{i} if k{i} is float or k{i} is int else {value}"
         elif kind is NUMBER:
-            lines.append(f"    k{i} = type({name})")
+            lines += [f"    k{i} = type({name})", f"    n{i} = ({name},)"]
             value = f"k{i}"
         if optional:
             value, absent = f"None if {name} is None else {value}", f"{name} is not None and {absent}"
         read.append(f"s{i} = {value}")
         if kind is not NUMBER:
             missing.append(f"({absent})")
-            enter += [f"            if {absent}:", f"                recorder.enter({name})"]
+            enter += [f"            if {absent} and {name}._state is None:",  # it may be another operand too
+                      f"                recorder.enter({name})"]
     if not read:
         return lines
     lines += ["    try:", *("        " + r for r in read)]
@@ -185,9 +186,9 @@ def _numbers(op, names=None):
     for i, (name, kind, optional) in enumerate(_taken(op, names)):
         if kind is NUMBER:
             lines += [f"        if {name} is not None:"] if optional else []
-            lines.append(("    " if optional else "") + f"        trace.scalars += ({name},)")
+            lines.append(("    " if optional else "") + f"        trace.scalars += n{i}")
         elif kind is TENSOR_OR_NUMBER:
-            lines += [f"        if s{i} is k{i}:", f"            trace.scalars += ({name},)"]
+            lines += [f"        if s{i} is k{i}:", f"            trace.scalars += n{i}"]
             if optional:
                 lines[-2] = f"        if {name} is not None and s{i} is k{i}:"
     return lines
@@ -213,6 +214,8 @@ def _lazily(name, source):
         return function
 
     function = types.FunctionType(_first_call.__code__, {"become": become, "__builtins__": __builtins__}, name)
+    function.__qualname__ = name
+    function.asks_itself = True  # whether somebody takes the call over (tensors/dispatch.py)
     return function
 
 
@@ -225,7 +228,7 @@ def write_in_place(op, target, arguments):
         return _write_taken_over(op, target, arguments)
     check_writable(target)
     pinned = target._place is not None and target._place.storage.is_pinned()
-    if writing.aliases(recorder, target) or pinned or target._base is not None:
+    if pinned or target._base is not None or writing.is_pending_whole(target) or writing.aliases(recorder, target):
         return replace(target, InPlaceBeside.of(op).call(*arguments), op.name + "_")
     InPlace.of(op).call(*arguments, into=target)
     storage = target._place.storage if target._place is not None else None
@@ -349,7 +352,7 @@ def replace(target, result, name):
     recorder = here.recorder
     result = fitted(target, result, name)
     pinned = target._place is not None and target._place.storage.is_pinned()
-    if writing.aliases(recorder, target) or target._base is not None or pinned:
+    if pinned or target._base is not None or writing.is_pending_whole(target) or writing.aliases(recorder, target):
         writing.write_through(recorder, target, result)
     else:
         from .building import take_value

@@ -21,7 +21,6 @@ A call from outside is recorded (`call`); its body runs only when it was never r
 symbolic.  A call inside a body runs the body at once (`inline`).  Bodies are functional: they write to nothing.
 """
 import functools
-import inspect
 import typing
 from numbers import Number
 
@@ -30,9 +29,10 @@ import numpy as np
 from ..ir import dtypes, graph
 from ..ir.extents import Extent as SymbolicExtent
 from ..ir.extents import extent_value
-from ..runtime.recorder import FAST_ARGUMENTS, here
+from ..runtime.recorder import FAST_ARGUMENTS, OURS, here
 from ..runtime.storage import dense_order, strides_in_order
 from ..runtime.trace import History, Value
+from ..tensors import dispatch
 from ..tensors.tensor import Tensor
 
 
@@ -60,6 +60,7 @@ class Operator:
     view of its first operand; `pointwise` that its result is laid out as its operands are."""
 
     def __init__(self, body, view, pointwise, differentiable):
+        OURS.add(body.__module__.partition(".")[0])
         self.body, self.view, self.pointwise, self.differentiable = body, view, pointwise, differentiable
         self.name = body.__name__
         self.gradient = None
@@ -67,6 +68,7 @@ class Operator:
     # What the signature says is worked out at the first call, so that defining an operator costs nothing.
     @functools.cached_property
     def signature(self):
+        import inspect
         return inspect.signature(self.body)
 
     @functools.cached_property
@@ -100,7 +102,10 @@ class Operator:
         """Record the call (or run the body, inside another body).  All parameters are given, in order."""
         recorder = here.recorder
         if recorder.inline:
-            return self.inline(args)
+            if not recorder.is_interrupted(_tensors_in(args)):
+                return self.inline(args)
+            with recorder.outside():
+                return self.call(*args, into=into)
         if recorder.hidden is not None:
             return self._taken_over(args, into)
         tensors, numbers, integers, recipe = [], [], [], []
@@ -121,7 +126,9 @@ class Operator:
                     recipe.append(TENSOR)
                     tensors.append(a)
                 elif kind is TENSOR:
-                    raise self._wrong_type(name, a, "Tensor")
+                    return self._strange(args, into, self._wrong_type(name, a, "Tensor"))
+                elif hasattr(type(a), "__torch_function__"):
+                    return self._strange(args, into, self._wrong_type(name, a, "Tensor or Number"))
                 else:
                     numbers.append(self._python_number(a, name))
                     recipe.append(NUMBER)
@@ -130,7 +137,7 @@ class Operator:
                     raise self._wrong_type(name, a, "tuple of Tensors")
                 if not all(isinstance(t, Tensor) or t is None for t in a):
                     bad = next(i for i, t in enumerate(a) if not isinstance(t, Tensor))
-                    raise TypeError(f"{self.name}(): expected Tensor as element {bad} in argument 0, but got {type(a[bad]).__name__}")
+                    return self._strange(args, into, TypeError(f"{self.name}(): expected Tensor as element {bad} in argument 0, but got {type(a[bad]).__name__}"))
                 if any(t._dispatches for t in a if t is not None):
                     return self._taken_over(args, into)
                 recipe.append((TENSORS, tuple(t is not None for t in a)))
@@ -150,14 +157,24 @@ class Operator:
 
     def _taken_over(self, args, into):
         """The call, when a mode or a tensor's class may want it: theirs, or ours on the plain tensors."""
-        from ..tensors import dispatch
         if into is None:
-            keywords = {n: a for n, a in zip(self.keywords, args[self.positional:]) if a is not self.signature.parameters[n].default}
-            answer = dispatch.taken_over(self.function, args[:self.positional], keywords)
+            given, named = [], {}
+            for a, p in zip(args, self.signature.parameters.values()):
+                if p.default is p.empty:
+                    given.append(a)
+                elif a is not p.default:
+                    named[p.name] = a
+            answer = dispatch.taken_over(self.function, tuple(given), named)
             if answer is not None:
                 return answer[0]
         with here.recorder.unwatched():
             return self.call(*dispatch.all_plain(args), into=into)
+
+    def _strange(self, args, into, error):
+        """What becomes of a call with an argument that is no operand: its class may take calls over."""
+        if dispatch.has_torch_function(args):
+            return self._taken_over(args, into)
+        raise error
 
     def _number_of(self, t, name):
         if t.ndim:
@@ -241,7 +258,7 @@ class Operator:
         """A result that is an operand's own value, or memory that an operand views, as a value of its own."""
         if value.owner is None and (value.root is None or any(o is value.root for o in operands)):
             return value
-        copy = Value(value.node, graph.row_major(value.node.shape), value.needs_grad and here.recorder.grad)
+        copy = Value(value.node, graph.row_major(value.node.shape), value.needs_grad and here.recorder.tracking)
         if copy.needs_grad:
             copy.history = History("clone", (value,), (copy,))
         return copy
@@ -251,14 +268,14 @@ class Operator:
         recorder = here.recorder
         args = [self._constant(a) if kind in (NUMBER, TENSOR_OR_NUMBER) else a for kind, a in zip(self.kinds, args)]
         operands = [a._state for a in _tensors_in(args)]
-        needs_grad = recorder.grad and self.differentiable and any(v.needs_grad for v in operands)
+        needs_grad = recorder.tracking and self.differentiable and any(v.needs_grad for v in operands)
         if self.gradient is None and self.differentiable:
             return self._run(args)
-        grad, recorder.grad = recorder.grad, False
+        tracking, recorder.tracking = recorder.tracking, False
         try:
             result = self._run(args)
         finally:
-            recorder.grad = grad
+            recorder.tracking = tracking
         if not needs_grad:
             return result
         single = isinstance(result, Tensor)
@@ -433,7 +450,7 @@ def operator(body=None, *, methods=None, inplace=None, out=True, view=False, poi
         if inplace or (inplace is None and pointwise):
             for name in (method, *names):
                 attach_in_place(op, name)
-                if namespace and op.kinds == [TENSOR]:  # torch.exp_ too, but no torch.add_
+                if namespace and body.__code__.co_argcount == 1 and not body.__code__.co_kwonlyargcount:  # torch.exp_ too, but no torch.add_
                     EXPORTED[name + "_"] = getattr(Tensor, name + "_")
     return function
 
@@ -442,6 +459,7 @@ def exported(function=None, *, name=None, names=(), method=False):
     """Put a plain function into the namespace of `rushlight` under its own name (or `name`) and `names`; with `method`, also on Tensor."""
     if function is None:
         return functools.partial(exported, name=name, names=names, method=method)
+    dispatch.asks(function)
     for name in (name or function.__name__, *names):
         EXPORTED[name] = function
         if method:
@@ -470,7 +488,9 @@ def in_two_forms(op):
 
 def attach(name, function):
     """Make `function` the Tensor method `name`."""
-    setattr(Tensor, name, function)
+    if getattr(function, "__name__", name).startswith("_") and function.__name__ not in EXPORTED:
+        function.__name__ = name  # by which `__torch_function__` knows it
+    setattr(Tensor, name, dispatch.asks(function))
 
 
 from .calling import attach_in_place, check_out, check_writable, refuse_leaf, refuse_overlap, fit, function_of, replace, write_in_place, write_out  # noqa: E402, F401

@@ -1,10 +1,12 @@
 """torch.nn.functional: the operators that users find there, by name.  rushlight/nn/functional.py hands them on."""
-from . import activation, attention, dropout, elementwise, embedding, losses, margin_losses, normalization, padding, products, sorting
+from ..tensors.dispatch import asks
+from . import activation, attention, convolution, dropout, elementwise, embedding, losses, margin_losses, normalization, padding, pooling, products, sorting
 
 OFFERED = {
     activation: "celu elu gelu glu hardshrink hardsigmoid hardswish hardtanh leaky_relu logsigmoid mish prelu relu relu6 rrelu selu silu softmin softplus "
                 "softshrink softsign tanhshrink threshold",
     attention: "scaled_dot_product_attention",
+    convolution: "conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d",
     dropout: "alpha_dropout dropout dropout1d dropout2d dropout3d feature_alpha_dropout",
     elementwise: "sigmoid tanh",
     embedding: "embedding",
@@ -14,6 +16,11 @@ OFFERED = {
                    "multilabel_soft_margin_loss normalize pairwise_distance soft_margin_loss triplet_margin_loss triplet_margin_with_distance_loss",
     normalization: "batch_norm group_norm instance_norm layer_norm rms_norm",
     padding: "pad",
+    pooling: "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool1d_with_indices "
+             "adaptive_max_pool2d adaptive_max_pool2d_with_indices adaptive_max_pool3d adaptive_max_pool3d_with_indices avg_pool1d avg_pool2d "
+             "avg_pool3d fractional_max_pool2d fractional_max_pool2d_with_indices fractional_max_pool3d fractional_max_pool3d_with_indices "
+             "lp_pool1d lp_pool2d lp_pool3d max_pool1d max_pool1d_with_indices max_pool2d max_pool2d_with_indices max_pool3d "
+             "max_pool3d_with_indices max_unpool1d max_unpool2d max_unpool3d",
     products: "bilinear linear",
     sorting: "one_hot",
 }
@@ -25,4 +32,6 @@ NAMESPACE.update(softmax=activation.functional_softmax, log_softmax=activation.f
 NAMESPACE.update((name + "_", NAMESPACE[name].in_place) for name in "relu hardtanh threshold leaky_relu elu selu celu".split())
 
 globals().update(NAMESPACE)
-__all__ = list(NAMESPACE)  # noqa: PLE0605
+__all__ = list(NAMESPACE)
+for _function in NAMESPACE.values():
+    asks(_function)

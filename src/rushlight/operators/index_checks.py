@@ -13,7 +13,9 @@ _seen = weakref.WeakKeyDictionary()  # storage -> (version, {place: (least, grea
 
 def extremes(index):
     """(least, greatest) of an integer tensor, (0, -1) when it is empty."""
-    place = index._stored()
+    state, place = index._state, index._place
+    if state is None or place is None or state.node.primitive != "leaf" or place.storage.value is not None:
+        place = index._stored()  # it waits for something that was recorded; a leaf as it was entered does not
     storage, where = place.storage, (place.offset, place.shape, place.strides, place.dtype)
     known = _seen.get(storage)
     if known is None or known[0] != storage.version or storage.is_pinned():

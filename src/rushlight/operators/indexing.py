@@ -8,15 +8,19 @@
 An index is sorted out in two steps: `_basic` makes the view and leaves, for each dimension of it, an index tensor or None; then
 the tensors gather or scatter.  Start with `get_item`.
 """
+from numbers import Number
+
 import numpy as np
 
 from ..ir import dtypes, graph
 from ..ir.extents import extent_value
+from ..runtime.recorder import here
 from ..runtime.storage import strides_in_order
+from ..runtime.writing import forget, root_of
 from ..tensors.creation import as_tensor, of_array, tensor
 from ..tensors.tensor import Tensor
-from .building import apply, broadcast_shape, cast, constant, elementwise, expand_to
-from .conversion import copied
+from .building import apply, as_operand, broadcast_shape, cast, constant, elementwise, expand_to
+from .conversion import copied, fill
 from .definition import Tensors, attach, in_two_forms, operator, refuse_leaf, refuse_overlap, replace
 from .index_checks import check_range
 from .shaping import permute, reshape, select_at, slice_dim, unsqueeze
@@ -107,10 +111,10 @@ def put_at(input: Tensor, indices: Tensors, values: Tensor, accumulate: bool) ->
 
 
 @operator(methods=False, namespace=False, pointwise=True)
-def chosen_where(input: Tensor, mask: Tensor, value: Tensor) -> Tensor:
+def chosen_where(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
     """`value` where the mask, which covers the first dimensions, is true; else the input."""
     mask = expand_to(reshape(mask, (*mask.shape, *(1,) * (input.ndim - mask.ndim))), input.shape)
-    return elementwise("where", mask, expand_to(cast(value, input.dtype), input.shape), input)
+    return elementwise("where", mask, expand_to(cast(as_operand(value), input.dtype), input.shape), input)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -166,9 +170,10 @@ def _bound(x):
     return x.__index__()
 
 
-def _basic(x, index):
+def _basic(x, index, made=None):
     """(view, index tensors): the view that the slices, numbers, Nones and the ellipsis make, and for each of its dimensions the index
-    tensor that is left over for it, or None."""
+    tensor that is left over for it, or None.  The views on the way to it are appended to `made`."""
+    made = [] if made is None else made
     items = _items(index)
     ellipses = [i for i, item in enumerate(items) if item is Ellipsis]
     if len(ellipses) > 1:
@@ -183,6 +188,7 @@ def _basic(x, index):
     for item in items:
         if item is None:
             x = unsqueeze.operator.call(x, d)
+            made.append(x)
             left.append(None)
             d += 1
         elif item is Ellipsis:
@@ -195,14 +201,17 @@ def _basic(x, index):
                 raise ValueError("step must be greater than zero")
             if not (start in (None, 0) and stop is None and step in (None, 1)):
                 x = slice_dim.operator.call(x, d, start, stop, 1 if step is None else step)
+                made.append(x)
             left.append(None)
             d += 1
         elif _is_bool_scalar(item):
             x = unsqueeze.operator.call(x, d)
+            made.append(x)
             left.append(of_array(np.array([bool(item)])))
             d += 1
         elif isinstance(item, (int, np.integer)) or isinstance(item, (Tensor, np.ndarray)) and item.ndim == 0 and _is_integer(item):
             x = _selected(x, d, item)
+            made.append(x)
         elif isinstance(item, (Tensor, np.ndarray, list, tuple, range)):
             item = _as_index(item)
             if item.dtype in (dtypes.bool_, dtypes.uint8):
@@ -217,6 +226,7 @@ def _basic(x, index):
                 d += 1
         elif hasattr(item, "__index__"):
             x = _selected(x, d, item)
+            made.append(x)
         else:
             error = TypeError if isinstance(item, (str, bytes)) else IndexError
             raise error("only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got "
@@ -271,42 +281,62 @@ def get_item(self, index):
 
 def set_item(self, index, value):
     """self[index] = value, with broadcasting and conversion."""
+    made = []
+    view, left = _basic(self, index, made)
+    refuse_leaf(view)
     if not isinstance(value, Tensor):
         value = _value(value, self.dtype)
-    view, left = _basic(self, index)
-    refuse_leaf(view)
     masks = [item for item in left if isinstance(item, Tensor)]
     if not masks:
         write_into(view, value)
-    elif len(masks) == 1 and masks[0].dtype in (dtypes.bool_, dtypes.uint8) and not value.ndim and left[0] is masks[0]:
+    elif len(masks) == 1 and masks[0].dtype in (dtypes.bool_, dtypes.uint8) and _is_number(value) and left[0] is masks[0]:
         replace(view, chosen_where.operator.call(view, masks[0].bool(), value), "__setitem__")
     else:
+        if not isinstance(value, Tensor):
+            value = tensor(value, dtype=self.dtype)
         if value.dtype is not self.dtype and value.ndim:
             raise RuntimeError(f"Index put requires the source and destination dtypes match, got {self.dtype.name.capitalize()} for the destination and "
                                f"{value.dtype.name.capitalize()} for the source.")
         replace(view, put_at.operator.call(view, _index_tensors(view, left), value, False), "__setitem__")
+    forget(here.recorder, made)
+
+
+def _is_number(value):
+    return not isinstance(value, Tensor) or not value.ndim
 
 
 def _value(value, dtype):
-    """What is assigned, as a tensor: a Python number counts in the dtype of what it is written into."""
+    """What is assigned, as a number or a tensor; a Python number counts in the dtype of what it is written into."""
     if isinstance(value, np.ndarray):
         return as_tensor(value)
     if isinstance(value, (bool, int, float, complex, np.generic)):
-        return tensor(value, dtype=dtype)
+        value = value.item() if isinstance(value, np.generic) else value
+        if isinstance(value, complex) and dtype.kind != "c":
+            raise TypeError(f"can't convert complex to {dtype.name}")
+        return int(value) if dtype.is_integral and isinstance(value, float) else value
     if isinstance(value, (list, tuple)):
         return tensor(value).to(dtype)
     raise TypeError(f"can't assign a {type(value).__name__} to a torch.{dtype.name.capitalize()}Tensor")
 
 
 def write_into(view, value):
-    """Write a value that broadcasts into a view; leading extents of 1 that the value has beyond the view's are dropped."""
+    """Write a number, or a tensor that broadcasts, into a view; leading extents of 1 that it has beyond the view's are dropped."""
+    if not isinstance(value, Tensor):
+        replace(view, fill.operator.call(view, value), "__setitem__")
+        return
     while value.ndim > view.ndim and value.shape[0] == 1:
         value = value[0]
     if value.ndim:
         refuse_overlap(view)
     if value.ndim > view.ndim or any(m not in (1, n) for m, n in zip(value.shape[::-1], view.shape[::-1])):
         raise RuntimeError(f"shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to indexing result of shape {list(view.shape)}")
-    replace(view, copied.operator.call(view, value), "__setitem__")
+    if not _is_same_view(view, value):  # as in x[i] += 1, which has written already
+        replace(view, copied.operator.call(view, value), "__setitem__")
+
+
+def _is_same_view(a, b):
+    return (root_of(a) is root_of(b) and a.shape == b.shape and a.stride() == b.stride() and a.storage_offset() == b.storage_offset()
+            and a.dtype is b.dtype)
 
 
 attach("__getitem__", get_item)

@@ -300,20 +300,21 @@ def entropy_of_shares(input: Tensor, target: Tensor, weight: Tensor | None, redu
 def _check_classes(name, input, target, weight, ignore_index):
     """What PyTorch refuses, the targets themselves included."""
     from .index_checks import extremes
-    if not 1 <= input.ndim:
-        raise ValueError(f"{name}: Expected 1 or more dimensions (got {input.ndim})")
-    axis = class_axis(input)
-    expected = tuple(n for i, n in enumerate(input.shape) if i != axis)
-    if tuple(target.shape) != expected:
-        if input.ndim != 1 and (not target.ndim or target.shape[0] != input.shape[0]):
-            batch = target.shape[0] if target.ndim else "none"
-            raise ValueError(f"{name}: Expected input batch_size ({input.shape[0]}) to match target batch_size ({batch}).")
-        raise RuntimeError(f"{name}: Expected target size {list(expected)}, got {list(target.shape)}")
+    shape, places = input.shape, target.shape
+    if not shape:
+        raise ValueError(f"{name}: Expected 1 or more dimensions (got 0)")
+    axis = 0 if len(shape) == 1 else 1
+    expected = shape[:axis] + shape[axis + 1:]
+    if places != expected:
+        if len(shape) != 1 and places[:1] != shape[:1]:
+            batch = places[0] if places else "none"
+            raise ValueError(f"{name}: Expected input batch_size ({shape[0]}) to match target batch_size ({batch}).")
+        raise RuntimeError(f"{name}: Expected target size {list(expected)}, got {list(places)}")
     if target.dtype not in (dtypes.int64, dtypes.uint8):
         raise RuntimeError(f"{name}: expected target of dtype int64, but found {target.dtype.name}")
     if input.dtype.is_integral:
         raise NotImplementedError(f"{name}: not there for {input.dtype.name} tensors")
-    n = input.shape[axis]
+    n = shape[axis]
     if weight is not None and tuple(weight.shape) != (n,):
         raise RuntimeError(f"{name}: weight tensor should be defined either for all {n} classes or no classes but got weight tensor of shape: "
                            f"{list(weight.shape)}")

@@ -14,7 +14,7 @@ from ..ir.extents import product
 from ..runtime.recorder import here
 from ..tensors.tensor import Tensor
 from .building import apply, binary, cast, constant, reduce_to, total, unary
-from .definition import Extents, operator
+from .definition import exported, operator
 from .reductions import count, summed
 
 
@@ -62,15 +62,25 @@ def standardized_gradient(grad, result, input, axes, eps):
     return cast(_standard_gradient(cast(grad, y.dtype), y, scale, axes), input.dtype)
 
 
-def _last_axes(name, x, normalized_shape):
-    """The dimensions that `normalized_shape` names: the last ones, of just these extents."""
-    k = len(normalized_shape)
-    if not k:
+def _check_last(name, x, normalized_shape, **vectors):
+    """How many dimensions `normalized_shape` names: the last ones, which have just these extents; so have weight and bias."""
+    if not isinstance(normalized_shape, (tuple, list)):
+        raise TypeError(f"{name}(): argument 'normalized_shape' must be tuple of ints, not {type(normalized_shape).__name__}")
+    wanted, shape = tuple(normalized_shape), x.shape
+    if not wanted:
         raise RuntimeError(f"{name}: Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element")
-    if k > x.ndim or not all(a == b for a, b in zip(x.shape[x.ndim - k:], normalized_shape)):
-        raise RuntimeError(f"{name}: Given normalized_shape={list(map(int, normalized_shape))}, expected input with shape "
-                           f"[*, {', '.join(str(int(n)) for n in normalized_shape)}], but got input of size {_shape(x)}")
-    return tuple(range(x.ndim - k, x.ndim))
+    if shape[len(shape) - len(wanted):] != wanted:
+        raise RuntimeError(f"{name}: Given normalized_shape={list(wanted)}, expected input with shape [*, {', '.join(map(str, wanted))}], but got input of "
+                           f"size {list(shape)}")
+    for label, vector in vectors.items():
+        if vector is not None and vector.shape != wanted:
+            raise RuntimeError(f"{name}: Expected {label} to be of same shape as normalized_shape, but got {label} of shape {list(vector.shape)} and "
+                               f"normalized_shape = {list(wanted)}")
+    return len(wanted)
+
+
+def _last(x, dims):
+    return tuple(range(x.ndim - dims, x.ndim))
 
 
 def _check_affine(name, label, x, shape):
@@ -84,24 +94,17 @@ def _affine(y, weight, bias):
     return y if bias is None else binary("add", y, bias, y.dtype)
 
 
-@operator(methods=False, out=False)
-def layer_norm(input: Tensor, normalized_shape: Extents, weight: Tensor | None = None, bias: Tensor | None = None, eps: Number = 1e-05) -> Tensor:
-    """Mean 0 and variance 1 along the last dimensions, then weight * y + bias.
-
-    >>> F.layer_norm(torch.tensor([[1.0, 3.0]]), (2,))
-    tensor([[-1.,  1.]])
-    """
-    axes = _last_axes("layer_norm", input, normalized_shape)
-    _check_affine("layer_norm", "weight", weight, normalized_shape)
-    _check_affine("layer_norm", "bias", bias, normalized_shape)
+@operator(methods=False, namespace=False, out=False)
+def layer_normalized(input: Tensor, dims: int, weight: Tensor | None, bias: Tensor | None, eps: Number) -> Tensor:
+    """Mean 0 and variance 1 along the last `dims` dimensions, then weight * y + bias."""
     if input.dtype.kind != "f":
         raise NotImplementedError(f"layer_norm: not there for {input.dtype.name} tensors")
-    return cast(_affine(_standard(_wide(input), axes, eps)[0], weight, bias), input.dtype)
+    return cast(_affine(_standard(_wide(input), _last(input, dims), eps)[0], weight, bias), input.dtype)
 
 
-@layer_norm.gradient
-def layer_norm_gradient(grad, result, input, normalized_shape, weight, bias, eps):
-    axes = tuple(range(input.ndim - len(normalized_shape), input.ndim))
+@layer_normalized.gradient
+def layer_normalized_gradient(grad, result, input, dims, weight, bias, eps):
+    axes = _last(input, dims)
     y, scale = _standard(_wide(input), axes, eps)
     grad = cast(grad, y.dtype)
     inner = grad if weight is None else binary("mul", grad, weight, y.dtype)
@@ -110,30 +113,43 @@ def layer_norm_gradient(grad, result, input, normalized_shape, weight, bias, eps
     return (*grads, *([] if bias is None else [reduce_to(grad, bias)]))
 
 
-@operator(methods=False, out=False)
-def rms_norm(input: Tensor, normalized_shape: Extents, weight: Tensor | None = None, eps: float | None = None) -> Tensor:
-    """input / sqrt(mean(input ** 2) + eps) along the last dimensions, times weight."""
-    axes = _last_axes("rms_norm", input, normalized_shape)
-    _check_affine("rms_norm", "weight", weight, normalized_shape)
-    return cast(_affine(_root_scaled(_wide(input), axes, eps, input.dtype)[0], weight, None), input.dtype)
+@exported
+def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05, cudnn_enable=True):
+    """Mean 0 and variance 1 along the last dimensions, which have the shape `normalized_shape`; then weight * y + bias.
+
+    >>> F.layer_norm(torch.tensor([[1.0, 3.0]]), (2,))
+    tensor([[-1.0000,  1.0000]])
+    """
+    return layer_normalized(input, _check_last("layer_norm", input, normalized_shape, weight=weight, bias=bias), weight, bias, eps)
+
+
+@exported
+def rms_norm(input, normalized_shape, weight=None, eps=None):
+    """input / sqrt(mean(input ** 2) + eps) along the last dimensions, which have the shape `normalized_shape`; then times weight."""
+    return root_scaled(input, _check_last("rms_norm", input, normalized_shape, weight=weight), weight, eps)
+
+
+@operator(methods=False, namespace=False, out=False)
+def root_scaled(input: Tensor, dims: int, weight: Tensor | None, eps: float | None) -> Tensor:
+    """input over its root mean square along the last `dims` dimensions, times weight."""
+    return cast(_affine(_root_scaled(_wide(input), _last(input, dims), eps, input.dtype)[0], weight, None), input.dtype)
 
 
 def _root_scaled(x, axes, eps, dtype):
     """(x over its root mean square, what it was multiplied by)."""
     eps = limits.finfo(dtype).eps if eps is None else eps
-    scale = unary("rsqrt", binary("add", _spread_of(unary("abs", x) if x.dtype.kind == "c" else x, axes), eps, x.dtype.to_real()))
+    scale = unary("rsqrt", binary("add", _spread_of(x, axes), eps, x.dtype))
     return binary("mul", x, scale), scale
 
 
-@rms_norm.gradient
-def rms_norm_gradient(grad, result, input, normalized_shape, weight, eps):
-    axes = tuple(range(input.ndim - len(normalized_shape), input.ndim))
+@root_scaled.gradient
+def root_scaled_gradient(grad, result, input, dims, weight, eps):
+    axes = _last(input, dims)
     y, scale = _root_scaled(_wide(input), axes, eps, input.dtype)
     grad = cast(grad, y.dtype)
     inner = grad if weight is None else binary("mul", grad, weight.conj(), y.dtype)
     along = summed(inner * y.conj(), axes, True) / constant(count(input, axes))
-    along = along.real if along.dtype.kind == "c" else along
-    mine = cast((inner - y * along) * scale, input.dtype)
+    mine = cast((inner - y.conj() * along) * scale.conj(), input.dtype)
     return mine if weight is None else (mine, reduce_to(grad * y.conj(), weight))
 
 

@@ -12,7 +12,7 @@ from numbers import Number
 from ..ir import dtypes, graph
 from ..tensors.tensor import Tensor
 from .building import apply, binary, broadcast_shape, cast, choose, constant, expand_to, reduce_to, result_dtype, total, unary
-from .definition import attach, operator, write_in_place, write_out
+from .definition import operator
 
 
 def contract(a, b):
@@ -159,12 +159,6 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
 
 # A product added to something ----------------------------------------------------------------------------------------
 
-def _check_added(name, dtype, *numbers):
-    for number in numbers:
-        if dtype.is_integral and number.dtype.kind == "f":
-            raise RuntimeError(f"{name}: For integral input tensors, beta and alpha must not be floating point numbers.")
-
-
 def blended(name, input, product, beta, alpha):
     """beta * input + alpha * product; a beta of 0 leaves the input out, whatever is in it.  None stands for 1."""
     dtype = product.dtype
@@ -178,8 +172,6 @@ def blended(name, input, product, beta, alpha):
         fits = False
     if not fits:
         raise RuntimeError(f"{name}: The expanded size of the tensor {_shape(product)} must match the existing size of input {_shape(input)}")
-    numbers = [n for n in (beta, alpha) if n is not None]
-    _check_added(name, dtype, *numbers)
     if alpha is not None:
         product = binary("mul", product, alpha, dtype)
     if beta is not None:
@@ -217,6 +209,9 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Number | None = None
 def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number | None = None, alpha: Number | None = None) -> Tensor:
     """beta * input + alpha * outer(vec1, vec2)."""
     dtype = result_dtype(input, vec1, vec2)
+    for label, number in (("beta", beta), ("alpha", alpha)):
+        if number is not None and dtype.is_integral and number.dtype.kind == "f":
+            raise RuntimeError(f"addr: For integral input tensors, argument {label} must not be a floating point number.")
     product = cast(outer(vec1, vec2), dtype)
     if dtype is dtypes.bool_:
         keep = input if beta is None else binary("and", input, beta, dtype)
@@ -230,20 +225,10 @@ def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number | Non
     return blended("baddbmm", input, bmm(batch1, batch2), beta, alpha)
 
 
-@operator
+@operator(inplace=True)
 def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number | None = None, alpha: Number | None = None) -> Tensor:
     """beta * input + alpha * the sum of bmm(batch1, batch2) over the batch."""
     return blended("addbmm", input, total(bmm(batch1, batch2), (0,)), beta, alpha)
-
-
-def _addbmm_in_place(self, batch1, batch2, *, beta=None, alpha=None):
-    """The in-place form of `addbmm`; as PyTorch does, it makes room where the product is larger than the tensor."""
-    if self.shape == (*batch1.shape[1:2], *batch2.shape[2:3]):
-        return write_in_place(addbmm.operator, self, (self, batch1, batch2, beta, alpha))
-    return write_out(addbmm.operator, self, addbmm(self, batch1, batch2, beta=beta, alpha=alpha))
-
-
-attach("addbmm_", _addbmm_in_place)
 
 
 @operator(methods=False, namespace=False, out=False)

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.llvmir import Function, constant, module_text, vector_type
-from rushlight.compiler.native import jit
 
 WORDS = 624  # of the twister's state
 _SHIFT = 397  # how far ahead the word lies that a new word is mixed with
@@ -34,6 +33,7 @@ def _loop(*parameters):
             f = Function("loop", parameters)
             build(f, *f.parameters, *structure)
             f.ret()
+            from rushlight.compiler.native import jit  # only now: importing LLVM takes longer than all else
             code = jit.compile(module_text([f]))
             return ctypes.CFUNCTYPE(None, *(_C[type] for type, _ in parameters))(code.address("loop")), code
 

@@ -10,13 +10,20 @@ import weakref
 import numpy as np
 
 
+class OutOfMemoryError(RuntimeError, MemoryError):
+    """There is no room for a tensor."""
+
+
 class Block:
     """`nbytes` bytes at `address`; `bytes` is a uint8 array over them.  `owner` is what keeps foreign memory alive, or None."""
 
     __slots__ = ("bytes", "address", "nbytes", "owner", "__weakref__")
 
     def __init__(self, nbytes):
-        raw = np.empty(nbytes + 64, np.uint8)
+        try:
+            raw = np.empty(nbytes + 64, np.uint8)
+        except MemoryError:
+            raise OutOfMemoryError(f"cannot allocate {nbytes} bytes ({nbytes / 2**30:.3g} GiB)") from None
         address = raw.__array_interface__["data"][0]
         shift = -address % 64
         self.bytes = raw[shift:shift + nbytes]

@@ -7,20 +7,30 @@
 
 A plan is made once for a step of the trie and a pattern of reference counts; later flushes only run it.
 """
+import _thread
+import functools
+import gc
 import os
+import threading
+from itertools import starmap
 from sys import getrefcount
 
-from ..compiler import program as programs
 from ..ir import graph
 from ..ir.extents import check
 from . import writing
 from .memory import Block, Ring
 from .storage import Place, Storage
-from .trace import evaluator
+from .trace import Trace, evaluator
 
 _probe = [object()]
 UNHELD = next(map(getrefcount, _probe))  # the reference count that a handle shows when only the trace holds it
 LAYOUTS_KEPT = 8                         # sets of run-time integers whose layouts a plan remembers
+
+
+def compiler():
+    """The compiler's door; imported when there is something to compile, since that takes longer than importing all else."""
+    from ..compiler import program
+    return program
 
 
 def backend():
@@ -61,36 +71,165 @@ class Plan:
         return found
 
 
-def flush(recorder, trace, step, counts):
-    """Run a trace that ended at `step`; `counts` are the reference counts of its handles."""
-    try:
-        plan = None
-        for candidate in step.plans.get(counts, ()):
-            if candidate.holds is None or candidate.holds(trace.integers):
-                plan = candidate
-                break
-        if plan is None:
-            plan = make(recorder, trace, step, counts)
-            step.plans.setdefault(counts, []).append(plan)
-        elif plan.rings is None:  # it comes again
-            if plan.cold:
-                compile_plan(recorder, plan, step, trace.integers)
-            plan.rings = [Ring() for _ in range(len(plan.fresh) + len(plan.saved))]
-        run(recorder, plan, trace)
-    except BaseException:
-        for t in (*trace.handles, *trace.leaves, *trace.kept):
-            if isinstance(t, recorder.handle):
-                t._state = None
-        for storage in trace.flats:
-            storage.value = None
-        raise
-    finally:
-        trace.end()
+def _is_main():
+    return threading.current_thread() is threading.main_thread()
 
+
+class Flush:
+    """A flush under way.  It may be interrupted anywhere by code that needs its results (a signal handler, a destructor), which then brings
+    it to its end (`finish`), or by an exception of such code: then whoever comes next does.
+
+    The program is run once (`_Job.call` is taken before it runs, with nothing in between), and what it made is handed out at once.
+    """
+
+    __slots__ = ("recorder", "trace", "step", "counts", "job", "done")
+
+    def __init__(self, recorder, trace, step, counts):
+        """Of a trace that ended at `step`; `counts` are the reference counts of its handles."""
+        self.recorder, self.trace, self.step, self.counts, self.job, self.done = recorder, trace, step, counts, None, False
+
+    def finish(self):
+        """Run what is left of it.  When it fails, what waited for it has no value."""
+        try:
+            self._finish()
+        except BaseException as error:
+            if self.done and _is_ours(error):
+                return  # it was finished in between, and what we held of it is of yesterday
+            try:
+                self._finish()  # if the exception came from other code, this is the end of it
+            except Exception:
+                self._give_up()
+            raise
+
+    def _finish(self):
+        if self.done:
+            return
+        if self.job is None:
+            job = _Job(self.recorder, self._plan(), self.trace)
+            if self.job is None:
+                self.job = job
+        job = self.job
+        call = job.call
+        if call is not None:
+            function, argument = call
+            job.call = None
+            function(argument)
+        job.wait()
+        changes, last = results(self.recorder, job.plan, self.trace, job)  # the last may let tensors go, and so run destructors
+        at_once = starmap(setattr, [*changes, *self._end(), *last])
+        if not self.done:
+            writing.drain(at_once)
+
+    def _plan(self):
+        trace, step = self.trace, self.step
+        for plan in step.plans.get(self.counts, ()):
+            if plan.holds is None or plan.holds(trace.integers):
+                if plan.rings is None:  # it comes again
+                    if plan.cold:
+                        compile_plan(self.recorder, plan, step, trace.integers)
+                    plan.rings = [Ring() for _ in range(len(plan.fresh) + len(plan.saved))]
+                return plan
+        plan = make(self.recorder, trace, step, self.counts)
+        step.plans.setdefault(self.counts, []).append(plan)
+        return plan
+
+    def _give_up(self):
+        trace, recorder = self.trace, self.recorder
+        changes = [(t, "_state", None) for t in (*trace.handles, *trace.leaves, *trace.kept)]
+        changes += [(storage, "value", None) for storage in trace.flats]
+        writing.drain(starmap(setattr, changes + self._end()))
+
+    def _end(self):
+        """The assignments that end it."""
+        Trace.count += 1
+        recorder = self.recorder
+        return [(self.trace, "number", Trace.count), (self.trace, "flushed", True), (recorder, "flushing", None), (recorder, "at", recorder.resume),
+                (recorder, "busy", recorder.inline > 0), (self, "done", True)]
+
+
+def _is_ours(error):
+    """Whether an exception was raised by code of this package."""
+    trace = error.__traceback__
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace.tb_frame.f_globals.get("__name__", "").startswith(__name__.partition(".")[0] + ".")
+
+
+class _Job:
+    """One run of a plan: the memory of its results, and the `call` that makes them: (function, argument), None once it was made.
+
+    A call that is not all machine code runs in a thread of its own, where no signal handler interrupts it half-way."""
+
+    __slots__ = ("plan", "places", "kept", "blocks", "call", "over", "turn", "error")
+
+    def __init__(self, recorder, plan, trace):
+        self.plan, self.places, self.kept, self.blocks, self.over, self.turn, self.error = plan, [], [], {}, True, None, None
+        run = self._targets(plan, trace)
+        self.call = plan.program.native_call(*run) if hasattr(plan.program, "native_call") else None
+        if self.call is None:
+            self.over, self.turn = False, _thread.allocate_lock()
+            self.turn.acquire()
+            self.call = (functools.partial(_thread.start_new_thread, self._run_apart), (plan.program.run, run)) if _is_main() else (self._run, (plan.program.run, run))
+
+    def _targets(self, plan, trace):
+        """Make the memory.  Returns what the program is run with."""
+        integers = tuple(trace.integers)
+        layouts, _ = plan.layouts(integers)
+        leaves, places, kept, targets = trace.leaves, self.places, self.kept, []
+        rings = plan.rings or [None] * (len(plan.fresh) + len(plan.saved))
+        for number, ring in enumerate(rings[:len(plan.fresh)]):
+            place = _new_place(ring, layouts[number], plan.outputs[number])
+            place.storage.version = plan.fresh[number][2]
+            places.append(place)
+            targets.append(place.storage.block.address)
+        number = len(plan.fresh)
+        for i in plan.in_place:
+            targets.append(leaves[i]._place.address)
+            number += 1
+        for storage in trace.flats:
+            block = storage.block
+            if block is None:
+                block = self.blocks[storage] = Block(layouts[number][2] * storage.dtype.itemsize)
+            targets.append(block.address)
+            number += 1
+        for ring in rings[len(plan.fresh):]:
+            place = _new_place(ring, layouts[number], plan.outputs[number])
+            kept.append(place)
+            targets.append(place.storage.block.address)
+            number += 1
+
+        pointers = []
+        for t in leaves:
+            place = t._place
+            block = place.storage.block
+            pointers.append(0 if block is None else block.address + place.offset * place.dtype.itemsize)
+        return pointers, targets, trace.scalars, integers
+
+    def _run_apart(self, run, arguments):
+        self._run((run, arguments))
+
+    def _run(self, call):
+        collecting = gc.isenabled()
+        gc.disable()  # nor the garbage collector's
+        try:
+            call[0](*call[1])
+        except BaseException as error:
+            self.error = error
+        finally:
+            if collecting:
+                gc.enable()
+            self.over = True
+            self.turn.release()
+
+    def wait(self):
+        while not self.over:
+            self.turn.acquire(True, 0.05)
+        if self.error is not None:
+            raise self.error
 
 def make(recorder, trace, step, counts):
     """Decide what is wanted, and compile."""
-    plan = Plan()
+    plan, Output = Plan(), compiler().Output
     held = _held(trace, counts)
     entered = step.leaf_values()
     outputs = []
@@ -108,16 +247,16 @@ def make(recorder, trace, step, counts):
         if root._place is None and id(root) in index:
             fresh[index[id(root)]] = root
     fresh = sorted(fresh.items())
-    outputs += [programs.Output(h._state.node, h._state.strides, None) for _, h in fresh]
+    outputs += [Output(h._state.node, h._state.strides, None) for _, h in fresh]
     plan.fresh = [(i, h._state.history is not None, h._state.writes) for i, h in fresh]
     # 2. Leaves written in place.
     plan.in_place = [i for i, t in enumerate(trace.leaves)
                      if t._state is not None and t._state is not entered[i] and t._base is None and t._place.storage.value is None]
     for i in plan.in_place:
         t = trace.leaves[i]
-        outputs.append(programs.Output(t._state.node, t._state.strides, trace.storages.get(id(t._place.storage))))
+        outputs.append(Output(t._state.node, t._state.strides, trace.storages.get(id(t._place.storage))))
     # 3. Whole storages.
-    outputs += [programs.Output(s.value.node, s.value.strides, trace.storages.get(id(s))) for s in trace.flats]
+    outputs += [Output(s.value.node, s.value.strides, trace.storages.get(id(s))) for s in trace.flats]
     # 4. What backward will read.
     ends = [trace.handles[i]._state for i in held if trace.handles[i]._state is not None]
     ends += [trace.leaves[i]._state for i in plan.in_place] + [s.value for s in trace.flats]
@@ -135,7 +274,7 @@ def make(recorder, trace, step, counts):
                 plan.shared.append((value, stored[value]))
                 continue
             plan.saved.append(value)
-            outputs.append(programs.Output(value.node, graph.row_major(value.node.shape), None))
+            outputs.append(Output(value.node, graph.row_major(value.node.shape), None))
     plan.read_leaves = [(v.node.attributes[0], v) for v in {v: 0 for h in plan.unfreed for v in h.reads}
                         if v.node.primitive == "leaf" and v not in plan.saved]
     reads = {i for i, _ in plan.read_leaves}
@@ -156,6 +295,7 @@ def make(recorder, trace, step, counts):
 
 def compile_plan(recorder, plan, step, integers, outputs=None, is_new=False):
     """Make the program of a plan: for a trace that is new what runs it soonest (then the plan is `cold`), else the fused one."""
+    programs = compiler()
     outputs = plan.program.outputs if outputs is None else outputs
     assumptions = recorder.assume(step, integers).branch()
     with assumptions:
@@ -164,6 +304,7 @@ def compile_plan(recorder, plan, step, integers, outputs=None, is_new=False):
         else:
             plan.program = programs.compile_cold(outputs, tuple(integers)) if is_new else programs.compile_program(outputs)
     plan.cold = isinstance(plan.program, programs.Stepwise)
+    recorder.programs += not plan.cold
     plan.guards = assumptions.guards
     plan.holds = check(plan.guards)
 
@@ -185,110 +326,77 @@ def _held(trace, counts):
     return [i for i, (h, n) in enumerate(zip(trace.handles, counts)) if n > UNHELD + inside.get(id(h), 0)]
 
 
-def run(recorder, plan, trace):
-    """Make the memory, run the program, and hand the results to the tensors that wait for them."""
-    integers = tuple(trace.integers)
-    layouts, view_layouts = plan.layouts(integers)
-    leaves, flats = trace.leaves, trace.flats
-    targets, places, number = [], [], 0
-    rings = plan.rings or [None] * (len(plan.fresh) + len(plan.saved))
-    for number, ring in enumerate(rings[:len(plan.fresh)]):
-        place = _new_place(ring, layouts[number], plan.outputs[number])
-        place.storage.version = plan.fresh[number][2]
-        places.append(place)
-        targets.append(place.storage.block.address)
-    number = len(plan.fresh)
-    for i in plan.in_place:
-        targets.append(leaves[i]._place.address)
-        number += 1
-    for storage in flats:
-        if storage.block is None:
-            storage.size = layouts[number][2] * storage.dtype.itemsize
-            storage.block = Block(storage.size)
-        targets.append(storage.block.address)
-        number += 1
-    kept = []
-    for ring in rings[len(plan.fresh):]:
-        place = _new_place(ring, layouts[number], plan.outputs[number])
-        kept.append(place)
-        targets.append(place.storage.block.address)
-        number += 1
-
-    pointers = []
-    for t in leaves:
-        place = t._place
-        block = place.storage.block
-        pointers.append(0 if block is None else block.address + place.offset * place.dtype.itemsize)
-    plan.program.run(pointers, targets, trace.scalars, integers)
-
+def results(recorder, plan, trace, job):
+    """The assignments (object, attribute, value) that hand the results to the tensors that wait for them, and those to be made last."""
+    changes, last, placed, members = [], [], {}, {}
+    handles, leaves = trace.handles, trace.leaves
+    _, view_layouts = plan.layouts(tuple(trace.integers))
     if plan.keeps_record:
-        _keep_record(recorder, plan, trace, places, kept)
-    handles = trace.handles
-    for (i, has_history, _), place in zip(plan.fresh, places):
-        h = handles[i]
-        h._place = place
-        if has_history:
-            h._set_history(trace, h._state)
-        h._state = None
-    for storage in flats:
-        storage.value = None
+        changes += _record(recorder, plan, trace, job)
+
+    def settle(tensor):
+        """It is no longer pending, its history is in the trace."""
+        value = tensor._state
+        if value is not None:
+            if value.history is not None:
+                changes.extend(tensor._made_by(trace, value))
+            changes.append((tensor, "_state", None))
+
+    for (i, _, _), place in zip(plan.fresh, job.places):
+        placed[id(handles[i])] = place
+        changes.append((handles[i], "_place", place))
+        settle(handles[i])
+    for storage in trace.flats:
+        changes.append((storage, "value", None))
+    for storage, block in job.blocks.items():
+        changes += [(storage, "block", block), (storage, "size", block.nbytes)]
     for (i, dtype), (shape, strides, offset) in zip(plan.views, view_layouts):
         h = handles[i]
-        base = h._base._place
-        if h._place is None:
-            h._place = Place(base.storage, shape, strides, base.offset + offset, dtype)
-            h._place.cut = writing.is_cut(h)
-            if h._base._base is not None and not base.cut:
-                h._base = h._base._base
-        if not base.storage.members:
-            base.storage.join(h._base)
-        base.storage.join(h)
-        _settle(h, trace)
+        base = h._base
+        base_place = placed.get(id(base)) or base._place
+        place = h._place
+        if place is None:
+            place = placed[id(h)] = Place(base_place.storage, shape, strides, base_place.offset + offset, dtype)
+            place.cut = writing.is_cut(h, base_place)
+            changes.append((h, "_place", place))
+            if base._base is not None and not base_place.cut:
+                last.append((h, "_base", base._base))
+        members.setdefault(place.storage, [base]).append(h)
+        settle(h)
+    for storage, tensors in members.items():
+        changes += storage.with_members(tensors)
     for t in leaves:
-        if t._state is not None:
-            _settle(t, trace)
+        settle(t)
     for t in trace.kept:
-        if t._state is not None:
-            _settle(t, trace)
-    if plan.keeps_record:
-        trace.leaves = [t if keep else None for t, keep in zip(leaves, plan.kept_leaves)]
-    else:
-        trace.leaves = ()
-    trace.handles = trace.kept = trace.flats = ()
-    trace.views = trace.storages = None
+        settle(t)
+    last.append((trace, "leaves", [t if keep else None for t, keep in zip(leaves, plan.kept_leaves)] if plan.keeps_record else ()))
+    return changes, last
 
 
-def _keep_record(recorder, plan, trace, places, kept):
-    """What backward from this trace's tensors will need."""
+def _record(recorder, plan, trace, job):
+    """The assignments that keep what backward from this trace's tensors will need."""
     record = trace.recorded()
     for i, t in enumerate(trace.leaves):
         if t._tape is not None and t._tape.history is not None:
             record.roots[i] = t._tape.history
-    record.unfreed = plan.unfreed
     if not plan.unfreed:
-        return
-    record.saved = {v: recorder.handle_at(p) for v, p in zip(plan.saved, kept)}
+        return [(record, "unfreed", ())]
+    versions, saved = {}, {v: recorder.handle_at(p) for v, p in zip(plan.saved, job.kept)}
     for v, n in plan.shared:
-        record.saved[v] = recorder.handle_at(places[n])
-    storages = {trace.handles[i]._state.family: place.storage for (i, _, _), place in zip(plan.fresh, places)}
+        saved[v] = recorder.handle_at(job.places[n])
+    storages = {trace.handles[i]._state.family: place.storage for (i, _, _), place in zip(plan.fresh, job.places)}
     storages.update((s.value.family, s) for s in trace.flats)
     storages.update((t._state.family, t._place.storage) for t in trace.leaves if t._state is not None)
     storages.update((v.family, trace.leaves[i]._place.storage) for i, v in plan.read_leaves)
-    for v in (*record.saved, *(v for _, v in plan.read_leaves)):
+    for v in (*saved, *(v for _, v in plan.read_leaves)):
         written_since = trace.writes.get(v.family, 0) - v.writes
         storage = storages.get(v.family)
         if storage is None and written_since:  # nobody has the tensor any more: what is saved stands for it
-            storage = record.saved[v]._place.storage
+            storage = saved[v]._place.storage
             storage.version = v.writes + written_since
         if storage is not None:
-            record.versions[v] = storage, storage.version - written_since
-
-
-def _settle(tensor, trace):
-    """The tensor has memory now: its value is no longer pending, its history is in the trace."""
-    if tensor._state.history is not None:
-        tensor._set_history(trace, tensor._state)
-    tensor._state = None
+            versions[v] = storage, storage.version - written_since
+    return [(record, "unfreed", plan.unfreed), (record, "saved", saved), (record, "versions", versions)]
 
 
 def _new_place(ring, layout, kind):

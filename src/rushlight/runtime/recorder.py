@@ -14,9 +14,13 @@ Shapes are run-time integers: they are no part of a key, so a new batch size wal
 When a value is looked at, `flush` runs what was recorded (runtime/plan.py) and goes back to the root.
 
 One recorder and one trie a thread.  Nothing that can run other Python code stands between reading `at` and advancing it, so signal handlers,
-`__del__` and other threads may record or flush in the middle of a call; `record` notices and starts over.
+`__del__` and other threads may record or flush in the middle of a call; `record` notices and starts over.  While the recorder is inside an
+operator's body or a flush it is `busy`, and stands where no call finds a guess: who comes the long way steps `outside`.
 """
+import sys
 import threading
+import time
+from itertools import starmap
 from contextlib import contextmanager
 from sys import getrefcount
 
@@ -29,6 +33,7 @@ new = object.__new__
 LONGEST_TRACE = 1_000 if plan.backend() == "compiled" else 1  # calls; more are flushed, so that pending work is bounded
 LARGEST_HOLD = 1 << 30  # bytes of the tensors that a trace has entered, and so keeps alive; past that it is flushed
 LARGEST_TRIE = 50_000  # steps; a trie that has grown larger is dropped and grows again
+PROGRAM_WEIGHT = 20    # a compiled program takes about as much memory as so many steps
 
 
 class Step:
@@ -66,8 +71,9 @@ class Step:
 
 NOTHING = None
 NOTHING = Step(None, None)  # the guess where there is none
-INSIDE = Step(None, None)   # where a recorder stands while it is inside an operator's body
+INSIDE = Step(None, None)   # where a recorder stands while it is inside an operator's body or a flush
 INSIDE.guess = NOTHING.guess = NOTHING
+INNER = object()            # the base of the tensors that operators' bodies work on
 LEAF = object()             # the callee of a step that enters a tensor
 FAST_ARGUMENTS = ("a0", "a1", "a2", "a3", "a4", "a5")
 
@@ -76,7 +82,8 @@ class Recorder:
     """The calling thread's recorder (see `here`).
 
     `handle` is the class of the tensors given out; floor 3 sets it.  `inline` counts nested operator bodies: inside one,
-    calls are not recorded but build nodes at once.
+    calls are not recorded but build nodes at once, on tensors that have INNER as their base; `tracking` says whether these note how they came to
+    be.  `flushing` is the flush under way (plan.Flush).  While there is either, it is `busy`, and `resume` is where it will stand afterwards.
     """
 
     handle = None        # set by floor 3: the class of the tensors given out
@@ -86,13 +93,14 @@ class Recorder:
         self.root = self.at = Step(None, None)
         self.trace = Trace()
         self.lock = threading.RLock()
-        self.inline = 0
+        self.inline, self.tracking = 0, True
+        self.busy, self.resume, self.flushing = False, None, None
         self._grad = True
         self.hidden = None  # where it really stands, while every call has to be looked at (see `watch`)
         self.assumed = Assumptions()  # what is known at its `step`, kept from one inference to the next
         self.assumed.step = self.root
         self.saved_hooks = []  # pairs of functions for what is saved for backward
-        self.steps = 0
+        self.steps = self.programs = 0  # in the trie
         self.thread = threading.get_ident()
 
     @property
@@ -104,19 +112,20 @@ class Recorder:
     def grad(self, on):
         if on is self._grad:
             return
-        self._grad = on
-        if self.inline:
-            return
-        if self.hidden is None:
-            self.at = self._mode(self.at)
-        else:
-            self.hidden = self._mode(self.hidden)
+        self.settle()
+        place = "resume" if self.busy else "at" if self.hidden is None else "hidden"
+        while True:
+            at = getattr(self, place)
+            step = self._mode(at, on)
+            if getattr(self, place) is at:
+                writing.drain(starmap(setattr, ((self, "_grad", on), (self, place, step))))
+                return
 
-    def _mode(self, at):
-        """The step after `at` under the present mode."""
+    def _mode(self, at, on):
+        """The step after `at` when the mode changes."""
         if at.key is not None and at.key[0] == "grad":
             return at.previous  # nothing was recorded in between: back to where it was
-        key = ("grad", self._grad)
+        key = ("grad", on)
         found = at.next.get(key)
         return found[0] if found else self._add(at, key, (), None, ())
 
@@ -149,6 +158,9 @@ class Recorder:
         before the trace may end, and calls `flush_if_long` then.
         """
         while True:
+            if self.busy:
+                with self.outside():
+                    return self.record(callee, tensors, key, numbers, integers, arguments, into, hold)
             trace = self.trace
             operands = tuple([t._state or self.enter(t) for t in tensors])
             if self.trace is not trace or not all(v.owner is self for v in operands):
@@ -161,17 +173,21 @@ class Recorder:
             step = self._find(at, full, trace.integers + used if used else trace.integers)
             if step is None:
                 step = self._infer(at, full, callee, operands, numbers, integers, arguments, into is not None)
+                if step is None:
+                    continue
             if step.callee is None and step.structure is None and callee.is_fast:
                 self._make_guessable(step, callee, key, operands, numbers)
             over_snapshot = any(v.view_of is not None and tensors[v.view_of]._state is None for v in step.values)
             if step.callee is not None and step.depth < LONGEST_TRACE and not over_snapshot:  # what flushes is never guessed
                 at.guess = step
             if into is not None:
-                if self._advance(at, step, trace, (), numbers, used):
-                    into._state = value = step.values[0]
+                value = step.values[0]
+                if self.at is at and self.trace is trace:  # nothing comes between these: nothing is called, nothing is made
+                    self.at = step
+                    trace.integers += used
+                    trace.scalars += numbers
+                    into._state = value
                     trace.writes[value.family] = value.writes
-                    if step.depth >= LONGEST_TRACE and not hold:
-                        self.flush()
                     return into
                 continue
             handles = [self.handle_of(v) for v in step.values]
@@ -200,7 +216,7 @@ class Recorder:
     def handle_of(self, value):
         """A new tensor that stands for a value of this trie."""
         t = new(self.handle)
-        t._state, t._base, t._place, t._tape = value, None, None, None
+        t._state, t._base, t._place, t._tape = value, INNER if self.inline else None, None, None
         return t
 
     def handle_at(self, place):
@@ -229,18 +245,14 @@ class Recorder:
     def _infer(self, at, key, callee, operands, numbers, integers, arguments, in_place):
         """Let the callee say what it makes, and add a step.  Raises what the callee raises; then nothing has changed."""
         trace = self.trace
+        if self.at is not at:
+            return None
         first = len(trace.integers)
         extents, used = symbols(integers, first, dimension=False)
         assumptions = self.assume(at, trace.integers + used)
         scalars = [self.scalar_value(len(trace.scalars) + i, n) for i, n in enumerate(numbers)]
         with assumptions:
-            self.inline += 1
-            self.at = INSIDE
-            try:
-                values, structure = callee.infer(operands, scalars, extents, arguments)
-            finally:
-                self.inline -= 1
-                self.at = at
+            values, structure = self.inside(callee.infer, operands, scalars, extents, arguments, tracking=self._grad)
         if in_place:
             old, new = operands[0], values[0]
             new.strides, new.root, new.family, new.writes = old.strides, old.root, old.family, trace.writes.get(old.family, 0) + 1
@@ -299,7 +311,7 @@ class Recorder:
     def enter(self, tensor):
         """The Value of a tensor that has none: its memory becomes a leaf of the trace (or a view of a storage that is being written)."""
         place = tensor._place
-        if place is None or self.hidden is not None or tensor._dispatches:
+        if place is None or self.hidden is not None or tensor._dispatches or self.busy:
             return self._enter_with_care(tensor)
         storage = place.storage
         if storage.value is not None:
@@ -310,7 +322,7 @@ class Recorder:
             self.flush()
         tape = tensor._tape
         gradient = None if tape is None or not tape.requires_grad else "leaf" if tape.history is None else "history"
-        number, description = id(storage), place._description or place.description()
+        number, description, alone = id(storage), place._description or place.description(), (tensor,)
         while True:
             trace = self.trace
             first = trace.storages.get(number)
@@ -321,7 +333,7 @@ class Recorder:
             if self.at is at and self.trace is trace:
                 self.at = step
                 trace.integers += place._integers
-                trace.leaves += (tensor,)
+                trace.leaves += alone
                 trace.held += storage.size
                 tensor._state = value = step.value
                 if first is None:
@@ -329,7 +341,10 @@ class Recorder:
                 return value
 
     def _enter_with_care(self, tensor):
-        """A tensor of a user's class, one that has no value, or any while calls are being taken over."""
+        """A tensor of a user's class, one that has no value, or any while calls are being taken over or the recorder is busy."""
+        if self.busy:
+            with self.outside():
+                return self.enter(tensor)
         if tensor._dispatches:
             raise AttributeError("a tensor of a class with a __torch_function__ goes the long way")
         if tensor._place is None:
@@ -361,7 +376,7 @@ class Recorder:
 
     def _enter_view(self, tensor, place, storage):
         """The tensor's part of a storage whose content is pending."""
-        gradient = gradient_of(tensor)
+        gradient, alone = gradient_of(tensor), (tensor,)
         as_leaf = gradient == "leaf" or place.cut and gradient is not None  # its gradient does not go to the storage
         while True:
             trace, at, flat = self.trace, self.at, storage.value
@@ -382,13 +397,76 @@ class Recorder:
                         value.needs_grad, value.history, value.leaf = True, None, len(trace.leaves)
                 assumptions.step = step = self._add(at, key, (value,), None, assumptions.taken())
             value = step.values[0]
-            if self._advance(at, step, trace, (), (), used):
+            if self.at is at and self.trace is trace:  # nothing comes between these: nothing is called, nothing is made
+                self.at = step
+                trace.integers += used
                 if as_leaf:
-                    trace.leaves += (tensor,)
-                break
-        trace.kept.append(tensor)
-        tensor._state = value
-        return value
+                    trace.leaves += alone
+                trace.kept += alone
+                tensor._state = value
+                return value
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Busy: inside an operator's body, or in a flush
+
+    def inside(self, function, *arguments, tracking):
+        """`function(*arguments)` as an operator's body."""
+        before = self.inline, self.tracking
+        if not self.busy:
+            self.resume, self.at, self.busy = self.at, INSIDE, True
+        self.inline, self.tracking = before[0] + 1, tracking
+        try:
+            return function(*arguments)
+        finally:  # at once, for an exception may come in the middle of any call
+            self.inline, self.tracking = before
+            if not self.inline and self.flushing is None:
+                self.at, self.busy = self.resume, False
+
+    @contextmanager
+    def outside(self):
+        """For what comes in the middle of a body or a flush and is no part of it (a signal handler, a destructor, another thread): first
+        the flush is brought to its end; a body waits for us, or we for it when it runs in another thread."""
+        while self.inline and threading.get_ident() != self.thread:
+            time.sleep(1e-5)
+        self.settle()
+        inline, tracking = self.inline, self.tracking
+        if not inline:
+            yield
+            return
+        assumed = Assumptions()
+        assumed.step, self.assumed = self.root, assumed
+        self.inline, self.busy = 0, False
+        self.at = self.resume
+        try:
+            yield
+        finally:
+            self.resume, self.at = self.at, INSIDE
+            self.inline, self.busy = inline, True
+            self.tracking = tracking
+
+    def is_interrupted(self, tensors):
+        """Whether a call while a body runs is no part of the body: its operands are none of the body's, or, where it has none, it
+        comes from code that is not ours."""
+        for t in tensors:
+            return t._base is not INNER and (t._state is None or t._state.owner is not None)
+        frame = sys._getframe(2)
+        while frame is not None and frame.f_code not in _OF_BODIES:
+            if frame.f_globals.get("__name__", "rushlight").partition(".")[0] not in OURS:
+                return True
+            frame = frame.f_back
+        return False
+
+    def bound(self):
+        """Flush a trace that has grown long."""
+        if self.at.depth >= LONGEST_TRACE:
+            self.flush()
+
+    def settle(self):
+        """Bring a flush that is under way to its end: one that was interrupted, or is being interrupted by us, or runs in another thread."""
+        flush = self.flushing
+        if flush is not None:
+            with self.lock:
+                flush.finish()
 
     # -----------------------------------------------------------------------------------------------------------------
     # Flush
@@ -400,25 +478,42 @@ class Recorder:
 
     def flush(self):
         """Run what was recorded: afterwards every tensor that somebody holds has its memory."""
+        if self.busy:
+            with self.outside():
+                return self.flush()
         if self.hidden is not None:
             with self.unwatched():
                 return self.flush()
         with self.lock:
+            if self.busy:
+                return self.flush()
             for storage in self.trace.flats:
                 if storage.value.needs_grad:  # its tensors take their share of its history along
                     for t in storage.tensors():
                         if t._state is None:
                             self.enter(t)
             fresh = Trace()
-            start = self.root if self._grad else self._mode(self.root)
+            start = self.root if self._grad else self._mode(self.root, False)
             trace, at = self.trace, self.at
             if not trace.handles and not trace.leaves:
                 return
-            self.trace, self.at = fresh, start
-            plan.flush(self, trace, at, (*map(getrefcount, trace.handles), trace.freed_mark))
-            if self.steps > LARGEST_TRIE:
-                self.root, self.steps = Step(None, None), 0
-                self.at = self.root if self._grad else self._mode(self.root)
+            flush = plan.Flush(self, trace, at, (*map(getrefcount, trace.handles), trace.freed_mark))
+            if self.at is not at or self.trace is not trace or self.busy:
+                return self.flush()
+            self.flushing = flush  # nothing comes between these: nothing is called, nothing is made
+            self.trace = fresh
+            self.resume = start
+            self.at = INSIDE
+            self.busy = True
+            flush.finish()
+            trace.clear()
+            if self.steps + PROGRAM_WEIGHT * self.programs > LARGEST_TRIE:
+                self.root, self.steps, self.programs = Step(None, None), 0, 0
+                self.at = self.root if self._grad else self._mode(self.root, False)
+
+
+_OF_BODIES = frozenset((Recorder._infer.__code__,))
+OURS = {"rushlight", "contextlib"}  # packages in which operators are defined
 
 
 def gradient_of(tensor):

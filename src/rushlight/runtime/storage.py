@@ -55,6 +55,12 @@ class Storage:
         self.members = [m for m in self.members if m() is not None]
         self.members.append(weakref.ref(tensor))
 
+    def with_members(self, tensors):
+        """The assignments that note tensors that lie here."""
+        known = self.tensors()
+        new = [t for t in tensors if not any(t is k for k in known)]
+        return (self, "alone", False), (self, "members", [weakref.ref(t) for t in (*known, *new)])
+
     def tensors(self):
         """The live tensors that lie here."""
         return [t for t in (m() for m in self.members) if t is not None and t._place is not None and t._place.storage is self]

@@ -121,10 +121,10 @@ class Trace:
         self.storages, self.views, self.writes = {}, {}, {}
         self.flushed, self.freed, self.freed_mark, self.record = False, (), 0, None
 
-    def end(self):
-        """It is flushed."""
-        Trace.count += 1
-        self.number, self.flushed = Trace.count, True
+    def clear(self):
+        """After the flush: only what backward needs is left."""
+        self.handles = self.kept = self.flats = ()
+        self.views, self.storages = {}, {}
 
     def __lt__(self, other):
         return id(self) < id(other)

@@ -12,6 +12,9 @@ that value, taken anew when it is used next.
 A tensor that has its storage to itself needs none of this: its next value simply takes the place of the old
 (`Recorder.record(..., into=)`).
 """
+
+from collections import deque
+from itertools import starmap
 from sys import getrefcount
 
 from ..ir import graph
@@ -19,6 +22,7 @@ from .storage import Place, Storage, dense_order, strides_in_order
 from .trace import History, Value
 
 
+drain = deque(maxlen=0).extend  # runs an iterator in one step of Python's: of `starmap(setattr, ...)` nobody sees a part done
 HELD_BY_TRACE = 4  # the reference count of a view that only the trace holds: among its handles, its views, and twice right here
 
 
@@ -29,10 +33,20 @@ def root_of(tensor):
     return tensor
 
 
-def is_cut(view):
-    """Whether no gradient passes between a pending view and the memory it lies in: made by `detach`, or under `no_grad`."""
-    parent = view._base
-    return view._state.cut or parent._place.cut or parent.requires_grad and not view._state.needs_grad
+def is_cut(view, parent):
+    """Whether no gradient passes between a pending view and the memory it lies in, its parent being at the place `parent` (None: not
+    yet anywhere): it was made by `detach`, or under `no_grad`."""
+    if view._state.cut or parent is not None and parent.cut:
+        return True
+    base = view._base
+    value = base._state or parent is not None and parent.storage.value
+    wanted = value.needs_grad if value else base._tape is not None and base._tape.requires_grad
+    return wanted and not view._state.needs_grad
+
+
+def is_pending_whole(tensor):
+    """Whether the storage that a tensor lies in is being written to, so that its content is one pending value."""
+    return tensor._place is not None and tensor._place.storage.value is not None
 
 
 def aliases(recorder, tensor):
@@ -140,62 +154,87 @@ def view_of_flat(flat, shape, strides, offset):
 
 
 def write_through(recorder, target, result):
-    """Write `result` (a tensor of the same shape and dtype) into `target`, which shares its storage with other tensors."""
-    root = root_of(target)
-    family = [*aliases(recorder, target), target]
-    trace = recorder.trace
-    if root._place is None:
-        shape, strides, offset = root._state.layout(trace.integers)
-        place = Place(None, shape, strides, offset, root._state.node.dtype)
-        place.storage = Storage(None, place.span() * place.dtype.itemsize, place.dtype)
-        place.storage.version = trace.writes.get(root._state.family, 0)
-        root._place = place
-    storage = root._place.storage
-    for t in family:
-        if t._place is None:
-            shape, strides, offset = t._state.layout(trace.integers)
-            t._place = Place(storage, shape, strides, t._base._place.offset + offset, t._state.node.dtype)
-            t._place.cut = is_cut(t)
-        if not any(m is t for m in storage.tensors()):
-            storage.join(t)
-    if storage.value is None:
-        whole = next((t for t in (root, *family) if t._base is None and not t._place.cut), root)
-        storage.value = flat_content(recorder, whole, storage)
-        trace.flats.append(storage)
-    holder = recorder.handle_of(storage.value)
-    place = target._place
-    counts = root._tape is None or root._tape.version is None
-    how = recorder.grad and not place.cut, counts
-    new = recorder.record(ASSIGN, (holder, result), (place.description(), *how), integers=[*place.integers(), place.offset], arguments=(place, *how), hold=True)
-    storage.value = new._state
-    if counts:
-        storage.version += 1
-        trace.writes[storage.value.family] = storage.value.writes
-    else:
-        root._tape.version += 1
-    for t in family:
-        own = None  # what passes gradients to a tensor, but not to the storage it lies in
-        if t._place.cut:
-            own = result if t is target and recorder.grad else t
-            if own._state is None or own._state.history is None:
-                own = None
-        if own is not None:
-            own = recorder.record(ADOPT, (new, own), t._place.description(), integers=[*t._place.integers(), t._place.offset], arguments=t._place,
-                                  hold=True)
-            trace.kept.append(t)
-        t._state = None if own is None else own._state
+    """Write `result` (a tensor of the same shape and dtype) into `target`, which shares its storage with other tensors.
+
+    Other code may run in between and flush: then all is done over.  What changes is changed at once, at the end."""
+    while True:
+        trace, changes = recorder.trace, []
+        root = root_of(target)
+        family = [*aliases(recorder, target), target]
+        root_place = root._place
+        if root_place is None:
+            value = root._state
+            shape, strides, _ = value.layout(trace.integers)
+            root_place = Place(Storage(None, 0, value.node.dtype), shape, strides, 0, value.node.dtype)
+            root_place.storage.size = root_place.span() * value.node.dtype.itemsize
+            root_place.storage.version = trace.writes.get(value.family, 0)
+        storage, places = root_place.storage, {id(root): root_place}
+        changes.append((root, "_place", root_place))
+        for t in family:
+            if id(t) not in places and t._place is None:
+                value, parent = t._state, places.get(id(t._base)) or t._base._place
+                shape, strides, offset = value.layout(trace.integers)
+                place = places[id(t)] = Place(storage, shape, strides, parent.offset + offset, value.node.dtype)
+                place.cut = is_cut(t, parent)
+                changes.append((t, "_place", place))
+            elif id(t) not in places:
+                places[id(t)] = t._place
+        flat = recorder.handle_of(None)
+        handle = (flat,)
+        flat._state = before = storage.value  # nothing comes between this and the next line
+        recorder.trace.handles += handle
+        if before is None:
+            whole = next((t for t in (root, *family) if t._base is None and not places[id(t)].cut), root)
+            flat = flat_content(recorder, whole, places[id(whole)])
+            changes.append((trace, "flats", [*trace.flats, storage]))
+        place = places[id(target)]
+        counter = root._tape if root._tape is not None and root._tape.version is not None else storage
+        how = recorder.grad and not place.cut, counter is storage
+        new = recorder.record(ASSIGN, (flat, result), (place.description(), *how), integers=[*place.integers(), place.offset], arguments=(place, *how),
+                              hold=True)
+        changes.append((counter, "version", counter.version + 1))
+        kept = []
+        for t in family:
+            place, own = places[id(t)], None  # what passes gradients to a tensor, but not to the storage it lies in
+            if place.cut:
+                own = result if t is target and recorder.grad else t
+                if own._state is None or own._state.history is None:
+                    own = None
+            if own is not None:
+                own = recorder.record(ADOPT, (new, own), place.description(), integers=[*place.integers(), place.offset], arguments=place, hold=True)
+                kept.append(t)
+            changes.append((t, "_state", None if own is None else own._state))
+        changes.append((trace, "kept", [*trace.kept, *kept]))
+        changes += storage.with_members(family)
+        at_once = starmap(setattr, changes)
+        value = new._state
+        if recorder.trace is trace and storage.value is before and value is not None:  # nothing comes between these
+            storage.value = value
+            trace.writes[value.family] = value.writes
+            drain(at_once)
+            break
+    recorder.bound()
 
 
-def flat_content(recorder, root, storage):
-    """The Value of everything in a storage."""
-    place = root._place
+def forget(recorder, views):
+    """Views that were made only to be written to once: later writes need not think of them."""
+    for view in reversed(views):
+        siblings = recorder.trace.views and recorder.trace.views.get(id(view._base))
+        if siblings and siblings[-1] is view:
+            siblings.pop()
+        if view._place is not None:
+            storage = view._place.storage
+            storage.members = [m for m in storage.members if m() is not view]
+
+
+def flat_content(recorder, root, place):
+    """A tensor of everything in the storage that `root` lies in, at `place`."""
+    storage = place.storage
     order = dense_order(place.shape, place.strides)
     whole = order is not None and place.offset == 0 and place.numel() * place.dtype.itemsize == storage.size
     if whole and (root._state is not None or place.dtype is storage.dtype):
-        return recorder.record(FLATTEN, (root,), order, arguments=order, hold=True)._state
-    count = storage.size // place.dtype.itemsize
-    flat = recorder.handle_at(Place(storage, (count,), (1,), 0, place.dtype))
-    return recorder.enter(flat)
+        return recorder.record(FLATTEN, (root,), order, arguments=order, hold=True)
+    return recorder.handle_at(Place(storage, (storage.size // place.dtype.itemsize,), (1,), 0, place.dtype))
 
 
 def _symbolic_from(place, extents):

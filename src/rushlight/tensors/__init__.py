@@ -4,6 +4,9 @@
     size.py       Size, the shape that users see
     tape.py       what a tensor carries for autograd: grad, hooks, history
     creation.py   tensors from Python numbers, lists and NumPy arrays; exports to NumPy
+    bridge.py     Tensor's methods for NumPy, DLPack, printing, pickle, storages
+    device.py     device, layout, memory_format
+    legacy.py     torch.FloatTensor and its like
     printing.py   repr, to PyTorch's letter
 
 Start with tensor.py.

@@ -15,6 +15,7 @@ from ..runtime.recorder import here
 from ..runtime.storage import Place, Storage
 from . import creation, printing
 from .device import CPU
+from .dispatch import asks
 from .tape import tape_of
 from .tensor import Tensor
 
@@ -109,7 +110,8 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
 def _facts(self):
     node = getattr(self, "grad_fn", None)
     name = None if node is None else node.name().removesuffix("()") if callable(getattr(node, "name", None)) else type(node).__name__
-    return {"requires_grad": self.requires_grad, "grad_fn_name": name, "default_dtype": creation.get_default_dtype()}
+    return {"requires_grad": self.requires_grad, "grad_fn_name": name, "default_dtype": creation.get_default_dtype(),
+            "class_name": type(self).__name__ if self._dispatches else "tensor"}
 
 
 def __repr__(self, *, tensor_contents=None):
@@ -238,6 +240,8 @@ def __deepcopy__(self, memo):
     return made
 
 
+for _function in (asarray, from_dlpack):
+    asks(_function)
 for _function in (numpy, __array__, __array_wrap__, __dlpack__, __dlpack_device__, __repr__, __format__, untyped_storage, __reduce_ex__, __deepcopy__):
     setattr(Tensor, _function.__name__, _function)
 Tensor.__array_priority__ = 1000

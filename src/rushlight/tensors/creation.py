@@ -9,6 +9,7 @@ from ..ir import dtypes
 from ..runtime import storage as storages
 from ..runtime.recorder import here
 from .size import Size
+from .dispatch import asks
 from .tensor import Tensor, plain
 
 _default = [dtypes.float32]
@@ -82,7 +83,9 @@ def _flatten(data, shape, depth, kinds):
         if hasattr(data, "__index__"):
             kinds.add(int)
             return [data.__index__()]
-        raise TypeError(f"not a sequence") if depth else RuntimeError(f"Could not infer dtype of {type(data).__name__}")
+        if isinstance(data, str):
+            raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
+        raise TypeError("not a sequence") if len(shape) > depth else RuntimeError(f"Could not infer dtype of {type(data).__name__}")
     if len(shape) == depth:
         shape.append(len(data))
     elif shape[depth] != len(data):
@@ -184,3 +187,7 @@ def legacy(data, dtype=None):
     if not all(isinstance(n, int) and not isinstance(n, bool) for n in size):
         raise TypeError(f"new(): data must be a sequence (got {type(size[0]).__name__})")
     return plain(storages.fresh(size, dtype))
+
+
+for _function in (tensor, as_tensor, from_numpy):
+    asks(_function)

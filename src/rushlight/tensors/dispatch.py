@@ -1,4 +1,4 @@
-"""`__torch_function__`: tensors of a user's class, and modes, that take calls over.
+"""`__torch_function__`: tensors of a user's class, tensor-like classes, and modes, that take calls over.
 
     class Logged(Tensor):
         @classmethod
@@ -8,8 +8,13 @@ A tensor of such a class wraps a plain one (`_plain`) and never has a recorded v
 trie always misses it, and nothing else pays: the long way (`Operator.call`) asks `taken_over` first.  A mode makes the thread's
 recorder blind to guesses while it is on, with the same effect
 (https://docs.pytorch.org/docs/stable/notes/extending.html#extending-torch-python-api).
+
+Functions that are plain Python (they sort arguments out, and call operators) know nothing of this.  They are noted when they are defined
+(`asks`), and `start_asking` gives all of them other code, once, when the first class or mode that could take a call over appears: code that asks,
+under the name that users know, and then runs what the function was.
 """
 import threading
+import types
 
 from ..runtime.recorder import here
 from .tensor import Tensor
@@ -61,9 +66,71 @@ def _dispatching(args, found):
     for a in args:
         if isinstance(a, (tuple, list)):
             _dispatching(a, found)
-        elif hasattr(type(a), "__torch_function__") and getattr(type(a), "_dispatches", True) and type(a) not in map(type, found):
-            found.append(a)
+        elif takes_over(a) and not any(type(a) is type(f) for f in found):
+            place = next((i for i, f in enumerate(found) if issubclass(type(a), type(f))), len(found))
+            found.insert(place, a)  # before the classes that it extends
     return found
+
+
+def takes_over(a):
+    """Whether the class of `a` takes calls over."""
+    return hasattr(type(a), "__torch_function__") and getattr(type(a), "_dispatches", True)
+
+
+def asks(function):
+    """Note a plain function that users call: what it is given may take the call over."""
+    if not hasattr(function, "asks_itself") and isinstance(function, types.FunctionType):
+        function.asks_itself = True
+        _waiting.append(function)
+        if _asking:
+            start_asking()
+    return function
+
+
+_waiting = []  # functions that do not ask yet
+_asking = []   # not empty once functions ask
+PROTOCOLS = ("__len__", "__bool__", "__float__", "__int__", "__complex__", "__index__", "__contains__")
+_codes = {}    # code that asks, by the names of the variables that a function has from where it was defined
+
+
+def start_asking():
+    """From now on, all noted functions ask."""
+    if not _asking:
+        _asking.append(True)
+        for name, function in vars(Tensor).items():
+            if (not name.startswith("_") or name in PROTOCOLS) and name != "as_subclass":
+                asks(function)
+    while _waiting:
+        function = _waiting.pop()
+        code = function.__code__
+        before = types.FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
+        before.__kwdefaults__ = function.__kwdefaults__
+        function.__wrapped__ = before
+        names = code.co_freevars
+        if names not in _codes:
+            scope = {}
+            exec(f"def make({', '.join(names)}):\n def ask(*args, _ask, **kwargs):\n  if False: {', '.join(names) or 'pass'}\n"  # noqa: S102
+                 "  return _ask(args, kwargs)\n return ask", scope)
+            _codes[names] = scope["make"](*names).__code__
+        function.__kwdefaults__ = {**(function.__kwdefaults__ or {}), "_ask": _asker(function, before)}
+        function.__code__ = _codes[names].replace(co_name=code.co_name, co_qualname=code.co_qualname, co_filename=code.co_filename,
+                                                  co_firstlineno=code.co_firstlineno)
+        function.__defaults__ = None
+
+
+def _asker(function, before):
+    def ask(args, kwargs):
+        if here.recorder.inline:
+            return before(*args, **kwargs)
+        answer = taken_over(function, args, kwargs)
+        if answer is not None:
+            return answer[0]
+        given = (*args, *kwargs.values())
+        if not any_dispatches(given):
+            return before(*args, **kwargs)
+        result = before(*all_plain(args), **dict(zip(kwargs, all_plain(kwargs.values()))))
+        return next((a for a in given if isinstance(a, Tensor) and a._dispatches and a._plain is result), result)
+    return ask
 
 
 def taken_over(function, args, kwargs=None):
@@ -75,7 +142,6 @@ def taken_over(function, args, kwargs=None):
     found = _dispatching((*args, *(kwargs or {}).values()), [])
     if not found:
         return None
-    found.sort(key=lambda a: -len(type(a).__mro__))  # a subclass before the classes that it extends
     types = tuple(type(a) for a in found)
     for a in found:
         answer = type(a).__torch_function__(function, types, args, kwargs or {})
@@ -103,6 +169,7 @@ class TorchFunctionMode:
         return func(*args, **(kwargs or {}))
 
     def __enter__(self):
+        start_asking()
         _thread.modes.append(self)
         _look(True)
         return self
@@ -133,8 +200,7 @@ def handle_torch_function(function, relevant, *args, **kwargs):
 
 DELEGATED = ("shape", "dtype", "ndim", "requires_grad", "grad", "is_leaf", "grad_fn", "_version", "retains_grad", "output_nr", "device", "layout", "itemsize",
              "nbytes")
-DELEGATED_METHODS = ("stride", "storage_offset", "_stored", "_known_place", "requires_grad_", "register_hook", "retain_grad", "backward", "is_contiguous",
-                     "register_post_accumulate_grad_hook")
+DELEGATED_METHODS = ("_stored", "_known_place", "_present")
 
 
 def plain_of(tensor):
@@ -157,6 +223,7 @@ def prepare_subclass(cls):
     cls._dispatches = getattr(cls.__torch_function__, "__func__", cls.__torch_function__) is not _disabled_torch_function_impl
     if not cls._dispatches:
         return
+    start_asking()
     for name in DELEGATED:
         if name not in cls.__dict__ and _is_ours(cls, name):
             setattr(cls, name, property(lambda self, name=name: getattr(self._plain, name), lambda self, value, name=name: setattr(self._plain, name, value),
@@ -164,6 +231,9 @@ def prepare_subclass(cls):
     for name in DELEGATED_METHODS:
         if name not in cls.__dict__ and _is_ours(cls, name):
             setattr(cls, name, lambda self, *args, name=name, **kwargs: _of_self(self, getattr(self._plain, name)(*args, **kwargs)))
+
+
+    cls.data = property(lambda self: self._plain.data.as_subclass(type(self)), lambda self, value: setattr(self._plain, "data", plain_of(value)))
 
 
 def _is_ours(cls, name):

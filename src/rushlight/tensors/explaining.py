@@ -14,7 +14,6 @@ from sys import getrefcount
 
 import numpy as np
 
-from ..compiler.program import Program
 from ..runtime import plan as plans
 from ..runtime.memory import Block
 
@@ -41,7 +40,7 @@ def explain(tensor):
             lines.append("it is new: the first time it runs call by call, and as below when it comes again")
             plans.compile_plan(recorder, plan, step, trace.integers)
         integers = tuple(trace.integers)
-        if isinstance(plan.program, Program):
+        if isinstance(plan.program, plans.compiler().Program):
             times = _times(plan, trace, integers)
             lines.append(plan.program.explain(integers, times))
         else:

@@ -7,21 +7,12 @@
 Start with `tensor_repr`.  A complex array has two notations, one for each part.
 """
 import contextlib
-import dataclasses
 import math
+import types
 
 import numpy as np
 
 from rushlight.ir import dtypes
-
-
-@dataclasses.dataclass
-class _Options:
-    precision: int = 4
-    threshold: float = 1000
-    edgeitems: int = 3
-    linewidth: int = 80
-    sci_mode: bool | None = None
 
 
 _PROFILES = {
@@ -29,7 +20,7 @@ _PROFILES = {
     "short": {"precision": 2, "threshold": 1000, "edgeitems": 2, "linewidth": 80},
     "full": {"precision": 4, "threshold": math.inf, "edgeitems": 3, "linewidth": 80},
 }
-_options = _Options()
+_options = types.SimpleNamespace(**_PROFILES["default"], sci_mode=None)
 
 
 def set_printoptions(precision=None, threshold=None, edgeitems=None, linewidth=None, profile=None, sci_mode=None):
@@ -53,7 +44,7 @@ def set_printoptions(precision=None, threshold=None, edgeitems=None, linewidth=N
 
 def get_printoptions():
     """The options as a dictionary that `set_printoptions` takes."""
-    return dataclasses.asdict(_options)
+    return dict(vars(_options))
 
 
 @contextlib.contextmanager

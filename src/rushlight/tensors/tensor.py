@@ -15,7 +15,7 @@ import numpy as np
 
 from ..ir import dtypes
 from ..ir.extents import extent_value
-from ..runtime.recorder import Recorder, hand_over, here
+from ..runtime.recorder import INNER, Recorder, hand_over, here
 from ..runtime.writing import root_of
 from .size import Size
 from .tape import tape_of
@@ -54,12 +54,27 @@ class Tensor:
     @property
     def shape(self):
         """Its extents, a Size; inside an operator's body they are symbolic."""
-        value = self._state
-        if value is None or self._place is not None:
-            return Size(self._known_place().shape)
-        if here.recorder.inline:
-            return Size(value.node.shape)
-        return Size(value.layout(value.owner.trace.integers)[0])
+        if self._base is INNER:
+            return Size(self._state.node.shape)
+        return Size(self._layout()[0])
+
+    def _layout(self):
+        """(shape, strides, offset); the offset of a pending one is counted from its base."""
+        recorder = here.recorder
+        while True:
+            trace, place, value = recorder.trace, self._place, self._state
+            if place is not None:
+                return place.shape, place.strides, place.offset
+            if value is None:
+                self._known_place()
+            elif value.owner is None:  # made in an operator's body
+                return value.node.shape, value.strides, value.offset
+            elif value.owner is not recorder:
+                hand_over(self)
+            elif recorder.flushing is not None:
+                recorder.settle()
+            else:
+                return value.layout(trace.integers)
 
     def size(self, dim=None):
         """The shape, or the extent of one dimension."""
@@ -67,20 +82,16 @@ class Tensor:
 
     def stride(self, dim=None):
         """Elements to step over for the next index of each dimension (or of one)."""
-        value = self._state
-        if value is None or self._place is not None:
-            strides = self._known_place().strides
-        elif here.recorder.inline:
-            strides = value.strides
-        else:
-            strides = value.layout(value.owner.trace.integers)[1]
+        strides = self._state.strides if self._base is INNER else self._layout()[1]
         return tuple(strides) if dim is None else strides[dim]
 
     def storage_offset(self):
         """Elements from the start of the storage to the first element."""
         if self._place is not None:
             return self._place.offset
-        offset = self._state.layout(self._state.owner.trace.integers)[2]
+        offset = self._layout()[2]
+        if self._place is not None:
+            return self._place.offset
         return offset + (self._base.storage_offset() if self._base is not None else 0)
 
     @property
@@ -136,9 +147,16 @@ class Tensor:
     def _present(self):
         """The Value it stands for, or None where it only has memory; its part of what is being written to its storage is taken now."""
         value = self._state
-        if value is None and self._place is not None and self._place.storage.value is not None:
-            return here.recorder.enter(self)
-        return value
+        if value is None:
+            return here.recorder.enter(self) if self._place is not None and self._place.storage.value is not None else None
+        owner = value.owner
+        if self._base is INNER or owner is None:
+            return value
+        if owner is not here.recorder:
+            hand_over(self)
+        elif owner.flushing is not None:
+            owner.settle()
+        return self._state
 
     def _known_place(self):
         if self._place is None:
@@ -157,8 +175,9 @@ class Tensor:
             else:
                 hand_over(self)
         place = self._known_place()
-        if place.storage.value is not None:
-            place.storage.value.owner.flush()
+        pending = place.storage.value
+        if pending is not None:
+            pending.owner.flush()
         if place.storage.block is None:
             raise RuntimeError("this tensor has a shape but no data")
         return place
@@ -197,8 +216,8 @@ class Tensor:
             return self._place.storage.version
         if self._base is not None:
             return self._base._version
-        value = self._state
-        return value.owner.trace.writes.get(value.family, 0) if value is not None else 0
+        value = self._present()
+        return self._place.storage.version if value is None else value.owner.trace.writes.get(value.family, 0)
 
     # -----------------------------------------------------------------------------------------------------------------
     # Autograd's view of it
@@ -262,10 +281,10 @@ class Tensor:
         if self._tape is not None:
             self._tape.grad = None
 
-    def _set_history(self, trace, value):
-        """After a flush: it was made by `value` of `trace`."""
+    def _made_by(self, trace, value):
+        """The assignments after a flush that say that it was made by `value` of `trace`."""
         tape = tape_of(self)
-        tape.requires_grad, tape.history = True, (trace, value)
+        return (tape, "requires_grad", True), (tape, "history", (trace, value))
 
     # -----------------------------------------------------------------------------------------------------------------
     # Python's protocols
@@ -282,13 +301,18 @@ class Tensor:
         return bool(self.item())
 
     def __float__(self):
-        return float(self.item())
+        return float(self._only())
 
     def __int__(self):
-        return int(self.item())
+        return int(self._only())
 
     def __complex__(self):
-        return complex(self.item())
+        return complex(self._only())
+
+    def _only(self):
+        if self.numel() != 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
+        return self.item()
 
     def __index__(self):
         if self.dtype.kind not in "bui":

@@ -28,7 +28,7 @@ from .target import host
 
 _LIBRARIES_PER_LINKER = 64
 _DEFINITION = re.compile(r"^\s*define (?!internal|private)[^@\n]*@([\w.$]+)\(", re.MULTILINE)
-_lock = threading.Lock()  # compiling and linking: LLVM would make other threads wait anyway
+_lock = threading.RLock()  # compiling and linking: LLVM would make other threads wait anyway
 os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
@@ -55,24 +55,34 @@ class Code:
             _free_dropped()
 
 
-def compile(text, target=None, passes=False, symbols=None):
+def compile(text, target=None, passes=False, symbols=None, name=None):
     """The machine code of a module of LLVM IR, from the disk cache if it is there.
 
     No optimisation passes run on the text unless `passes` is true.  What the text declares is found in the running process, or
-    at the addresses that `symbols` gives for names.
+    at the addresses that `symbols` gives for names.  On disk it is known by the text, or by `name`, which says all that the text
+    follows from, so that `recall` finds it before there is a text.
     """
     target = target or host()
-    key = disk_cache.key(text, target, passes)
+    key = disk_cache.key(name or text, target, passes)
     image = disk_cache.load(key)
     from_disk = image is not None
     if image is None:
         image = emit_object(text, target, passes)
         disk_cache.store(key, image)
-    symbols = dict(symbols or ())
+    return _code(image, _DEFINITION.findall(text), dict(symbols or ()), from_disk)
+
+
+def recall(name, exports):
+    """The machine code that was compiled under a name, with the functions `exports`; None where the disk has none."""
+    image = disk_cache.load(disk_cache.key(name, host()))
+    return None if image is None else _code(image, exports, {}, True)
+
+
+def _code(image, names, symbols, from_disk):
     if b"__trunc" in image or b"__extendhf" in image:
         helpers = _conversions()
         symbols |= {name: helpers.address(name) for name in helpers.names}
-    code = _link(image, _DEFINITION.findall(text), symbols)
+    code = _link(image, names, symbols)
     code.from_disk = from_disk
     _free_dropped()  # what was dropped while we had the lock
     return code

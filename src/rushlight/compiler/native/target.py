@@ -75,6 +75,11 @@ class Target:
         return self.level == "avx512"
 
     @property
+    def converts_to_long(self):
+        """Whether floats become integers of 64 bits by vectors."""
+        return self.level in ("avx512", "neon")
+
+    @property
     def has_fma(self):
         return self.level == "neon" or self.has("fma")
 
