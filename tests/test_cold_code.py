@@ -115,7 +115,7 @@ def test_many_expressions_leave_no_more_behind_than_a_few(monkeypatch):
     monkeypatch.setattr(recorder, "LARGEST_TRIE", 300)
     monkeypatch.setattr(stepwise, "_PROGRAMS", 12)
     monkeypatch.setattr(compiled_programs, "_KERNELS", 12)
-    monkeypatch.setattr(stepwise, "_programs", stepwise._Programs())
+    monkeypatch.setattr(stepwise._here, "programs", stepwise.Programs())
     monkeypatch.setattr(compiled_programs, "_kernels", compiled_programs._Kernels())
     choose, (x, y) = random.Random(2), operands()
 
@@ -126,7 +126,7 @@ def test_many_expressions_leave_no_more_behind_than_a_few(monkeypatch):
         return len(gc.get_objects())
     few, many = objects_after(200), objects_after(200)
     assert here.recorder.steps <= 300 + 40
-    assert len(stepwise._programs._found) <= 12 and len(compiled_programs._kernels._code) <= 12
+    assert len(stepwise._here.programs._found) <= 12 and len(compiled_programs._kernels._code) <= 12
     assert many < few * 1.15
 
 

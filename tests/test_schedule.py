@@ -166,6 +166,16 @@ def test_a_training_step_of_two_layers_is_nine_kernels():
         "reduce.sum+add+sub: leaf5 leaf9 t2 -> target11 target12 target4"]
 
 
+def test_a_large_parameter_is_updated_apart_from_the_product_that_is_its_gradient():
+    def step(n):
+        g = leaf(0, (30, n)).t() @ leaf(1, (30, n))
+        p, m = leaf(2, (n, n)), leaf(3, (n, n))
+        moving = m * 0.9 + g
+        return [g, {3: moving, 2: p - scalar(0) * moving}]
+    assert [k.split(":")[0] for k in kernels(step(50))] == ["contraction+add+sub"]
+    assert [k.split(":")[0] for k in kernels(step(2000))] == ["contraction", "add+sub"]
+
+
 def test_extents_known_to_be_equal_are_one():
     n, m = symbol(0, 64), symbol(1, 64)
     with Assumptions() as known:

@@ -222,7 +222,7 @@ def in_place(torch):
     with torch.no_grad():
         a.add_(1)
     b = a * 1
-    b.mul_(b)
+    b.mul_(b.detach().clone())
     b.sum().backward()
     print(a, a.grad, a._version)
     c = a.exp()
@@ -241,7 +241,7 @@ def autograd_basics(torch):
     x = torch.tensor([1., 2., 3.], requires_grad=True)
     y = (x ** 2).sum()
     y.backward()
-    print(x.grad, y.grad_fn, x.is_leaf, y.is_leaf, y.requires_grad, x.grad.requires_grad)
+    print(x.grad, y.grad_fn.name(), x.is_leaf, y.is_leaf, y.requires_grad, x.grad.requires_grad)
     (x * 3).sum().backward()
     print(x.grad)
     x.grad.zero_()
@@ -292,7 +292,7 @@ def autograd_tricks(torch):
     @torch.no_grad()
     def evaluate(v):
         return v * 2
-    print(evaluate(a).requires_grad, torch.where(a > 0, a, torch.zeros(())).grad_fn, (a * a).grad_fn.name(), (a + 1).grad_fn.next_functions[0][0] is not None)
+    print(evaluate(a).requires_grad, torch.where(a > 0, a, torch.zeros(())).grad_fn.name(), (a * a).grad_fn.name(), (a + 1).grad_fn.next_functions[0][0] is not None)
     with torch.inference_mode():
         print((a * 2).is_inference())
     print(torch.autograd.gradcheck(lambda v: v.exp().sum(), torch.rand(3, dtype=torch.double, requires_grad=True)))
@@ -494,10 +494,10 @@ def functional_layers(torch):
         print(name, getattr(F, name)(x))
     print(F.gelu(x, approximate="tanh"), F.softmax(x, dim=0), F.log_softmax(x, 0), F.one_hot(torch.tensor([0, 2]), 3), F.glu(torch.ones(4)), F.threshold(x, 0, -1), F.prelu(x, torch.tensor([0.1])))
     print(F.layer_norm(x, (5,)), F.linear(torch.ones(2, 3), torch.ones(4, 3), torch.zeros(4)), F.embedding(torch.tensor([1, 0]), torch.eye(2)), F.cosine_similarity(x, x + 1, dim=0))
-    print(F.pairwise_distance(torch.zeros(2, 2), torch.ones(2, 2)), F.group_norm(torch.arange(8.).view(1, 4, 2), 2), F.rms_norm(x, (5,)), F.normalize(x, dim=0))
+    print(F.pairwise_distance(torch.zeros(2, 2), torch.ones(2, 2)), F.group_norm(torch.arange(8.).view(1, 4, 2), 2) + 1, F.rms_norm(x, (5,)), F.normalize(x, dim=0))
     q = torch.randn(1, 2, 3, 4)
     print(F.scaled_dot_product_attention(q, q, q), F.scaled_dot_product_attention(q, q, q, is_causal=True).shape)
-    print(F.batch_norm(torch.arange(6.).view(3, 2), torch.zeros(2), torch.ones(2), training=True), F.pad(x, (1, 1), value=9.))
+    print(F.batch_norm(torch.arange(6.).view(3, 2), torch.zeros(2), torch.ones(2), training=True) + 1, F.pad(x, (1, 1), value=9.))
 
 
 @program

@@ -197,47 +197,51 @@ class _Emitter:
 
         Loads with a stride are done here altogether: lane by lane in a full turn, by a loop in a partial one.
         """
-        f, rows, strided = self.f, [], []
-        for e in expressions_of(body):
-            if e.op == "load" and self.varies(e) and not e.args and e.data[0].kind != "scratch":
-                address, stride = self._address(*e.data)
-                if stride is not None:
-                    (rows if _is_one(stride) else strided).append((e, e.data[0], address, stride))
-        reads = len(rows)
-        for s in body:
-            if isinstance(s, Store) and s.buffer.kind != "scratch":
-                address, stride = self._address(s.buffer, s.place)
+        f, reads, strided, writes = self.f, [], [], []
+        for what in [*expressions_of(body), *(s for s in body if isinstance(s, Store))]:
+            buffer, place = self._memory_of(what)
+            if buffer is not None and buffer.kind != "scratch":
+                address, stride = self._address(buffer, place)
                 if stride is not None and _is_one(stride):
-                    rows.append((s, s.buffer, address, stride))
-        if not rows and not strided:
+                    (writes if isinstance(what, Store) else reads).append((what, buffer, address, stride))
+                elif stride is not None and not isinstance(what, Store):
+                    strided.append((what, buffer, address, stride))
+        if not (reads or strided or writes):
             return
         before, full, partial, whole = f.block, f.label("full"), f.label("partial"), f.label("whole")
         f.branch_if(self.full, full if strided else whole, partial)
-        lanes = []
         if strided:
             f.start(full)
             lanes = [self._strided_lanes(buffer, address, stride) for _, buffer, address, stride in strided]
             before = f.block
             f.branch(whole)
         f.start(partial)
-        for n, (what, buffer, address, stride) in enumerate(rows + strided):
-            slot = self._slot(what, buffer)
-            if n < reads or n >= len(rows):
-                self._copy(buffer, address, slot, stride)
-        copied = [f.load(x.type, self.slots_of[e]) for x, (e, *_) in zip(lanes, strided)]
+        for what, buffer, address, stride in reads + strided:
+            self._copy(buffer, address, self._slot(what, buffer), stride)
+        copied = [f.load(x.type, self.slots_of[e]) for x, (e, *_) in zip(lanes, strided)] if strided else []
         after = f.block
         f.branch(whole)
         f.start(whole)
-        for what, buffer, address, _ in rows:
-            self.staged[what] = f.phi("ptr")
-            f.incoming(self.staged[what], address, before)
-            f.incoming(self.staged[what], self.slots_of[what], after)
+        for what, buffer, address, _ in reads + writes:
+            slot = self._slot(what, buffer)
+            self.staged[what] = self._either(address, before, slot, after)
             if isinstance(what, Store):
-                self.partial.append(functools.partial(self._copy, buffer, self.slots_of[what], address, inwards=False))
-        for x, y, (e, *_) in zip(lanes, copied, strided):
-            self.staged[e] = f.phi(x.type)
-            f.incoming(self.staged[e], x, before)
-            f.incoming(self.staged[e], y, after)
+                self.partial.append(functools.partial(self._copy, buffer, slot, address, inwards=False))
+        for n, (e, *_) in enumerate(strided):
+            self.staged[e] = self._either(lanes[n], before, copied[n], after)
+
+    def _memory_of(self, what):
+        """(buffer, place) of a Store, or of a load that varies and takes place under no condition; else (None, None)."""
+        if isinstance(what, Store):
+            return what.buffer, what.place
+        return what.data if what.op == "load" and self.varies(what) and not what.args else (None, None)
+
+    def _either(self, x, before, y, after):
+        """x where the current block was reached from the block `before`, y where from `after`."""
+        phi = self.f.phi(x.type)
+        self.f.incoming(phi, x, before)
+        self.f.incoming(phi, y, after)
+        return phi
 
     def _slot(self, what, buffer):
         """Room on the stack for the lanes of a load or store."""
@@ -292,12 +296,7 @@ class _Emitter:
         f.branch(done)
         f.start(done)
         for a, registers in combined.items():
-            merged = []
-            for x, y in zip(registers, self.registers[a]):
-                merged.append(f.phi(x.type))
-                f.incoming(merged[-1], x, before)
-                f.incoming(merged[-1], y, after)
-            self.registers[a] = merged
+            self.registers[a] = [self._either(x, before, y, after) for x, y in zip(registers, self.registers[a])]
 
     def _hoist(self, loop):
         """Compute what the loop needs but does not change, in front of it."""

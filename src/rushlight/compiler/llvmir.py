@@ -96,6 +96,7 @@ class Function:
         self._entry_end = 1  # where allocas go
         self._phis = {}  # name -> its edges
         self.numbers = set()  # names of values that are no NaN
+        self._spread = {}  # (block, type, number) -> the constant in every lane
         self._count = 0
         self.block = "entry"
 
@@ -219,9 +220,12 @@ class Function:
         if number == 0 or element == type or element not in ("float", "double"):
             return constant(type, number)
         one = constant(element, number)
+        if (self.block, type, one.text) in self._spread:
+            return self._spread[self.block, type, one.text]
         name = f"every.{element}.{one.text}"
         self.declarations[name] = f"@{name} = internal constant {one!r}"
         everywhere = self.splat(self.load(element, Value("@" + name, "ptr")), lanes_of(type))
+        self._spread[self.block, type, one.text] = everywhere
         if number == number:
             self.numbers.add(everywhere.text)
         return everywhere

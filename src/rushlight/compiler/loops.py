@@ -21,7 +21,7 @@ Read `Nest`, then `merge_axes`, `divide_into_tasks`, `canonical`.
 from ..ir.extents import extent_value, maximum, product
 from .expressions import Axis, is_int, key, price, same
 
-LANES = 16              # of every vector loop, whatever the dtype and the target
+LANES = 16              # of every reduction, whatever the dtype and the target; vector loops go by so many, or twice as many
 TASK_ELEMENTS = 16384   # about what one task should touch, where its time is not known
 MANY = 8192             # elements that are worth longer code
 TILE = 64               # rows and columns of a tile that is turned, or half as many of 8 bytes
@@ -101,7 +101,7 @@ class Turn:
 
 
 class Loop:
-    """A loop over one axis.  The vector axis goes by LANES."""
+    """A loop over one axis.  The vector axis goes by LANES, or by twice as many in a nest that is `wide`."""
 
     def __init__(self, axis, body):
         self.axis, self.body = axis, body

@@ -139,6 +139,8 @@ class _Group:
         self.made_of = 0    # the nodes that are computed in it, as bits
 
 
+TILE_OPERANDS = 2       # matrices that are read and written beside a product of any size
+TILE_ELEMENTS = 65536   # of a product beside which there may be more
 _NEIGHBOURS = 8         # groups that are looked at when a node seeks one to join
 _FUSABLE = ("map", "rows", "columns", "rows cut", "columns cut")
 
@@ -340,9 +342,18 @@ class _Scheduler:
             return False
         if kind in ("columns", "rows cut", "columns cut") and group in needs:
             return False  # what it gives is known only when all rows are added up
-        if group.kind == "contraction" and group not in needs:
+        if group.kind == "contraction" and not (group in needs and self._suits_tiles(node, group)):
             return False
         return not any(self._depends(other, group) for other in needs if other is not group)
+
+    def _suits_tiles(self, node, group):
+        """Whether a node should be computed tile by tile: then memory is walked in short pieces of rows far apart, which many operands
+        do not stand once they are larger than the cache.
+        """
+        size = key(product(group.shape))
+        operands = {n for n in (self.reads[node] | group.reads) - set(group.nodes) if key(product(n.shape)) == size}
+        results = sum(self._is_wanted_outside(n, group) for n in group.nodes) + 1
+        return len(operands - set(group.nodes[0].inputs)) + results <= TILE_OPERANDS or product(group.shape) <= TILE_ELEMENTS
 
     @staticmethod
     def _fits(kind, shape, reduced, group):

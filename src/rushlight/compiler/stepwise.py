@@ -41,14 +41,14 @@ def attempt(outputs, order, integers, compile):
     if not small:
         return None
     missing = graph.missing()
-    if len(missing - _programs.missed) <= max(2, len(graph.calls) // 2):
+    if len(missing - graph.programs.missed) <= max(2, len(graph.calls) // 2):
         return graph
-    _programs.note_missed(missing)
+    graph.programs.note_missed(missing)
     return None
 
 
-class _Programs(threading.local):
-    """This thread's programs of one node, by what they compute: key -> [(guards hold, program)], least recently used out.
+class Programs:
+    """A thread's programs of one node, by what they compute: key -> [(guards hold, program)], least recently used out.
     `missed` are keys that were looked for in vain when it did not pay to make them: the next time it does."""
 
     def __init__(self):
@@ -72,7 +72,14 @@ class _Programs(threading.local):
             self._found.popitem(last=False)
 
 
-_programs = _Programs()
+class _Here(threading.local):
+    """A graph is run by one thread at a time, but maybe by another than the one that recorded it, whose programs it uses."""
+
+    def __init__(self):
+        self.programs = Programs()
+
+
+_here = _Here()
 
 
 class Stepwise:
@@ -81,7 +88,7 @@ class Stepwise:
     host_steps = 0
 
     def __init__(self, outputs, order, integers, compile):
-        self.outputs, self.compile = outputs, compile
+        self.outputs, self.compile, self.programs = outputs, compile, _here.programs
         self._assumptions, self._simple, self.integers = current(), {}, integers
         self._row_major = {}
         self.leaves_read = sorted({n.attributes[0] for n in order if n.primitive == "leaf"})
@@ -162,7 +169,7 @@ class _Call:
         else:
             self.name = "copy", self._operand(node), None if copy_to.strides is None else self._extents(tuple(copy_to.strides))
         self.now = tuple([graph.integers[i] for i in self.integers])
-        self.program = _programs.get(self.name, self.now)
+        self.program = graph.programs.get(self.name, self.now)
 
     # The key: what the node is, with numbers of its own for operands, run-time integers and scalars
 
@@ -224,7 +231,7 @@ class _Call:
     # The program
 
     def run(self, pointers, target, scalars):
-        program = self.program or _programs.get(self.name, self.now) or self._make()
+        program = self.program or self.graph.programs.get(self.name, self.now) or self._make()
         program.run(pointers, [target], [scalars[i] for i in self.scalars], self.now)
 
     def _make(self):
@@ -251,5 +258,5 @@ class _Call:
                         made[node] = Node(node.primitive, inputs, own(node.attributes), own(tuple(node.shape)), node.dtype)
             strides = own(tuple(self.copy_to.strides)) if self.copy_to is not None and self.copy_to.strides is not None else None
             program = self.graph.compile([Output(made[self.node], strides)], fuse=False)
-        _programs.add(self.name, assumptions.guards, program)
+        self.graph.programs.add(self.name, assumptions.guards, program)
         return program

@@ -20,8 +20,10 @@ from ..ir import dtypes
 from ..runtime import writing
 from ..runtime.recorder import FAST_ARGUMENTS, here
 from ..tensors import dispatch
+from ..runtime.trace import classify
+from ..tensors.size import Size
 from ..tensors.tensor import Tensor
-from .definition import NUMBER, STATIC, TENSOR, TENSOR_OR_NUMBER, Operator, attach
+from .definition import ABSENT, EXTENT, EXTENTS, NUMBER, STATIC, TENSOR, TENSOR_OR_NUMBER, Operator, attach
 
 
 def function_of(op, out):
@@ -42,19 +44,34 @@ def _function_source(op, out):
     if out:
         lines += ["    if out is not None:", f"        return write_out(op, out, call({arguments}))"]
     if op.is_fast:
-        lines += _states(op, f"return call({arguments})")
-        if op.view:
-            first = next(iter(op.signature.parameters))
-            prepare = [f"        base = {first} if {first}._base is None or {first}._place is not None else {first}._base"]
-            register = ["        trace.views.setdefault(id(base), []).append(handle)"]
-        else:
-            prepare, register = ["        base = None"], []
-        lines += _comparison(op)
-        lines += ["        recorder.at = step", "        trace = recorder.trace", *_numbers(op), "        handle._state = step.value", *prepare,
-                  "        handle._base = base", "        handle._place = handle._tape = None"]
-        lines += ["        trace.handles.append(handle)", *register, "        return handle"]
+        lines += _fast(op, f"return call({arguments})")
     lines += [f"    return call({arguments})"]
-    return lines, {"op": op, "callee": op, "call": op.call, "write_out": write_out, **defaults}
+    return lines, {"op": op, "callee": op, "call": op.call_slowly, "write_out": write_out, **defaults}
+
+
+def call_of(op):
+    """The operator as a function of all its parameters in order, for those who call it from inside."""
+    arguments = ", ".join(op.signature.parameters)
+
+    def source():
+        lines = [f"def {op.name}({arguments}):"]
+        if op.is_fast:
+            lines += _fast(op, f"return call({arguments})")
+        return [*lines, f"    return call({arguments})"], {"op": op, "callee": op, "call": op.call_slowly}
+    return _lazily(op.name, source)
+
+
+def _fast(op, otherwise, names=None):
+    """Source of the short way: find the operands' values, compare with the step taken last, stand there."""
+    lines = [*_states(op, otherwise, names), *_comparison(op, names=names), "        _recorder.at = _step", "        _trace = _recorder.trace",
+             *_numbers(op, names), "        _handle._state = _step.value", "        _handle._place = _handle._tape = _handle._base = None"]
+    if not op.view:
+        return [*lines, "        _trace.handles.append(_handle)", "        return _handle"]
+    first = next(iter(op.signature.parameters))
+    return [*lines, "        if _step.value.view_of is not None:",
+            f"            _handle._base = _base = {first} if {first}._base is None or {first}._place is not None else {first}._base",
+            "            _trace.handles.append(_handle)", "            _trace.views.setdefault(id(_base), []).append(_handle)", "            return _handle",
+            "        _trace.handles.append(_handle)", "        return _handle"]
 
 
 def attach_python_operator(op, name, swapped=False):
@@ -72,16 +89,13 @@ def _python_operator_source(op, name, swapped):
     arguments = ", ".join(names)
     lines = [f"def {name}(self, other):"]
     if op.is_fast:
-        lines += _states(op, f"return otherwise(other, {arguments})", names)
-        lines += _comparison(op, names=names)
-        lines += ["        recorder.at = step", "        trace = recorder.trace", *_numbers(op, names), "        handle._state = step.value",
-                  "        handle._place = handle._tape = handle._base = None", "        trace.handles.append(handle)", "        return handle"]
+        lines += _fast(op, f"return otherwise(other, {arguments})", names)
     lines += [f"    return otherwise(other, {arguments})"]
 
     def otherwise(other, *arguments):
         if not isinstance(arguments[swapped], Tensor):
             raise TypeError(f"descriptor '{name}' requires a Tensor, not {type(arguments[swapped]).__name__}")
-        return op.call(*arguments) if isinstance(other, OPERANDS) else NotImplemented
+        return op.call_slowly(*arguments) if isinstance(other, OPERANDS) else NotImplemented
 
     return lines, {"op": op, "callee": op, "otherwise": otherwise, **defaults}
 
@@ -104,12 +118,12 @@ def _in_place_source(op, name):
     in_place = InPlace.of(op)
     lines = [f"def {name}_({head}):"]
     if op.is_fast:
-        lines += _states(op, f"return write_in_place(op, {target}, ({arguments},))", first=f"me = id({target})")
-        lines += [f"    place = {target}._place"]
-        alone = f"{target}._base is None and (place is None or place.storage.alone) and me not in recorder.trace.views"
+        lines += _states(op, f"return write_in_place(op, {target}, ({arguments},))", first=f"_me = id({target})")
+        lines += [f"    _place = {target}._place"]
+        alone = f"{target}._base is None and (_place is None or _place.storage.alone) and _me not in _recorder.trace.views"
         lines += _comparison(op, alone)
-        lines += ["        recorder.at = step", "        trace = recorder.trace", *_numbers(op), f"        {target}._state = value = step.value",
-                  "        trace.writes[value.family] = value.writes", "        if place is not None:", "            place.storage.version += 1",
+        lines += ["        _recorder.at = _step", "        _trace = _recorder.trace", *_numbers(op), f"        {target}._state = _value = _step.value",
+                  "        _trace.writes[_value.family] = _value.writes", "        if _place is not None:", "            _place.storage.version += 1",
                   f"        return {target}"]
     lines += [f"    return write_in_place(op, {target}, ({arguments},))"]
     return lines, {"op": op, "callee": in_place, "write_in_place": write_in_place, **defaults}
@@ -130,15 +144,24 @@ def _head(parameters):
     return ", ".join(text), defaults
 
 
-def _states(op, otherwise, names=None, first="handle = new(Tensor)"):
+def _states(op, otherwise, names=None, first="_handle = new(Tensor)"):
     """Source that finds each operand's value (s0, s1, ...), or a number's type, after what has to come `first`.
 
     From reading the values to advancing the recorder nothing is called and nothing is made (which may call the garbage collector); a tensor that has no value is entered first, and then all
     are read again, for entering may run other Python code.
     """
-    lines, read, missing, enter = ["    recorder = here.recorder", "    " + first], [], [], []
+    lines, read, missing, enter = ["    _recorder = here.recorder", "    " + first], [], [], []
     for i, (name, kind, optional) in enumerate(_taken(op, names)):
         if kind is STATIC:
+            lines.append(f"    k{i} = type({name})")
+            continue
+        if kind is EXTENT:
+            lines += [f"    k{i} = type({name})", f"    if k{i} is int:", f"        s{i}, u{i} = ({name}, ()) if -1 <= {name} <= 1 else (None, ({name},))"]
+            lines += [f"    elif {name} is None:", f"        s{i}, u{i} = ABSENT, ()"] if optional else []
+            lines += ["    else:", f"        {otherwise}"]
+            continue
+        if kind is EXTENTS:
+            lines += [f"    s{i}, u{i} = extents_of({name})", f"    if u{i} is None:", f"        {otherwise}"]
             continue
         value, absent = f"{name}._state", f"s{i} is None"
         if kind is TENSOR_OR_NUMBER:
@@ -153,7 +176,10 @@ def _states(op, otherwise, names=None, first="handle = new(Tensor)"):
         if kind is not NUMBER:
             missing.append(f"({absent})")
             enter += [f"            if {absent} and {name}._state is None:",  # it may be another operand too
-                      f"                recorder.enter({name})"]
+                      f"                _recorder.enter({name})"]
+    used = " + ".join(f"u{i}" for i, (_, kind, _) in enumerate(_taken(op, names)) if kind in (EXTENT, EXTENTS))
+    if used:
+        lines.append(f"    _used = {used}")
     if not read:
         return lines
     lines += ["    try:", *("        " + r for r in read)]
@@ -161,6 +187,26 @@ def _states(op, otherwise, names=None, first="handle = new(Tensor)"):
         lines += [f"        if {' or '.join(missing)}:", *enter, *("            " + r for r in read), f"            if {' or '.join(missing)}:",
                   f"                {otherwise}"]
     return [*lines, "    except AttributeError:", f"        {otherwise}"]
+
+
+_known_extents = {}
+
+
+def extents_of(sizes):
+    """(the parts of run-time integers that belong to the structure, the integers themselves) of a sequence of them; (None, None) where it
+    is none, and has to go the long way."""
+    if type(sizes) is not tuple:
+        if type(sizes) not in (Size, list):
+            return None, None
+        sizes = tuple(sizes)
+    if not {*map(type, sizes)} <= {int}:
+        return None, None
+    found = _known_extents.get(sizes)
+    if found is None:
+        if len(_known_extents) > 4096:
+            _known_extents.clear()
+        found = _known_extents[sizes] = tuple(map(classify, sizes)), tuple(n for n in sizes if not -1 <= n <= 1)
+    return found
 
 
 def _taken(op, names):
@@ -171,24 +217,33 @@ def _taken(op, names):
 
 def _comparison(op, further="", names=None):
     """Source of the comparison with the step taken last."""
-    parts = ["step.callee is callee"]
+    parts = ["_step.callee is callee"]
+    integers = "_recorder.trace.integers"
     for i, (name, kind, _) in enumerate(_taken(op, names)):
-        parts.append(f"step.{FAST_ARGUMENTS[i]} is {name if kind is STATIC else f's{i}'}")
+        slot = f"_step.{FAST_ARGUMENTS[i]}"
+        if kind is STATIC:
+            parts.append(f"({slot} is {name} or k{i} is tuple and {slot} == {name})")
+        elif kind is EXTENTS:
+            parts.append(f"{slot} == s{i}")
+        else:
+            parts.append(f"{slot} is s{i}")
+        if kind in (EXTENT, EXTENTS):
+            integers = "[*_recorder.trace.integers, *_used]"
     if further:
         parts.append(further)
-    parts.append("(step.holds is None or (step.holds(recorder.trace.integers) and recorder.at is at))")
-    return ["    at = recorder.at", "    step = at.guess", f"    if {' and '.join(parts)}:"]
+    parts.append(f"(_step.holds is None or (_step.holds({integers}) and _recorder.at is _at))")
+    return ["    _at = _recorder.at", "    _step = _at.guess", f"    if {' and '.join(parts)}:"]
 
 
 def _numbers(op, names=None):
-    """Source that notes the run-time numbers."""
-    lines = []
+    """Source that notes the run-time numbers and integers."""
+    lines = ["        _trace.integers += _used"] if any(kind in (EXTENT, EXTENTS) for _, kind, _ in _taken(op, names)) else []
     for i, (name, kind, optional) in enumerate(_taken(op, names)):
         if kind is NUMBER:
             lines += [f"        if {name} is not None:"] if optional else []
-            lines.append(("    " if optional else "") + f"        trace.scalars += n{i}")
+            lines.append(("    " if optional else "") + f"        _trace.scalars += n{i}")
         elif kind is TENSOR_OR_NUMBER:
-            lines += [f"        if s{i} is k{i}:", f"            trace.scalars += n{i}"]
+            lines += [f"        if s{i} is k{i}:", f"            _trace.scalars += n{i}"]
             if optional:
                 lines[-2] = f"        if {name} is not None and s{i} is k{i}:"
     return lines
@@ -206,7 +261,7 @@ def _lazily(name, source):
         text = "\n".join(lines) + "\n"
         file = f"<rushlight operator {name}>"
         linecache.cache[file] = (len(text), None, text.splitlines(True), file)
-        scope = {"here": here, "new": object.__new__, "Tensor": Tensor, **scope}
+        scope = {"here": here, "new": object.__new__, "Tensor": Tensor, "ABSENT": ABSENT, "extents_of": extents_of, **scope}
         exec(compile(text, file, "exec"), scope)  # noqa: S102  (text made from a signature)
         made = scope.pop(name)
         function.__globals__.update(scope)
@@ -230,7 +285,7 @@ def write_in_place(op, target, arguments):
     pinned = target._place is not None and target._place.storage.is_pinned()
     if pinned or target._base is not None or writing.is_pending_whole(target) or writing.aliases(recorder, target):
         return replace(target, InPlaceBeside.of(op).call(*arguments), op.name + "_")
-    InPlace.of(op).call(*arguments, into=target)
+    InPlace.of(op).call_slowly(*arguments, into=target)
     storage = target._place.storage if target._place is not None else None
     if storage is not None:
         storage.version += 1
@@ -356,7 +411,7 @@ def replace(target, result, name):
         writing.write_through(recorder, target, result)
     else:
         from .building import take_value
-        InPlace.of(take_value.operator).call(target, result, into=target)
+        InPlace.of(take_value.operator).call_slowly(target, result, into=target)
         if target._place is not None:
             target._place.storage.version += 1
         recorder.flush_if_long()

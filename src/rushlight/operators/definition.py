@@ -21,6 +21,7 @@ A call from outside is recorded (`call`); its body runs only when it was never r
 symbolic.  A call inside a body runs the body at once (`inline`).  Bodies are functional: they write to nothing.
 """
 import functools
+import os
 import typing
 from numbers import Number
 
@@ -31,7 +32,7 @@ from ..ir.extents import Extent as SymbolicExtent
 from ..ir.extents import extent_value
 from ..runtime.recorder import FAST_ARGUMENTS, OURS, here
 from ..runtime.storage import dense_order, strides_in_order
-from ..runtime.trace import History, Value
+from ..runtime.trace import History, Value, classify
 from ..tensors import dispatch
 from ..tensors.tensor import Tensor
 
@@ -49,6 +50,7 @@ class Tensors(tuple):
 
 
 TENSOR, NUMBER, TENSOR_OR_NUMBER, TENSORS, EXTENT, EXTENTS, STATIC = "tensor number tensor|number tensors extent extents static".split()
+ABSENT = "absent"  # in the place of a run-time integer that was not given
 ALL = {}  # every operator by name, in the order of definition
 EXPORTED = {}  # what the namespace holds besides: plain functions (and classes) that sort arguments out and call operators
 
@@ -90,7 +92,7 @@ class Operator:
     @functools.cached_property
     def is_fast(self):
         """Whether the functions that users call may compare its arguments one by one."""
-        return len(self.kinds) <= len(FAST_ARGUMENTS) and not {TENSORS, EXTENT, EXTENTS} & set(self.kinds)
+        return len(self.kinds) <= len(FAST_ARGUMENTS) and TENSORS not in self.kinds
 
     def __repr__(self):
         return f"<operator {self.name}>"
@@ -98,14 +100,19 @@ class Operator:
     # -----------------------------------------------------------------------------------------------------------------
     # A call from outside: recorded
 
-    def call(self, *args, into=None):
+    @functools.cached_property
+    def call(self):
+        """The operator as a function of all its parameters, in order."""
+        return call_of(self)
+
+    def call_slowly(self, *args, into=None):
         """Record the call (or run the body, inside another body).  All parameters are given, in order."""
         recorder = here.recorder
         if recorder.inline:
             if not recorder.is_interrupted(_tensors_in(args)):
                 return self.inline(args)
             with recorder.outside():
-                return self.call(*args, into=into)
+                return self.call_slowly(*args, into=into)
         if recorder.hidden is not None:
             return self._taken_over(args, into)
         tensors, numbers, integers, recipe = [], [], [], []
@@ -134,7 +141,7 @@ class Operator:
                     recipe.append(NUMBER)
             elif kind is TENSORS:
                 if isinstance(a, Tensor) or not isinstance(a, (tuple, list)):
-                    raise self._wrong_type(name, a, "tuple of Tensors")
+                    raise self._wrong_type(name, a, "tuple of Tensors") from None
                 if not all(isinstance(t, Tensor) or t is None for t in a):
                     bad = next(i for i, t in enumerate(a) if not isinstance(t, Tensor))
                     return self._strange(args, into, TypeError(f"{self.name}(): expected Tensor as element {bad} in argument 0, but got {type(a[bad]).__name__}"))
@@ -151,9 +158,12 @@ class Operator:
                 recipe.append((EXTENTS, len(a)))
                 integers += [self._integer(n, name) for n in a]
         if not tensors and TENSOR_OR_NUMBER in self.kinds:
-            raise self._wrong_type(next(iter(self.signature.parameters)), args[0], "Tensor")
+            raise self._wrong_type(next(iter(self.signature.parameters)), args[0], "Tensor") from None
         recipe = tuple(recipe)
-        return recorder.record(self, tensors, recipe, numbers, integers, recipe, into)
+        try:
+            return recorder.record(self, tensors, recipe, numbers, integers, recipe, into)
+        except Exception as error:
+            raise shortened(error)
 
     def _taken_over(self, args, into):
         """The call, when a mode or a tensor's class may want it: theirs, or ours on the plain tensors."""
@@ -168,13 +178,13 @@ class Operator:
             if answer is not None:
                 return answer[0]
         with here.recorder.unwatched():
-            return self.call(*dispatch.all_plain(args), into=into)
+            return self.call_slowly(*dispatch.all_plain(args), into=into)
 
     def _strange(self, args, into, error):
         """What becomes of a call with an argument that is no operand: its class may take calls over."""
         if dispatch.has_torch_function(args):
             return self._taken_over(args, into)
-        raise error
+        raise error from None
 
     def _number_of(self, t, name):
         if t.ndim:
@@ -192,7 +202,7 @@ class Operator:
                 return number(a)
         if hasattr(a, "__index__"):
             return a.__index__()
-        raise self._wrong_type(name, a, "Tensor or Number")
+        raise self._wrong_type(name, a, "Tensor or Number") from None
 
     def _integer(self, a, name):
         if type(a) is int:
@@ -207,14 +217,22 @@ class Operator:
     def _wrong_type(self, name, a, wanted):
         return TypeError(f"{self.name}(): argument '{name}' must be {wanted}, not {type(a).__name__}")
 
-    @staticmethod
-    def as_compared(part, operands, numbers):
-        """What a function that users call compares an argument with (see runtime.recorder.Step)."""
-        if part is TENSOR:
-            return next(operands)
-        if part is NUMBER:
-            return type(next(numbers))
-        return part.value if type(part) is Static else part
+    def as_compared(self, recipe, operands, numbers, integers):
+        """What the functions that users call compare each argument with (see runtime.recorder.Step): a Value, the type of a number, the part
+        of a run-time integer that belongs to the structure, or a static argument as it is."""
+        for kind, part in zip(self.kinds, recipe):
+            if part is TENSOR:
+                yield next(operands)
+            elif part is NUMBER:
+                yield type(next(numbers))
+            elif part is EXTENT:
+                yield classify(next(integers))
+            elif kind is EXTENTS and part is not None:
+                yield tuple(classify(next(integers)) for _ in range(part[1]))
+            elif part is None and kind is EXTENT:
+                yield ABSENT
+            else:
+                yield part.value if type(part) is Static else part
 
     # -----------------------------------------------------------------------------------------------------------------
     # What the recorder asks when a call is new
@@ -323,6 +341,16 @@ def _static(a):
     return a if a is None or type(a) is str else Static(a, type(a))
 
 
+def shortened(error):
+    """An error that a body of ours raised, without the frames that led there, which say nothing about the user's mistake.  All frames stay
+    where RUSHLIGHT_TRACEBACK is "full"."""
+    frame = error.__traceback__
+    while frame.tb_next is not None:
+        frame = frame.tb_next
+    ours = frame.tb_frame.f_globals.get("__name__", "").startswith("rushlight.")
+    return error.with_traceback(None) if ours and os.environ.get("RUSHLIGHT_TRACEBACK") != "full" else error
+
+
 def _tensors_in(args):
     for a in args:
         if isinstance(a, Tensor):
@@ -426,7 +454,7 @@ def operator(body=None, *, methods=None, inplace=None, out=True, view=False, poi
     methods     the name of the Tensor method (None: the operator's own; False: none)
     inplace     whether there is an in-place form `name_` (default: where the operator is pointwise)
     out         whether it takes `out=`
-    view        the result is a view of the first operand
+    view        the result is a view of the first operand (or may be one)
     names       further names for the same operator
     """
     if body is None:
@@ -493,4 +521,4 @@ def attach(name, function):
     setattr(Tensor, name, dispatch.asks(function))
 
 
-from .calling import attach_in_place, check_out, check_writable, refuse_leaf, refuse_overlap, fit, function_of, replace, write_in_place, write_out  # noqa: E402, F401
+from .calling import attach_in_place, call_of, check_out, check_writable, refuse_leaf, refuse_overlap, fit, function_of, replace, write_in_place, write_out  # noqa: E402, F401

@@ -81,7 +81,7 @@ def view(input: Tensor, size: Extents) -> Tensor:
     return view_of(input, graph.reshape, size, strides=strides)
 
 
-@operator(out=False)
+@operator(view=True)
 def reshape(input: Tensor, shape: Extents) -> Tensor:
     """The same elements under another shape: a view where that is possible, else a copy.
 

@@ -97,8 +97,8 @@ class Flush:
                 return  # it was finished in between, and what we held of it is of yesterday
             try:
                 self._finish()  # if the exception came from other code, this is the end of it
-            except Exception:
-                self._give_up()
+            except Exception as failure:
+                self._give_up(failure.with_traceback(None))
             raise
 
     def _finish(self):
@@ -113,7 +113,12 @@ class Flush:
         if call is not None:
             function, argument = call
             job.call = None
-            function(argument)
+            try:
+                function(argument)
+            except Exception as error:
+                if _is_ours(error):
+                    job.error = error
+                raise
         job.wait()
         changes, last = results(self.recorder, job.plan, self.trace, job)  # the last may let tensors go, and so run destructors
         at_once = starmap(setattr, [*changes, *self._end(), *last])
@@ -133,9 +138,10 @@ class Flush:
         step.plans.setdefault(self.counts, []).append(plan)
         return plan
 
-    def _give_up(self):
-        trace, recorder = self.trace, self.recorder
-        changes = [(t, "_state", None) for t in (*trace.handles, *trace.leaves, *trace.kept)]
+    def _give_up(self, failure):
+        trace = self.trace
+        changes = [(t, "failure", failure) for t in trace.handles if t._place is None]
+        changes += [(t, "_state", None) for t in (*trace.handles, *trace.leaves, *trace.kept)]
         changes += [(storage, "value", None) for storage in trace.flats]
         writing.drain(starmap(setattr, changes + self._end()))
 

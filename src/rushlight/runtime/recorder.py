@@ -170,13 +170,15 @@ class Recorder:
             full = (callee, key, operands, tuple(map(type, numbers)), tuple(map(classify, integers)), into is not None)
             used = [n for n in integers if not -1 <= n <= 1] if integers else []
             at = self.at
+            if self.trace is not trace:
+                continue
             step = self._find(at, full, trace.integers + used if used else trace.integers)
             if step is None:
                 step = self._infer(at, full, callee, operands, numbers, integers, arguments, into is not None)
                 if step is None:
                     continue
             if step.callee is None and step.structure is None and callee.is_fast:
-                self._make_guessable(step, callee, key, operands, numbers)
+                self._make_guessable(step, callee, key, operands, numbers, integers)
             over_snapshot = any(v.view_of is not None and tensors[v.view_of]._state is None for v in step.values)
             if step.callee is not None and step.depth < LONGEST_TRACE and not over_snapshot:  # what flushes is never guessed
                 at.guess = step
@@ -205,12 +207,11 @@ class Recorder:
         return handles[0] if step.structure is None else step.structure(handles)
 
     @staticmethod
-    def _make_guessable(step, callee, recipe, operands, numbers):
-        operand, number = iter(operands), iter(numbers)
-        if (step.values[0].view_of is not None) != callee.view:
+    def _make_guessable(step, callee, recipe, operands, numbers, integers):
+        if step.values[0].view_of is not None and not callee.view:
             return
-        for slot, part in zip(FAST_ARGUMENTS, recipe):
-            setattr(step, slot, callee.as_compared(part, operand, number))
+        for slot, compared in zip(FAST_ARGUMENTS, callee.as_compared(recipe, iter(operands), iter(numbers), iter(integers))):
+            setattr(step, slot, compared)
         step.value, step.callee = step.values[0], callee
 
     def handle_of(self, value):
@@ -245,12 +246,12 @@ class Recorder:
     def _infer(self, at, key, callee, operands, numbers, integers, arguments, in_place):
         """Let the callee say what it makes, and add a step.  Raises what the callee raises; then nothing has changed."""
         trace = self.trace
-        if self.at is not at:
+        first, first_scalar = len(trace.integers), len(trace.scalars)
+        if self.at is not at or self.trace is not trace:  # those numbers would not be this step's
             return None
-        first = len(trace.integers)
         extents, used = symbols(integers, first, dimension=False)
         assumptions = self.assume(at, trace.integers + used)
-        scalars = [self.scalar_value(len(trace.scalars) + i, n) for i, n in enumerate(numbers)]
+        scalars = [self.scalar_value(first_scalar + i, n) for i, n in enumerate(numbers)]
         with assumptions:
             values, structure = self.inside(callee.infer, operands, scalars, extents, arguments, tracking=self._grad)
         if in_place:
@@ -330,6 +331,8 @@ class Recorder:
             step = at.guess
             if not (step.callee is LEAF and step.a0 is description and step.a1 is gradient and step.a2 == first):
                 step = self._leaf_step(at, trace, place, description, first, gradient)
+                if step is None:
+                    continue
             if self.at is at and self.trace is trace:
                 self.at = step
                 trace.integers += place._integers
@@ -348,7 +351,7 @@ class Recorder:
         if tensor._dispatches:
             raise AttributeError("a tensor of a class with a __torch_function__ goes the long way")
         if tensor._place is None:
-            raise RuntimeError("this tensor has no value: the call that would have made it failed")
+            tensor._known_place()  # raises what its call raised
         with self.unwatched():
             return self.enter(tensor)
 
@@ -357,8 +360,10 @@ class Recorder:
         key = ("leaf", description, first, gradient)
         step = self._find(at, key, trace.integers)
         if step is None:
-            shape, strides, _ = place.symbolic(len(trace.integers))
-            number = len(trace.leaves)
+            first_integer, number = len(trace.integers), len(trace.leaves)
+            if self.at is not at or self.trace is not trace:  # those numbers would not be this step's
+                return None
+            shape, strides, _ = place.symbolic(first_integer)
             value = Value(graph.leaf(number, shape, place.dtype, strides, first), strides, needs_grad=gradient is not None, leaf=number)
             if first is not None:
                 value.family = at.leaf_values()[first].family
@@ -380,6 +385,8 @@ class Recorder:
         as_leaf = gradient == "leaf" or place.cut and gradient is not None  # its gradient does not go to the storage
         while True:
             trace, at, flat = self.trace, self.at, storage.value
+            if self.trace is not trace:
+                continue
             if flat is None or flat.owner is not self:
                 if flat is not None:
                     flat.owner.flush()
@@ -388,13 +395,16 @@ class Recorder:
             used = place.integers(with_offset=True)
             step = self._find(at, key, trace.integers + used)
             if step is None:
+                first_integer, number = len(trace.integers), len(trace.leaves)
+                if self.at is not at or self.trace is not trace:  # those numbers would not be this step's
+                    continue
                 assumptions = self.assume(at, trace.integers + used)
                 with assumptions:
-                    value = writing.view_of_flat(flat, *place.symbolic(len(trace.integers), with_offset=True))
+                    value = writing.view_of_flat(flat, *place.symbolic(first_integer, with_offset=True))
                     if place.cut:
                         value.needs_grad, value.history = False, None
                     if as_leaf:  # it was written to behind the back of its gradient
-                        value.needs_grad, value.history, value.leaf = True, None, len(trace.leaves)
+                        value.needs_grad, value.history, value.leaf = True, None, number
                 assumptions.step = step = self._add(at, key, (value,), None, assumptions.taken())
             value = step.values[0]
             if self.at is at and self.trace is trace:  # nothing comes between these: nothing is called, nothing is made

@@ -158,62 +158,74 @@ def write_through(recorder, target, result):
 
     Other code may run in between and flush: then all is done over.  What changes is changed at once, at the end."""
     while True:
-        trace, changes = recorder.trace, []
-        root = root_of(target)
-        family = [*aliases(recorder, target), target]
-        root_place = root._place
-        if root_place is None:
-            value = root._state
-            shape, strides, _ = value.layout(trace.integers)
-            root_place = Place(Storage(None, 0, value.node.dtype), shape, strides, 0, value.node.dtype)
-            root_place.storage.size = root_place.span() * value.node.dtype.itemsize
-            root_place.storage.version = trace.writes.get(value.family, 0)
-        storage, places = root_place.storage, {id(root): root_place}
-        changes.append((root, "_place", root_place))
-        for t in family:
-            if id(t) not in places and t._place is None:
-                value, parent = t._state, places.get(id(t._base)) or t._base._place
-                shape, strides, offset = value.layout(trace.integers)
-                place = places[id(t)] = Place(storage, shape, strides, parent.offset + offset, value.node.dtype)
-                place.cut = is_cut(t, parent)
-                changes.append((t, "_place", place))
-            elif id(t) not in places:
-                places[id(t)] = t._place
-        flat = recorder.handle_of(None)
-        handle = (flat,)
-        flat._state = before = storage.value  # nothing comes between this and the next line
-        recorder.trace.handles += handle
-        if before is None:
-            whole = next((t for t in (root, *family) if t._base is None and not places[id(t)].cut), root)
-            flat = flat_content(recorder, whole, places[id(whole)])
-            changes.append((trace, "flats", [*trace.flats, storage]))
-        place = places[id(target)]
-        counter = root._tape if root._tape is not None and root._tape.version is not None else storage
-        how = recorder.grad and not place.cut, counter is storage
-        new = recorder.record(ASSIGN, (flat, result), (place.description(), *how), integers=[*place.integers(), place.offset], arguments=(place, *how),
-                              hold=True)
-        changes.append((counter, "version", counter.version + 1))
-        kept = []
-        for t in family:
-            place, own = places[id(t)], None  # what passes gradients to a tensor, but not to the storage it lies in
-            if place.cut:
-                own = result if t is target and recorder.grad else t
-                if own._state is None or own._state.history is None:
-                    own = None
-            if own is not None:
-                own = recorder.record(ADOPT, (new, own), place.description(), integers=[*place.integers(), place.offset], arguments=place, hold=True)
-                kept.append(t)
-            changes.append((t, "_state", None if own is None else own._state))
-        changes.append((trace, "kept", [*trace.kept, *kept]))
-        changes += storage.with_members(family)
-        at_once = starmap(setattr, changes)
-        value = new._state
-        if recorder.trace is trace and storage.value is before and value is not None:  # nothing comes between these
-            storage.value = value
-            trace.writes[value.family] = value.writes
-            drain(at_once)
-            break
+        trace = recorder.trace
+        try:
+            if _written(recorder, trace, target, result):
+                break
+        except (AttributeError, IndexError):
+            if recorder.trace is trace:
+                raise
     recorder.bound()
+
+
+def _written(recorder, trace, target, result):
+    """Whether it could be written before anybody flushed."""
+    changes = []
+    root = root_of(target)
+    family = [*aliases(recorder, target), target]
+    root_place = root._place
+    if root_place is None:
+        value = root._state
+        shape, strides, _ = value.layout(trace.integers)
+        root_place = Place(Storage(None, 0, value.node.dtype), shape, strides, 0, value.node.dtype)
+        root_place.storage.size = root_place.span() * value.node.dtype.itemsize
+        root_place.storage.version = trace.writes.get(value.family, 0)
+    storage, places = root_place.storage, {id(root): root_place}
+    changes.append((root, "_place", root_place))
+    for t in family:
+        if id(t) not in places and t._place is None:
+            value, parent = t._state, places.get(id(t._base)) or t._base._place
+            shape, strides, offset = value.layout(trace.integers)
+            place = places[id(t)] = Place(storage, shape, strides, parent.offset + offset, value.node.dtype)
+            place.cut = is_cut(t, parent)
+            changes.append((t, "_place", place))
+        elif id(t) not in places:
+            places[id(t)] = t._place
+    flat = recorder.handle_of(None)
+    handle = (flat,)
+    flat._state = before = storage.value  # nothing comes between this and the next line
+    recorder.trace.handles += handle
+    if before is None:
+        whole = next((t for t in (root, *family) if t._base is None and not places[id(t)].cut), root)
+        flat = flat_content(recorder, whole, places[id(whole)])
+        changes.append((trace, "flats", [*trace.flats, storage]))
+    place = places[id(target)]
+    counter = root._tape if root._tape is not None and root._tape.version is not None else storage
+    how = recorder.grad and not place.cut, counter is storage
+    new = recorder.record(ASSIGN, (flat, result), (place.description(), *how), integers=[*place.integers(), place.offset], arguments=(place, *how),
+                          hold=True)
+    changes.append((counter, "version", counter.version + 1))
+    kept = []
+    for t in family:
+        place, own = places[id(t)], None  # what passes gradients to a tensor, but not to the storage it lies in
+        if place.cut:
+            own = result if t is target and recorder.grad else t
+            if own._state is None or own._state.history is None:
+                own = None
+        if own is not None:
+            own = recorder.record(ADOPT, (new, own), place.description(), integers=[*place.integers(), place.offset], arguments=place, hold=True)
+            kept.append(t)
+        changes.append((t, "_state", None if own is None else own._state))
+    changes.append((trace, "kept", [*trace.kept, *kept]))
+    changes += storage.with_members(family)
+    at_once = starmap(setattr, changes)
+    value = new._state
+    if recorder.trace is trace and storage.value is before and value is not None:  # nothing comes between these
+        storage.value = value
+        trace.writes[value.family] = value.writes
+        drain(at_once)
+        return True
+    return False
 
 
 def forget(recorder, views):

@@ -160,7 +160,7 @@ class Tensor:
 
     def _known_place(self):
         if self._place is None:
-            raise RuntimeError("this tensor has no value: the call that would have made it failed")
+            raise self.__dict__.get("failure") or RuntimeError("this tensor has no value: the call that would have made it failed")
         return self._place
 
     # -----------------------------------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ class Code:
         """Where the function of this name begins, as an int."""
         return self._library[name]
 
-    def __del__(self):
+    def __del__(self, sys=sys):
         if not sys.is_finalizing():  # then threads may still be inside, and the system frees everything
             _dropped.append((self._library, self._linker))
             _free_dropped()
