@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from rushlight.compiler.native import disk_cache, jit, target, threads
-from rushlight.compiler.native.launch import Launcher
+from rushlight.compiler.native.launch import Blueprint
 
 COUNT_UP = """
 ; data[i] += step for the tasks; notes in scratch that it was there
@@ -390,36 +390,48 @@ time.sleep(0.05)
 
 def chain(kernel, data, length, tasks=1):
     """A launcher of `length` steps, each adding base 1 to its own elements of `data`."""
-    return Launcher(steps=[(kernel.address("count_up"), 2 * i, tasks) for i in range(length)], frame=[0] * (2 * length), bases="qq",
-                    patches=[p for i in range(length) for p in ((2 * i, 0, 8 * tasks * i), (2 * i + 1, 1, 0))],
-                    scratch_bytes=64, keep=kernel)
+    numbers = np.array([0, tasks, 64, *(8 * tasks * i for i in range(length))])
+    blueprint = Blueprint(steps=[(kernel.address("count_up"), 2 * i, 1) for i in range(length)], frame=[0] * (2 * length), bases="qq",
+                          patches=[p for i in range(length) for p in ((2 * i, 0, 3 + i), (2 * i + 1, 1, 0))], scratch_bytes=2, keep=kernel)
+    return blueprint.launcher(numbers)
 
 
 def test_a_program_runs_its_steps_in_order_with_the_values_of_this_run():
     data = np.zeros(3, np.int64)
     program = chain(jit.compile(COUNT_UP), data, 3)
-    program.run((data.ctypes.data, 5))
-    program.run([data[1:].ctypes.data - 8, np.int64(-1)], True)
-    program.run((data.ctypes.data, -1), release=True)
+    program((data.ctypes.data, 5))
+    program([data[1:].ctypes.data - 8, np.int64(-1)], True)
+    program((data.ctypes.data, -1), release=True)
     assert data.tolist() == [3, 3, 3]
 
 
+SHOW = """
+define void @show(ptr %args, i64 %begin, i64 %end, ptr %scratch) {
+  %to = load ptr, ptr %args
+  %from = getelementptr i64, ptr %args, i64 1
+  call void @llvm.memcpy.p0.p0.i64(ptr %to, ptr %from, i64 24, i1 false)
+  ret void
+}
+declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
+"""
+
+
 def test_scalars_arrive_as_bits():
-    program = Launcher([], [0] * 3, "qdf", [])
-    program.run((-1, -1.0, -1))
-    assert program.bases[0] == -1 and program.bases[1:2].view(np.float64)[0] == -1 and program.bases[2] == 0xBF800000
-    program.run((1 << 62, float("nan"), 1e39))
-    assert program.bases[0] == 1 << 62 and np.isnan(program.bases[1:2].view(np.float64)[0]) and program.bases[2] == 0x7F800000
+    kernel, seen = jit.compile(SHOW), np.zeros(3, np.int64)
+    patches = [(slot, slot, 0) for slot in range(4)]
+    run = Blueprint([(kernel.address("show"), 0, 1)], [0] * 4, "qqdf", patches, 0, kernel).launcher(np.array([0, 1]))
+    run((seen.ctypes.data, -1, -1.0, -1))
+    assert seen[0] == -1 and seen[1:2].view(np.float64)[0] == -1 and seen[2] == 0xBF800000
+    run((seen.ctypes.data, 1 << 62, float("nan"), 1e39))
+    assert seen[0] == 1 << 62 and np.isnan(seen[1:2].view(np.float64)[0]) and seen[2] == 0x7F800000
 
 
-def test_a_new_batch_size_is_a_new_frame_and_other_tasks():
+def test_a_new_batch_size_is_a_new_launcher_of_the_same_blueprint():
     kernel, data = jit.compile(COUNT_UP), np.zeros(10, np.int64)
-    program = Launcher([(kernel.address("count_up"), 0, 4)], [0, 1], "q", [(0, 0, 0)], 64, kernel)
-    program.run((data.ctypes.data,))
-    program.set_frame(np.array([0, 2]))
-    program.set_tasks([9])
-    program.set_patches([(0, 0, 8)])
-    program.run((data.ctypes.data,))
+    blueprint = Blueprint([(kernel.address("count_up"), 0, 0)], [1, 1], "q", [(0, 0, 2)], 3, kernel)
+    small, large = (blueprint.launcher(np.array(numbers)) for numbers in ((4, 1, 0, 64), (9, 2, 8, 64)))
+    for run in (small, large):
+        run((data.ctypes.data,))
     assert data.tolist() == [1, 3, 3, 3, 2, 2, 2, 2, 2, 2]
 
 
@@ -429,26 +441,26 @@ def test_wrong_values_change_nothing_and_say_so():
     for values, message in (((1,), "another number of base values"), ((data.ctypes.data, 1.5), "cannot be interpreted as an integer"),
                             ((data.ctypes.data, None), "cannot be interpreted"), (5, "not iterable")):
         with pytest.raises(TypeError, match=message):
-            program.run(values)
+            program(values)
     with pytest.raises(TypeError, match="run: takes the values of the bases in a tuple"):
-        program.run()
+        program()
     with pytest.raises(OverflowError):
-        program.run((data.ctypes.data, 1 << 63))
+        program((data.ctypes.data, 1 << 63))
     assert data[0] == 0
 
 
 def test_tables_that_reach_outside_are_refused():
     with pytest.raises(ValueError, match="a step begins outside the frame of 2 slots"):
-        Launcher([(0, 3, 1)], [0, 0], "q", [])
+        Blueprint([(0, 3, 1)], [0, 0], "q", [], 0)
     with pytest.raises(ValueError, match="a patch is outside the frame of 2 slots or the 1 bases"):
-        Launcher([], [0, 0], "q", [(0, 1, 0)])
+        Blueprint([], [0, 0], "q", [(0, 1, 0)], 0)
     with pytest.raises(ValueError, match="a base is q, d or f, not 'x'"):
-        Launcher([], [], "x", [])
+        Blueprint([], [], "x", [], 0)
 
 
-def test_a_run_outlives_its_launcher():
+def test_a_launcher_outlives_its_blueprint():
     data = np.zeros(2, np.int64)
-    run = chain(jit.compile(COUNT_UP), data, 2).run
+    run = chain(jit.compile(COUNT_UP), data, 2)
     gc.collect()
     run((data.ctypes.data, 4))
     assert data.tolist() == [4, 4]
@@ -463,7 +475,7 @@ def test_many_programs_run_side_by_side(release, restore_threads):
         data = np.zeros(40, np.int64)
         programs = [chain(jit.compile(COUNT_UP), data, 10, 4) for _ in range(5)]
         for i in range(300):
-            programs[i % 5].run((data.ctypes.data, 1), release)
+            programs[i % 5]((data.ctypes.data, 1), release)
         outcomes.append((data == 300).all())
 
     workers = [threading.Thread(target=work) for _ in range(4)]
@@ -479,10 +491,10 @@ def test_dropped_programs_are_freed():
     for stage in range(2):
         before = resident_bytes()
         for _ in range(300):
-            chain(kernel, data, 40).run((data.ctypes.data, 1))
+            chain(kernel, data, 40)((data.ctypes.data, 1))
     assert stage == 1 and resident_bytes() - before < 1 << 20
     references = sys.getrefcount(None)
     program = chain(kernel, data, 1)
     for _ in range(1000):
-        program.run((data.ctypes.data, 1))
+        program((data.ctypes.data, 1))
     assert abs(sys.getrefcount(None) - references) < 100

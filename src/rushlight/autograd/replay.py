@@ -19,6 +19,7 @@ from ..operators.rules import RULES
 from ..runtime.recorder import Recorder, here
 from ..runtime.storage import Place, Storage
 from ..runtime.trace import Value
+from ..tensors.tape import tape_of
 from ..tensors.tensor import Tensor, plain
 
 
@@ -137,7 +138,8 @@ def value_tensor(trace, value):
         place = Place(Storage(None, 0, value.node.dtype), shape, strides, 0, value.node.dtype)
     t = plain(place)
     if value.history is not None and here.recorder.grad:
-        t._set_history(trace, value)
+        tape = tape_of(t)
+        tape.requires_grad, tape.history = True, (trace, value)
     return t
 
 

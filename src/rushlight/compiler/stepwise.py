@@ -22,6 +22,7 @@ from .schedule import Output
 
 LARGEST = 64            # nodes, and bytes that they fill: beyond, calls cost more than they save
 LARGEST_BYTES = 32 << 20
+MOST_MADE = 8           # programs of one node: to make more takes longer than to fuse
 _PROGRAMS = 4096        # of one node, kept for graphs to come
 _INLINE = frozenset(["constant", "scalar", "extent", "iota"])
 
@@ -41,7 +42,7 @@ def attempt(outputs, order, integers, compile):
     if not small:
         return None
     missing = graph.missing()
-    if len(missing - graph.programs.missed) <= max(2, len(graph.calls) // 2):
+    if len(missing) <= MOST_MADE and len(missing - graph.programs.missed) <= max(2, len(graph.calls) // 2):
         return graph
     graph.programs.note_missed(missing)
     return None

@@ -89,4 +89,5 @@ from .pooling import (
                          MaxUnpool2d,
                          MaxUnpool3d,
 )
+from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell, RNNCellBase
 from .sparse import Embedding

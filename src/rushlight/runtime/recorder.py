@@ -518,8 +518,12 @@ class Recorder:
             flush.finish()
             trace.clear()
             if self.steps + PROGRAM_WEIGHT * self.programs > LARGEST_TRIE:
-                self.root, self.steps, self.programs = Step(None, None), 0, 0
-                self.at = self.root if self._grad else self._mode(self.root, False)
+                root = Step(None, None)
+                at = root if self._grad else self._mode(root, False)
+                if self.at is start and not self.trace.leaves and not self.trace.handles:  # nobody recorded meanwhile
+                    self.at = at
+                    self.root = root
+                    self.steps = self.programs = 0
 
 
 _OF_BODIES = frozenset((Recorder._infer.__code__,))

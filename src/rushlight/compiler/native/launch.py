@@ -5,12 +5,12 @@
     steps           kernel(&frame[first], 0 .. tasks)     `@run`: one after the other, on the pool where tasks > 1
 
 The frame holds the arguments of all kernels one behind the other: addresses, extents, strides, scalars as bits.  Those that
-change with every run come from the bases; the others stay until `set_frame` brings, say, a new batch size.
+change with every run come from the bases; the others are the same as long as, say, the batch size is.
 
 A call through ctypes costs a microsecond, more than a small kernel.  So `run` is a builtin function of Python like those written
 in C, made of our own machine code: it takes the tuple apart itself, which costs a tenth of that.
 
-A Launcher is used by one thread at a time; different ones run side by side.  Start with `Launcher`, then `@call` and `@run`.
+A launcher is used by one thread at a time; different ones run side by side.  Start with `Blueprint`, then `@call` and `@run`.
 """
 import ctypes
 import functools
@@ -21,7 +21,7 @@ import numpy as np
 from . import jit, threads
 
 _TEXT = """
-; What a launcher tells: see Launcher._program.
+; What a launcher tells: see Blueprint.
 %program = type { ptr, ptr, i64, ptr, i64, ptr, i64, ptr, ptr, i64, ptr }
 %patch = type { i64, i64, i64 }  ; slot of the frame, number of the base, bytes to add
 %step = type { ptr, i64, i64 }   ; kernel, its first slot of the frame, tasks
@@ -220,68 +220,28 @@ def _runner():
     return code, _MethodDef(b"run", code.address("call"), _FASTCALL_WITH_KEYWORDS, b"run(values, release=False)")
 
 
-class Launcher:
-    """Kernels in running order over one frame.
-
-        steps    (address of the kernel, its first slot of the frame, number of tasks), ...
-        frame    its slots, as 64-bit integers
-        bases    one letter for each value of a run: q an integer or address, d a double, f a float (the low four bytes)
-        patches  (slot of the frame, number of the base, bytes to add), ...
-        keep     whatever must live as long as this: the Code of the kernels, the arena
-
-    `run(values, release=False)` runs all steps once; `values` has one number for each base.  With `release`, other Python
-    threads go on meanwhile: right for programs that take longer than some microseconds.
-    """
-
-    __slots__ = ("_memory", "_program", "_steps", "bases", "frame", "run")
-
-    def __init__(self, steps, frame, bases, patches, scratch_bytes=0, keep=()):
-        if set(bases) - set("qdf"):
-            raise ValueError(f"Launcher: a base is q, d or f, not {(set(bases) - set('qdf')).pop()!r}")
-        pool, (code, definition) = threads.pool(), _runner()
-        letters = np.frombuffer(bases.encode() or b" ", np.uint8)
-        self.bases = np.zeros(len(bases) + 1, np.int64)
-        self.frame = np.array(frame, np.int64)
-        self._steps = np.array(steps, np.int64).reshape(-1, 3)
-        self._program = np.zeros(11, np.int64)  # as %program in _TEXT
-        if any(not 0 <= first <= len(self.frame) for first in self._steps[:, 1].tolist()):
-            raise ValueError(f"Launcher: a step begins outside the frame of {len(self.frame)} slots")
-        self._program[:2] = self.bases.ctypes.data, self.frame.ctypes.data
-        self._program[4:] = (len(self._steps), self._steps.ctypes.data, scratch_bytes, pool.address("parallel_for"),
-                             pool.address("scratch"), len(bases), letters.ctypes.data)
-        # What `run` reads hangs on `run` itself, which may outlive this object.
-        self._memory = [None, self.bases, self.frame, self._steps, self._program, letters, code, definition, pool, keep]
-        self.set_patches(patches)
-        self.run = _new_function(ctypes.byref(definition), self._program.ctypes.data, self._memory)
-
-    def set_frame(self, frame):
-        """Give every slot of the frame a new value; patched ones are overwritten at the next run."""
-        self.frame[:] = frame
-
-    def set_tasks(self, tasks):
-        """Give every step its number of tasks."""
-        self._steps[:, 2] = tasks
-
-    def set_patches(self, patches):
-        """Replace the list of patches."""
-        table = np.array(patches, np.int64).reshape(-1, 3)
-        slots, numbers = table[:, 0].tolist(), table[:, 1].tolist()
-        if any(not 0 <= s < len(self.frame) for s in slots) or any(not 0 <= n < len(self.bases) - 1 for n in numbers):
-            raise ValueError(f"Launcher: a patch is outside the frame of {len(self.frame)} slots or the {len(self.bases) - 1} bases")
-        self._memory[0] = table
-        self._program[2:4] = len(table), table.ctypes.data
-
-
 class Blueprint:
-    """Launchers that differ in their numbers only: one for each tuple of sizes that a program meets.
+    """Kernels in running order over one frame, for all sizes that a program meets: `launcher(numbers)` makes it for one of them.
 
-    Arguments as of Launcher, except that the frame, the numbers of tasks, the bytes of patches and of scratch are given as indices
-    into an array of numbers, which `launcher(numbers)` takes; the rest of a launcher is the same each time, and is laid out here.
+        steps          (address of the kernel, its first slot of the frame, number of tasks *), ...
+        frame          its slots *
+        bases          one letter for each value of a run: q an integer or address, d a double, f a float (the low four bytes)
+        patches        (slot of the frame, number of the base, bytes to add *), ...
+        scratch_bytes  what a worker's memory has to hold at least *
+        keep           whatever must live as long as this: the Code of the kernels
+
+    What has a * is given as an index into `numbers`, an array of int64.  The rest is the same each time, and is laid out here.
     """
 
-    _HEAD = 11  # as %program in _TEXT
+    _HEAD = 11  # words of %program in _TEXT
 
     def __init__(self, steps, frame, bases, patches, scratch_bytes, keep=()):
+        if set(bases) - set("qdf"):
+            raise ValueError(f"Blueprint: a base is q, d or f, not {(set(bases) - set('qdf')).pop()!r}")
+        if any(not 0 <= first <= len(frame) for _, first, _ in steps):
+            raise ValueError(f"Blueprint: a step begins outside the frame of {len(frame)} slots")
+        if any(not 0 <= slot < len(frame) or not 0 <= base < len(bases) for slot, base, _ in patches):
+            raise ValueError(f"Blueprint: a patch is outside the frame of {len(frame)} slots or the {len(bases)} bases")
         code, definition = _runner()
         pool, letters = threads.pool(), np.frombuffer(bases.encode() or b" ", np.uint8)
         self._keep = code, definition, pool, letters, keep
@@ -302,12 +262,15 @@ class Blueprint:
         self._pointers, self._starts = np.array([0, 1, 3, 5]), np.array(starts) * 8
 
     def launcher(self, numbers):
-        """The `run` function of the launcher with these numbers (an int64 array)."""
+        """The launcher with these numbers: `run(values, release=False)` runs all steps once; `values` has one number for each base.
+
+        With `release`, other Python threads go on meanwhile: right for programs that take longer than some microseconds.
+        """
         words = self._fixed.copy()
         words[self._positions] = numbers[self._numbers]
         address = words.__array_interface__["data"][0]
         words[self._pointers] = self._starts + address
-        return _new_function(self._definition, address, (words, self))
+        return _new_function(self._definition, address, (words, self))  # what it reads hangs on the function itself
 
 
 _new_function = ctypes.pythonapi.PyCFunction_NewEx

@@ -2,8 +2,12 @@
 
     clip_grad_norm_(model.parameters(), 1.0)      between loss.backward() and optimizer.step()
     vector = parameters_to_vector(model.parameters())
+
+Sequences of different lengths are in rnn.py.
 """
 import rushlight as torch
+
+from . import rnn  # noqa: F401
 
 
 def _gradients(parameters):
