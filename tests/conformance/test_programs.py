@@ -504,11 +504,11 @@ def functional_layers(torch):
 def losses(torch):
     F, nn = torch.nn.functional, torch.nn
     logits, target = torch.tensor([[2., 1., 0.1], [0.5, 2.5, 0.3]], requires_grad=True), torch.tensor([0, 1])
-    print(F.cross_entropy(logits, target), nn.CrossEntropyLoss(reduction="none")(logits, target), F.cross_entropy(logits, target, label_smoothing=0.1),
+    print(F.cross_entropy(logits, target), nn.CrossEntropyLoss(reduction="none")(logits, target), F.cross_entropy(logits, target, label_smoothing=0.1).detach(),
           F.cross_entropy(logits, torch.tensor([0, -100])), F.cross_entropy(logits, target, weight=torch.tensor([1., 2., 3.])), F.nll_loss(logits.log_softmax(1), target))
     p = torch.sigmoid(logits)
     print(F.mse_loss(logits, torch.zeros(2, 3)), F.l1_loss(logits, torch.ones(2, 3)), F.smooth_l1_loss(logits, torch.zeros(2, 3)), F.huber_loss(logits, torch.zeros(2, 3)),
-          F.binary_cross_entropy(p, torch.ones(2, 3)), F.binary_cross_entropy_with_logits(logits, torch.ones(2, 3)), F.kl_div(p.log(), p.detach() * 0.5, reduction="batchmean"))
+          F.binary_cross_entropy(p, torch.ones(2, 3)), F.binary_cross_entropy_with_logits(logits, torch.ones(2, 3)), F.kl_div(p.log(), p.detach() * 0.5, reduction="batchmean").detach())
     F.cross_entropy(logits, target).backward()
     print(logits.grad, nn.MSELoss(reduction="sum")(torch.ones(2), torch.zeros(2)), nn.BCEWithLogitsLoss()(torch.zeros(2), torch.ones(2)))
     refused(lambda: F.cross_entropy(logits, torch.tensor([0, 7])))

@@ -52,8 +52,11 @@ class Node:
         callee = self.history.callee
         if callee is EXTERNAL:
             return self.trace.record.externals[self.history].name
-        word = callee.name if isinstance(callee, Operator) else _WORDS.get(callee, callee.rpartition(".")[2])
-        return "".join(p[:1].upper() + p[1:] for p in word.split("_")) + "Backward0"
+        called, operands = self.history.call or (None, self.history.operands)
+        word = called.name if isinstance(called, Operator) else callee.name if isinstance(callee, Operator) else callee.rpartition(".")[2]
+        word = _WORDS.get(word, word)
+        word = word(*(len(o.node.shape) for o in operands if o is not None)) if callable(word) else word
+        return word if "Backward" in word else "".join(p[:1].upper() + p[1:] for p in word.split("_")) + "Backward0"
 
     @property
     def next_functions(self):
@@ -76,8 +79,28 @@ class Node:
         return f"<{self.name()} object at {hex(id(self))}>"
 
 
-_WORDS = {"contraction": "mm", "reduce.sum": "sum", "reduce.prod": "prod", "reduce.max": "amax", "reduce.min": "amin", "gather": "index",
-          "reshape": "view", "cast": "to_copy", "scatter.add": "scatter_add", "scatter.set": "scatter", "as_strided": "as_strided"}
+def _matmul(m=2, n=2, *_):
+    return {(1, 1): "dot", (2, 1): "mv", (2, 2): "mm"}.get((m, n), "squeeze" if 1 in (m, n) else "unsafe_view")
+
+
+def _linear(m=2, n=2, *bias):
+    return ("addmm" if bias else "mm") if m == 2 else "view" if bias else "unsafe_view"
+
+
+_WORDS = {  # what PyTorch calls an operator's node, where that is not the operator's name
+    "as_strided": "as_strided", "cast": "to_copy", "cast_to": "to_copy", "chosen": "where", "chunk": "split", "clamp": "ClampBackward1", "clone_as": "clone",
+    "concatenated": "cat", "contraction": "mm", "contraction_of": "view", "cosine_similarity": "SumBackward1", "deviation": "std", "divergence": "mean",
+    "entropy_of_classes": "nll_loss", "entropy_of_shares": "DivBackward1", "filled_where": "masked_fill", "first_in_order": "topk", "fixed_power": "pow",
+    "flatten": "view", "flipped": "flip", "gather": "index", "gathered": "gather", "group_norm": "native_group_norm", "kron": "unsafe_view", "l1_loss": "mean",
+    "layer_normalized": "native_layer_norm", "likelihood_of_classes": "nll_loss", "linear": _linear, "logsigmoid": "log_sigmoid", "masked": "mul",
+    "matmul": _matmul, "matrix_transposed": "transpose", "max_along": "max", "max_of_all": "MaxBackward1", "median_of_all": "median", "min_along": "min",
+    "min_of_all": "MinBackward1", "movedim": "permute", "narrow_at": "slice", "normalize": "div", "normalized_by_batch": "native_batch_norm", "outer": "mul",
+    "power": "PowBackward1", "product_over": "prod", "reduce.max": "amax", "reduce.min": "amin", "reduce.prod": "prod", "reduce.sum": "sum",
+    "repeated_by": "repeat", "reshape": "view", "reversed_dims": "permute", "rolled": "roll", "rows": "embedding", "scatter.add": "scatter_add",
+    "scatter.set": "scatter", "scattered": "scatter", "select_at": "select", "selu": "elu", "slice_dim": "slice", "slices_put": "index_add",
+    "slices_taken": "index_select", "sorted_along": "sort", "split_dim": "view", "split_in": "split", "square": "pow", "taken": "index", "variance": "var",
+    "vector_norm": "linalg_vector_norm",
+}
 
 
 class AccumulateGrad:

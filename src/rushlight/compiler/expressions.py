@@ -318,8 +318,7 @@ class Reader:
 
     def _pad(self, node, index, condition):
         x, (widths, value) = node.inputs[0], node.attributes
-        inside, place = condition, []
-        here = None
+        here, place = None, []
         for i, n, (low, high) in zip(index, x.shape, widths):
             if is_int(low, 0) and is_int(high, 0):
                 place.append(i)
@@ -327,8 +326,9 @@ class Reader:
             i = i + low * -1
             here = self.both(here, self.between(i, 0, n))
             place.append(i)
-        inside = self.both(condition, here)
-        return [(x, tuple(place), inside)], lambda v: self.make("where", (here, v, self.constant(value, node.dtype)), node.dtype)
+        if here is None:  # nothing is added
+            return [(x, tuple(place), condition)], lambda v: v
+        return [(x, tuple(place), self.both(condition, here))], lambda v: self.make("where", (here, v, self.constant(value, node.dtype)), node.dtype)
 
     def _cat(self, node, index, condition):
         axis, needs, ends, start = node.attributes[0], [], [], 0

@@ -129,6 +129,16 @@ class Nest:
                     yield s, around
         return walk(self.body, ())
 
+    def loops_of_statements(self):
+        """Every statement that has expressions, with the innermost Loop around it (None at the top)."""
+        def walk(body, loop):
+            for s in body:
+                if isinstance(s, Loop):
+                    yield from walk(s.body, s)
+                elif isinstance(s, (Store, Accumulate, Carry, Turn)):
+                    yield s, loop
+        return walk(self.body, None)
+
     def expressions(self):
         """Every expression once, arguments first."""
         done, order = set(), []

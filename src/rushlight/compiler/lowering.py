@@ -151,7 +151,7 @@ def row_nest(reductions, stores, buffer_of):
             levels.setdefault(accumulator.level, ([], [], []))[0].append(Accumulate(accumulator, expression, position))
             reader.results[r] = reader.make("result", (), r.dtype, accumulator), kept
         for node, buffer, offset in stores:
-            whole = node not in reader.results and len(node.shape) == len(shape) and all(key(a) == key(b) for a, b in zip(node.shape, shape))
+            whole = node not in reader.results and tuple(map(key, node.shape)) == tuple(map(key, shape))
             index = space.index if whole else _spread(kept, node.shape)
             expression = reader.read(node, index)
             levels.setdefault(stage(expression), ([], [], []))[1 if whole else 2].append(
@@ -230,7 +230,8 @@ def _keep_dear_rows(levels, reader, space, shape, reduced):
         for s in (*accumulates, *maps):
             s.expression = _rebuilt(s.expression, now, reader)
         for e in first:
-            length = (product(shape[d] for d in reduced) + (2 * LANES - 1)) // (2 * LANES) * (2 * LANES)  # the last turn writes whole vectors
+            turns = (product(shape[d] for d in reduced) + (2 * LANES - 1)) // (2 * LANES)
+            length = turns * (2 * LANES)  # the last turn writes whole vectors
             rows[e] = Buffer("scratch", len(rows), e.dtype, (length,))
             maps.append(Store(rows[e], place, now[e]))
     return list(rows.values())

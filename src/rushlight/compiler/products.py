@@ -236,6 +236,8 @@ class Product:
             places = {**tiles.split(self.nest.outer, batch), **tiles.split(rows, row)}
             if inner is not None:
                 places[inner] = column
+            elif lanes > 1:  # a single column: it is in the first lane
+                value, lanes, mask = f.extract(value, 0), 1, None
             tiles.run(statements, places, inner, lanes, mask, {product: _rounded(f, value, self.dtype, lanes)})
         return store
 

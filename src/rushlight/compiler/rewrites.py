@@ -50,6 +50,8 @@ def simplifier():
 
     def plain(x):
         if isinstance(x, tuple):
+            if not x:
+                return x
             parts = tuple(map(plain, x))
             return x if all(a is b for a, b in zip(parts, x)) else parts
         if not isinstance(x, Extent):

@@ -397,11 +397,11 @@ class _Scheduler:
         """Memory that is written over may be read at the very place that is written, and no more after it."""
         for target in {self.direct[n] for n in nodes if n in self.direct}:
             written = None
-            for loop, statement in [(around, s) for s, around in nest.statements()]:
+            for statement, loop in nest.loops_of_statements():
                 for e in _all_in(statement):
                     if e.op == "load" and (e.data[0].storage == target.storage and e.data[0].kind == "leaf" or _one_memory(e.data[0], target)):
                         store = next(s for s, _ in nest.statements() if isinstance(s, Store) and _one_memory(s.buffer, target))
-                        if e.data[1].key != store.place.key or (written is not None and written != loop):
+                        if e.data[1].key != store.place.key or (written is not None and written is not loop):
                             raise _MustCopy(target.number)
                         if e.data[0].kind == "leaf":
                             self.same.add((e.data[0].number, target.number))
@@ -482,7 +482,8 @@ class _Scheduler:
                 raise _MustCopy(self.direct[n].number)
         nest, plain = epilogue(node, *self._stores(group))
         self._check_in_place(nest, group.nodes)
-        computed = "+".join({e.op: None for x in (a, b) if isinstance(x, Prologue) for e in x.nest.expressions() if e.args and e.op != "load"})
+        read = [e for x in (a, b) if isinstance(x, Prologue) for e in x.nest.expressions()]
+        computed = "+".join({e.op: None for e in read if e.args and e.op != "load"})
         also = self._nest_step(nest, "+".join(dict.fromkeys(n.primitive for n in group.nodes)) + (f" of {computed}" if computed else ""))
         return ContractionStep(node, a, b, nest, plain, [*reads, *also.reads], also.writes, also.name)
 

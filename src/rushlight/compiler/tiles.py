@@ -84,7 +84,7 @@ class Tiles:
         return x if self._varies(e) else self.f.splat(x, self.lanes)
 
     def _varies(self, e):
-        return self.lanes > 1 and self.vector in e.axes
+        return self.lanes > 1 and (self.vector in e.axes or not e.results.isdisjoint(self.results))  # results come by lanes, be it of one column
 
     def _compute(self, e):
         f = self.f
@@ -137,7 +137,8 @@ class Tiles:
         for e, c in place.dynamic:
             if self._varies(e):
                 x = self.value(e)
-                offsets = f.binary("add", offsets, x if is_int(c, 1) else f.binary("mul", x, f.splat(self._factor(place, e, c), self.lanes)))
+                step = x if is_int(c, 1) else f.binary("mul", x, f.splat(self._factor(place, e, c), self.lanes))
+                offsets = f.binary("add", offsets, step)
         return offsets
 
     def _there(self, condition=None):

@@ -268,6 +268,8 @@ class Recorder:
             if v.root is not None:
                 v.view_of = next(i for i, o in enumerate(operands) if o is v.root)
                 v.family, v.writes = v.root.family, v.root.writes
+            if v.history is not None and v.history.call is None:
+                v.history.call = callee, operands
         assumptions.step = step = self._add(at, key, values, structure, assumptions.taken())
         return step
 

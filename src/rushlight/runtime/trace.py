@@ -85,13 +85,13 @@ class History:
     (None where an argument is no tensor), and `arguments`, whatever the callee's gradient rule wants to be called with.
     `reads` are the operands and results that the rule reads, `saves` whether it reads those or a run-time number, `reached` the calls of
     the trace that backward from here goes back through, once autograd has asked; `overwrites` the operand whose place the result
-    of the recorded call takes, or None."""
+    of the recorded call takes, or None; `call` the recorded call whose result it makes, (callee, operands), or None."""
 
-    __slots__ = ("callee", "operands", "results", "arguments", "reads", "saves", "overwrites", "reached")
+    __slots__ = ("callee", "operands", "results", "arguments", "reads", "saves", "overwrites", "reached", "call")
 
     def __init__(self, callee, operands, results, arguments=()):
         self.callee, self.operands, self.results, self.arguments = callee, operands, results, arguments
-        self.reads = self.saves = self.overwrites = self.reached = None
+        self.reads = self.saves = self.overwrites = self.reached = self.call = None
 
 
 class Trace:
