@@ -176,6 +176,9 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
     grads += [None] * (len(tensors) - len(grads))
     sources, first = start_of(tensors, grads)
     retain = create_graph if retain_graph is None else retain_graph
+    if len(sources) == 1 and inputs is None and not create_graph and isinstance(sources[0], tuple) and TRACE_CALL.applies(sources[0][0]):
+        _through_one_trace(*sources[0], first[0], retain)
+        return
     only = None if inputs is None else [inputs] if isinstance(inputs, Tensor) else list(inputs)
     if only is not None and not only:
         raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
@@ -186,6 +189,24 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
             accumulate(leaf, grad, create_graph)
     for key, grad in at_wanted.items():
         accumulate(wanted[key], grad, create_graph)
+
+
+def _through_one_trace(trace, value, grad, retain):
+    """Backward from one value, as most are: one recorded call, and what it makes for each leaf.  Goes on where a leaf has a history."""
+    at_number, histories = TRACE_CALL.run(trace, {value: grad})
+    reached = [(_leaf_source(trace, n), g) for n, g in at_number]
+    if not retain:
+        free(trace, histories)
+    further = [(where, g) for where, g in reached if not isinstance(where, Tensor)]
+    if further:
+        at_leaf, _ = differentiate(*zip(*reached), retain_graph=retain)
+        reached = at_leaf.items()
+    for leaf, g in reached:
+        tape = leaf._tape
+        if tape.grad is None and tape.hooks is None and tape.accumulated is None:
+            tape.grad = g
+        else:
+            accumulate(leaf, g, False)
 
 
 def start_of(tensors, grads):

@@ -1,6 +1,6 @@
 """torch.nn.functional: the operators that users find there, by name.  rushlight/nn/functional.py hands them on."""
 from ..tensors.dispatch import asks
-from . import activation, attention, convolution, dropout, elementwise, embedding, losses, margin_losses, normalization, padding, pooling, products, sorting
+from . import activation, attention, convolution, dropout, elementwise, embedding, losses, margin_losses, normalization, padding, pooling, products, sorting, vision
 
 OFFERED = {
     activation: "celu elu gelu glu hardshrink hardsigmoid hardswish hardtanh leaky_relu logsigmoid mish prelu relu relu6 rrelu selu silu softmin softplus "
@@ -23,6 +23,8 @@ OFFERED = {
              "max_pool3d_with_indices max_unpool1d max_unpool2d max_unpool3d",
     products: "bilinear linear",
     sorting: "one_hot",
+    vision: "affine_grid channel_shuffle fold grid_sample interpolate pixel_shuffle pixel_unshuffle unfold upsample "
+            "upsample_bilinear upsample_nearest",
 }
 WITH_INPLACE = "relu relu6 hardtanh hardsigmoid hardswish threshold leaky_relu elu selu celu silu mish"
 

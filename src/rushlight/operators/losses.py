@@ -15,6 +15,7 @@ from ..tensors.tensor import Tensor
 from .activation import log_softmax, sigmoid
 from .building import apply, binary, broadcast, cast, choose, constant, elementwise, expand_to, reduce_to, total, unary
 from .definition import operator
+from .index_checks import extremes
 from .elementwise import exp, log
 from .reductions import count, mean, reduced, spread, sum, summed
 
@@ -299,7 +300,6 @@ def entropy_of_shares(input: Tensor, target: Tensor, weight: Tensor | None, redu
 
 def _check_classes(name, input, target, weight, ignore_index):
     """What PyTorch refuses, the targets themselves included."""
-    from .index_checks import extremes
     shape, places = input.shape, target.shape
     if not shape:
         raise ValueError(f"{name}: Expected 1 or more dimensions (got 0)")
