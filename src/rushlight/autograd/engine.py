@@ -83,6 +83,8 @@ def differentiate(outputs, grads, create_graph=False, retain_graph=False, wanted
             trace = heapq.heappop(queue)[1]
             by_value = arriving.pop(trace)
             if not create_graph and id(trace) not in wanted_traces and TRACE_CALL.applies(trace):
+                if trace.flushed:  # a program of its own going back, as it was going forward: traces that are alike share it
+                    recorder.flush()
                 at_number, histories = TRACE_CALL.run(trace, by_value)
                 reached = [(_leaf_source(trace, n), g) for n, g in at_number]
             else:

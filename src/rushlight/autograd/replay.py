@@ -356,20 +356,26 @@ def _walk_inside(trace, arrived, again):
 # What rules read
 
 def read_by_backward(trace, values):
-    """(the values that the rules on the way back from `values` will read, those rules' calls), asked of the rules themselves."""
-    needed, histories, waiting = {}, {}, list(values)
+    """(the values that the rules on the way back from `values` will read, those rules' calls, the numbers of the leaves where the way ends),
+    asked of the rules themselves."""
+    needed, histories, passed, leaves, waiting = {}, {}, set(), set(), list(values)
     while waiting:
-        history = waiting.pop().history
-        if history is None or history in histories or trace.is_freed(history):
+        value = waiting.pop()
+        history = value.history
+        if value.leaf is not None:
+            leaves.add(value.leaf)
+        if history is None or history in passed or trace.is_freed(history) and saves(trace, history):
             continue
-        histories[history] = True
-        for value in reads(trace, history):
-            needed[value] = True
+        passed.add(history)
+        if not trace.is_freed(history):
+            histories[history] = True
+            for read in reads(trace, history):
+                needed[read] = True
         if history.callee is EXTERNAL:
             sources = trace.record.externals[history].sources
             waiting += [s[1] for s in sources if isinstance(s, tuple) and s[0] is trace]
         waiting += [o for o in history.operands if o is not None and o.needs_grad]
-    return list(needed), tuple(histories)
+    return list(needed), tuple(histories), frozenset(leaves)
 
 
 def saves(trace, history):

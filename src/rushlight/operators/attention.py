@@ -1,5 +1,6 @@
-"""Scaled dot product attention."""
+"""Scaled dot product attention, and attention by several heads."""
 import math
+import warnings
 
 from ..ir import dtypes, graph
 from ..tensors.tensor import Tensor
@@ -7,7 +8,9 @@ from .activation import softmax
 from .building import apply, broadcast_shape, choose, constant, elementwise, expand_to, repeated
 from .definition import operator
 from .dropout import dropout
-from .products import matmul, shaped, swapped
+from .joining import cat
+from .padding import pad
+from .products import linear, matmul, shaped, swapped
 
 
 def _earlier(queries, keys):
@@ -62,3 +65,119 @@ def scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.
         key, value = (x.repeat_interleave(query.shape[-3] // x.shape[-3], -3) for x in (key, value))
     weights = attention_weights(query, key, attn_mask, bool(is_causal), scale)
     return matmul(dropout(weights, dropout_p) if dropout_p else weights, value)
+
+
+# Several heads -------------------------------------------------------------------------------------------------------
+
+def _as_added(mask, name, like, beside=None):
+    """A mask as numbers to add to scores: minus infinity where a bool mask says True."""
+    if mask is None:
+        return None
+    if mask.dtype is not dtypes.bool_ and mask.dtype.kind != "f":
+        raise AssertionError(f"multi_head_attention_forward: only bool and floating types of {name} are supported")
+    if beside is not None and mask.dtype is not beside.dtype:
+        warnings.warn(f"multi_head_attention_forward: a {name} of another dtype than attn_mask is deprecated", stacklevel=3)
+    return mask if mask.dtype.kind == "f" else mask.new_zeros(mask.shape, dtype=like.dtype).masked_fill(mask, -math.inf)
+
+
+def _projected(query, key, value, weight, bias, weights, separate):
+    """Queries, keys and values, each times its weights: one matrix of all three, or one each."""
+    if separate:
+        biases = (None,) * 3 if bias is None else bias.chunk(3)
+        return tuple(linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases))
+    width = query.shape[-1]
+    if key is value and query is key:
+        return linear(query, weight, bias).split(width, -1)
+    biases = (None,) * 3 if bias is None else bias.split(width)
+    if key is value:
+        both = linear(key, weight[width:], None if bias is None else bias[width:])
+        return linear(query, weight[:width], biases[0]), *both.split(width, -1)
+    return tuple(linear(x, w, b) for x, w, b in zip((query, key, value), weight.split(width), biases))
+
+
+def _check_heads(query, key, value, key_padding_mask, attn_mask, heads):
+    """Whether there is a batch; AssertionError where ranks do not fit."""
+    if query.ndim not in (2, 3):
+        raise AssertionError(f"query should be unbatched 2D or batched 3D tensor but received {query.ndim}-D query tensor")
+    kind = "batched (3-D)" if query.ndim == 3 else "unbatched (2-D)"
+    if key.ndim != query.ndim or value.ndim != query.ndim:
+        raise AssertionError(f"For {kind} `query`, expected `key` and `value` to be {query.ndim}-D but found {key.ndim}-D and {value.ndim}-D tensors")
+    if key_padding_mask is not None and key_padding_mask.ndim != query.ndim - 1:
+        raise AssertionError(f"For {kind} `query`, expected `key_padding_mask` to be `None` or {query.ndim - 1}-D but found "
+                             f"{key_padding_mask.ndim}-D tensor instead")
+    if attn_mask is not None and attn_mask.ndim not in (2, 3):
+        raise AssertionError(f"For {kind} `query`, expected `attn_mask` to be `None`, 2-D or 3-D but found {attn_mask.ndim}-D tensor instead")
+    if query.ndim == 2 and attn_mask is not None and attn_mask.ndim == 3:
+        expected = (heads, query.shape[0], key.shape[0])
+        if tuple(attn_mask.shape) != expected:
+            raise AssertionError(f"Expected `attn_mask` shape to be {expected} but got {tuple(attn_mask.shape)}")
+    return query.ndim == 3
+
+
+def multi_head_attention_forward(query, key, value, embed_dim_to_check, num_heads, in_proj_weight, in_proj_bias, bias_k, bias_v, add_zero_attn, dropout_p,
+                                 out_proj_weight, out_proj_bias, training=True, key_padding_mask=None, need_weights=True, attn_mask=None,
+                                 use_separate_proj_weight=False, q_proj_weight=None, k_proj_weight=None, v_proj_weight=None, static_k=None, static_v=None,
+                                 average_attn_weights=True, is_causal=False):
+    """Attention by several heads, each with a share of the features: (L, N, E) -> ((L, N, E), weights or None)."""
+    batched = _check_heads(query, key, value, key_padding_mask, attn_mask, num_heads)
+    if not batched:
+        same, same_value = key is query, value is key
+        query = query.unsqueeze(1)
+        key = query if same else key.unsqueeze(1)
+        value = key if same_value else value.unsqueeze(1)
+        key_padding_mask = None if key_padding_mask is None else key_padding_mask.unsqueeze(0)
+    length, rows, width = query.shape
+    if is_causal and attn_mask is None:
+        raise RuntimeError("Need attn_mask if specifying the is_causal hint. You may use the Transformer module method `generate_square_subsequent_mask` to "
+                           "create this mask.")
+    hidden = _as_added(key_padding_mask, "key_padding_mask", query, attn_mask)
+    is_causal = is_causal and hidden is None and not need_weights
+    mask = None if is_causal else _as_added(attn_mask, "attn_mask", query)
+    head = width // num_heads
+    if width != embed_dim_to_check:
+        raise AssertionError(f"was expecting embedding dimension of {embed_dim_to_check}, but got {width}")
+    if head * num_heads != width:
+        raise AssertionError(f"embed_dim {width} not divisible by num_heads {num_heads}")
+    if key.shape[:2] != value.shape[:2] or not use_separate_proj_weight and key.shape != value.shape:
+        raise AssertionError(f"key shape {key.shape} does not match value shape {value.shape}")
+    q, k, v = _projected(query, key, value, in_proj_weight, in_proj_bias, (q_proj_weight, k_proj_weight, v_proj_weight), use_separate_proj_weight)
+    if mask is not None:
+        expected = (length, key.shape[0]) if mask.ndim == 2 else (rows * num_heads, length, key.shape[0])
+        if tuple(mask.shape) != expected:
+            raise RuntimeError(f"The shape of the {mask.ndim}D attn_mask is {mask.shape}, but should be {expected}.")
+        mask = mask.unsqueeze(0) if mask.ndim == 2 else mask
+    more = 0  # keys that the masks do not know of
+    if bias_k is not None and bias_v is not None:
+        k, v = cat((k, bias_k.repeat(1, rows, 1))), cat((v, bias_v.repeat(1, rows, 1)))
+        more += 1
+    q, k, v = (x.reshape(x.shape[0], rows * num_heads, head).transpose(0, 1) for x in (q, k, v))
+    k, v = k if static_k is None else static_k, v if static_v is None else static_v
+    if add_zero_attn:
+        k, v = (cat((x, x.new_zeros((rows * num_heads, 1, head))), 1) for x in (k, v))
+        more += 1
+    mask, hidden = (m if m is None or not more else pad(m, (0, more)) for m in (mask, hidden))
+    keys = k.shape[1]
+    if hidden is not None:
+        if tuple(hidden.shape) != (rows, keys):
+            raise AssertionError(f"expecting key_padding_mask shape of {(rows, keys)}, but got {tuple(hidden.shape)}")
+        hidden = hidden.view(rows, 1, 1, keys).expand(rows, num_heads, 1, keys).reshape(rows * num_heads, 1, keys)
+        mask = hidden if mask is None else mask + hidden
+    dropout_p = dropout_p if training else 0.0
+    weights = None
+    if need_weights:
+        scores = matmul(q * math.sqrt(1.0 / head), k.transpose(-2, -1))
+        weights = softmax(scores if mask is None else mask + scores, -1)
+        weights = dropout(weights, dropout_p) if dropout_p else weights
+        out = matmul(weights, v).transpose(0, 1)
+        weights = weights.view(rows, num_heads, length, keys)
+        weights = weights.mean(1) if average_attn_weights else weights
+    else:
+        if mask is not None:
+            mask = mask.unsqueeze(0) if mask.shape[0] == 1 else mask.view(rows, num_heads, -1, keys)
+        q, k, v = (x.view(rows, num_heads, x.shape[1], head) for x in (q, k, v))
+        out = scaled_dot_product_attention(q, k, v, mask, dropout_p, is_causal).permute(2, 0, 1, 3)
+    out = linear(out.reshape(length * rows, width), out_proj_weight, out_proj_bias)
+    out = out.view(length, rows, out.shape[1])
+    if batched:
+        return out, weights
+    return out.squeeze(1), None if weights is None else weights.squeeze(0)

@@ -7,7 +7,7 @@ Start with `contract_pair`.
 """
 import string
 
-from ..ir import graph
+from ..ir import dtypes, graph
 from ..tensors.tensor import Tensor
 from .building import apply, binary, broadcast_shape, cast, choose, constant, elementwise, expand_to, result_dtype, total, wrap_dim
 from .definition import Tensors, exported, operator, write_out
@@ -312,3 +312,18 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     if p < 0:
         raise RuntimeError(f"cdist only supports non-negative p values, but p is {p}")
     return distances(x1, x2, float(p))
+
+
+@exported
+def pdist(input, p=2.0):
+    """The distances between all pairs of different rows of a matrix: (0, 1), (0, 2), ..., (1, 2), ..."""
+    if input.ndim != 2:
+        raise RuntimeError(f"pdist: expected a 2D tensor, but got {input.ndim}D")
+    if input.dtype.kind != "f":
+        raise RuntimeError(f"pdist only supports floating-point dtypes, not {input.dtype.name}")
+    if p < 0:
+        raise RuntimeError("pdist only supports non-negative p values")
+    n = input.shape[0]
+    first = input.new_tensor([i for i in range(n) for _ in range(i + 1, n)], dtype=dtypes.int64)
+    second = input.new_tensor([j for i in range(n) for j in range(i + 1, n)], dtype=dtypes.int64)
+    return vector_norm(input.index_select(0, first) - input.index_select(0, second), float(p), 1)

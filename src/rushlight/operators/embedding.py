@@ -75,3 +75,67 @@ def _shorten(weight, indices, max_norm, norm_type):
         weight[picked] = renorm(weight[picked], norm_type, 0, max_norm)
     finally:
         recorder.grad = enabled
+
+
+# Bags ----------------------------------------------------------------------------------------------------------------
+
+def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2, scale_grad_by_freq=False, mode="mean", sparse=False, per_sample_weights=None,
+                  include_last_offset=False, padding_idx=None):
+    """The sum, mean or maximum of the rows of each bag: a row of `input` (bags, L), or what lies between two `offsets` of `input` (indices,)
+    (https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.embedding_bag.html)."""
+    if per_sample_weights is not None and input.shape != per_sample_weights.shape:
+        raise ValueError(f"embedding_bag: If per_sample_weights ({per_sample_weights.shape}) is not None, then it must have the same shape as the input "
+                         f"({input.shape})")
+    if weight.ndim != 2:
+        raise ValueError(f"embedding_bag: weight has to be a 2D Tensor, but got Tensor of dimension {weight.ndim}")
+    if input.ndim not in (1, 2):
+        raise ValueError(f"embedding_bag: input has to be 1D or 2D Tensor, but got Tensor of dimension {input.ndim}")
+    if mode not in ("sum", "mean", "max"):
+        raise ValueError("embedding_bag: mode has to be one of sum, mean or max")
+    if mode == "max" and scale_grad_by_freq:
+        raise ValueError("embedding_bag: max mode does not support scaling the gradient by the frequency")
+    if per_sample_weights is not None and mode != "sum":
+        raise NotImplementedError(f"embedding_bag: per_sample_weights is only supported for mode='sum' (got mode='{mode}').")
+    if input.ndim == 2:
+        if offsets is not None:
+            raise ValueError("embedding_bag: if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed length sequences.")
+        starts = [i * input.shape[1] for i in range(input.shape[0] + 1)]
+        input = input.reshape(-1)
+        per_sample_weights = None if per_sample_weights is None else per_sample_weights.reshape(-1)
+    else:
+        starts = _starts(input, offsets, include_last_offset)
+    if padding_idx is not None and padding_idx < 0:
+        padding_idx += weight.shape[0]
+    picked = embedding(input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq)
+    if per_sample_weights is not None:
+        picked = picked * per_sample_weights.unsqueeze(1)
+    sizes = [b - a for a, b in zip(starts, starts[1:])]
+    longest = max(sizes, default=0)
+    if not longest or not sizes:
+        return picked.sum() * 0 + weight.new_zeros((len(sizes), weight.shape[1]))
+    like = input.detach()
+    places = like.new_tensor([[a + i if i < n else 0 for i in range(longest)] for a, n in zip(starts, sizes)], dtype=dtypes.int64)
+    there = like.new_tensor([[i < n for i in range(longest)] for n in sizes], dtype=dtypes.bool_)
+    if padding_idx is not None:
+        there = there & (like[places] != padding_idx)
+    bags, shown = picked[places], there.unsqueeze(2)
+    if mode != "max":
+        total = bags.masked_fill(~shown, 0).sum(1)
+        return total if mode == "sum" else total / there.sum(1, keepdim=True).clamp(min=1).to(total.dtype)
+    best = bags.detach().masked_fill(~shown, float("-inf")).argmax(1, keepdim=True)
+    return bags.gather(1, best).squeeze(1).masked_fill(~there.any(1, keepdim=True), 0)
+
+
+def _starts(input, offsets, include_last_offset):
+    """Where each bag begins, and the last one ends."""
+    if offsets is None:
+        raise ValueError("embedding_bag: offsets has to be a 1D Tensor but got None")
+    if offsets.ndim != 1:
+        raise ValueError("embedding_bag: offsets has to be a 1D Tensor")
+    starts = offsets.tolist()
+    if starts and starts[0] != 0:
+        raise RuntimeError(f"embedding_bag: offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. However, got "
+                           f"{starts[0]}")
+    if starts and starts[-1] > input.shape[0]:
+        raise RuntimeError(f"embedding_bag: offsets[-1] can not be greater than input's length({input.shape[0]}) but got offsets[-1] of {starts[-1]}")
+    return [*starts[:-1], input.shape[0]] if include_last_offset else [*starts, input.shape[0]]

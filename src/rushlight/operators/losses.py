@@ -17,6 +17,7 @@ from .building import apply, binary, broadcast, cast, choose, constant, elementw
 from .definition import operator
 from .index_checks import extremes
 from .elementwise import exp, log
+from .products import linear
 from .reductions import count, mean, reduced, spread, sum, summed
 
 REDUCTIONS = ("none", "mean", "sum")
@@ -478,3 +479,28 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-06, reduction="mean
             if not fits:
                 raise ValueError(f"gaussian_nll_loss: var of shape {tuple(var.shape)} does not fit input of shape {tuple(input.shape)}")
     return gaussian_likelihood(input, target, var, full, eps, reduction_wanted("gaussian_nll_loss", reduction))
+
+
+def linear_cross_entropy(input, linear_weight, target, *, linear_bias=None, weight=None, reduction="mean", ignore_index=None, label_smoothing=0.0,
+                         options=None):
+    """The cross entropy of input @ linear_weight.T + linear_bias with the target
+    (https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.linear_cross_entropy.html)."""
+    if input.ndim not in (1, 2):
+        raise RuntimeError(f"linear_cross_entropy: expected input with dimensionality 1 or 2, got {input.ndim}")
+    if linear_weight.ndim < 2:
+        raise RuntimeError(f"linear_cross_entropy: expected linear_weight with dimensionality at least 2, got {linear_weight.ndim}")
+    classes, *places, features = linear_weight.shape
+    if input.shape[-1] != features:
+        raise RuntimeError(f"linear_cross_entropy: expected equal input and linear_weight last dimensions (in_features), got {input.shape[-1]} and {features}, "
+                           "respectively")
+    if linear_bias is not None and tuple(linear_bias.shape) != (classes, *places):
+        raise RuntimeError(f"linear_cross_entropy: expected linear_bias shape {(classes, *places)}, got {tuple(linear_bias.shape)}")
+    if places and input.ndim == 1:
+        raise RuntimeError(f"linear_cross_entropy: K-dimensional loss defined by linear_weight shape {tuple(linear_weight.shape)} requires batched input, "
+                           f"(N, {features}), got unbatched input with shape {tuple(input.shape)}")
+    shape = (*input.shape[:-1], classes, *places)
+    if tuple(target.shape) == shape and ignore_index is not None:
+        raise RuntimeError("linear_cross_entropy: ignore_index cannot be specified when target contains probabilities")
+    logits = linear(input, linear_weight.reshape(-1, features), None if linear_bias is None else linear_bias.reshape(-1)).reshape(shape)
+    return cross_entropy(logits, target, weight, ignore_index=-100 if ignore_index is None else ignore_index, reduction=reduction,
+                         label_smoothing=label_smoothing)

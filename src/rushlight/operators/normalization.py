@@ -15,6 +15,8 @@ from ..runtime.recorder import here
 from ..tensors.tensor import Tensor
 from .building import apply, binary, cast, constant, reduce_to, total, unary
 from .definition import exported, operator
+from .padding import constant_pad_nd
+from .pooling import avg_pool2d
 from .reductions import count, summed
 
 
@@ -278,3 +280,14 @@ def normalized_by_place(input: Tensor, weight: Tensor | None, bias: Tensor | Non
     """Each channel of each sample brought to mean 0 and variance 1."""
     y = standardized(input, tuple(range(2, input.ndim)), eps)
     return cast(_affine(y, _channels(input, weight), _channels(input, bias)), input.dtype)
+
+
+def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
+    """Each number over (k + alpha * mean of squares of `size` neighbouring channels) ** beta."""
+    if input.ndim < 3:
+        raise ValueError(f"local_response_norm: Expected 3D or higher dimensionality input (got {input.ndim} dimensions)")
+    if not input.numel():
+        return input
+    channels = input.square().flatten(2).unsqueeze(1)  # (N, 1, C, places)
+    means = avg_pool2d(constant_pad_nd(channels, (0, 0, size // 2, (size - 1) // 2)), (size, 1), stride=1).squeeze(1)
+    return input / (means.view(input.shape) * alpha + k) ** beta

@@ -46,12 +46,12 @@ class Plan:
     fresh       (number of the handle, whether it has a history, how often it was written to) for results with memory of their own
     in_place    numbers of leaves that were written
     views       numbers of held handles that are views, with their Values
-    saved       Values kept for backward, `shared` those whose memory a fresh handle has: (value, position in fresh)
-    unfreed     histories that backward from here will go through; `read_leaves` numbers of the leaves they read
+    saved       Values kept for backward (`repeats`: how the elements of an expanded one are seen), `shared` those whose memory a fresh handle has: (value, position in fresh)
+    unfreed     histories that backward from here will go through; `read_leaves` numbers of the leaves they read, `reached` of those they end at
     rings       per result with memory of its own, the blocks it had last (memory.Ring); None until the plan runs for a second time
     """
 
-    __slots__ = ("program", "cold", "guards", "holds", "outputs", "fresh", "in_place", "views", "saved", "shared", "unfreed", "read_leaves", "kept_leaves",
+    __slots__ = ("program", "cold", "guards", "holds", "outputs", "fresh", "in_place", "views", "saved", "repeats", "shared", "unfreed", "reached", "read_leaves", "kept_leaves",
                  "keeps_record", "_evaluate", "_layouts", "rings")
 
     def layouts(self, integers):
@@ -198,9 +198,9 @@ class _Job:
                 block = self.blocks[storage] = Block(layouts[number][2] * storage.dtype.itemsize)
             targets.append(block.address)
             number += 1
-        for ring in rings[len(plan.fresh):]:
+        for ring, repeats in zip(rings[len(plan.fresh):], plan.repeats):
             place = _new_place(ring, layouts[number], plan.outputs[number])
-            kept.append(place)
+            kept.append(place if repeats is None else Place(place.storage, *repeats(integers), 0, place.dtype))
             targets.append(place.storage.block.address)
             number += 1
 
@@ -268,9 +268,9 @@ def make(recorder, trace, step, counts):
     ends += [trace.leaves[i]._state for i in plan.in_place] + [s.value for s in trace.flats]
     ends = [v for v in ends if v.history is not None]
     plan.keeps_record = bool(ends)
-    plan.saved, plan.shared, plan.unfreed = [], [], ()
+    plan.saved, plan.repeats, plan.shared, plan.unfreed, plan.reached = [], [], [], (), ()
     if ends:
-        wanted, plan.unfreed = recorder.read_by_backward(trace, ends)
+        wanted, plan.unfreed, plan.reached = recorder.read_by_backward(trace, ends)
         stored = {h._state: n for n, (_, h) in enumerate(fresh)}
         overwritten = {h.overwrites for h in plan.unfreed}
         for value in wanted:
@@ -280,11 +280,13 @@ def make(recorder, trace, step, counts):
                 plan.shared.append((value, stored[value]))
                 continue
             plan.saved.append(value)
-            outputs.append(Output(value.node, graph.row_major(value.node.shape), None))
+            node, seen_as = _without_repeats(value.node)
+            plan.repeats.append(None if seen_as is None else evaluator((tuple(value.node.shape), seen_as)))
+            outputs.append(Output(node, graph.row_major(node.shape), None))
     plan.read_leaves = [(v.node.attributes[0], v) for v in {v: 0 for h in plan.unfreed for v in h.reads}
                         if v.node.primitive == "leaf" and v not in plan.saved]
     reads = {i for i, _ in plan.read_leaves}
-    plan.kept_leaves = [v.needs_grad or i in reads for i, v in enumerate(entered)]
+    plan.kept_leaves = [v.needs_grad and i in plan.reached or i in reads for i, v in enumerate(entered)]
     plan.views = [(i, trace.handles[i]._state.node.dtype) for i in views]
     plan.rings = None
 
@@ -297,6 +299,14 @@ def make(recorder, trace, step, counts):
                                 tuple((tuple(v.node.shape), tuple(v.strides), v.offset) for v in (trace.handles[i]._state for i in views))))
     plan._layouts = {}
     return plan
+
+
+def _without_repeats(node):
+    """(the node whose elements an expanded one repeats, the strides under which they are seen repeated), or (the node itself, None)."""
+    if node.primitive != "expand":
+        return node, None
+    inner = node.inputs[0]
+    return inner, tuple(0 if repeated else s for repeated, s in zip(node.attributes[0], graph.row_major(inner.shape)))
 
 
 def compile_plan(recorder, plan, step, integers, outputs=None, is_new=False):
@@ -382,11 +392,14 @@ def results(recorder, plan, trace, job):
 def _record(recorder, plan, trace, job):
     """The assignments that keep what backward from this trace's tensors will need."""
     record = trace.recorded()
-    for i, t in enumerate(trace.leaves):
+    for i in plan.reached:  # no others: one trace would keep the one before it, and so all of them
+        t = trace.leaves[i]
         if t._tape is not None and t._tape.history is not None:
             record.roots[i] = t._tape.history
+    passed = set(plan.unfreed)
+    externals = {h: call for h, call in record.externals.items() if h in passed or h in record.nodes}
     if not plan.unfreed:
-        return [(record, "unfreed", ())]
+        return [(record, "unfreed", ()), (record, "externals", externals)]
     versions, saved = {}, {v: recorder.handle_at(p) for v, p in zip(plan.saved, job.kept)}
     for v, n in plan.shared:
         saved[v] = recorder.handle_at(job.places[n])
@@ -402,7 +415,7 @@ def _record(recorder, plan, trace, job):
             storage.version = v.writes + written_since
         if storage is not None:
             versions[v] = storage, storage.version - written_since
-    return [(record, "unfreed", plan.unfreed), (record, "saved", saved), (record, "versions", versions)]
+    return [(record, "unfreed", plan.unfreed), (record, "saved", saved), (record, "versions", versions), (record, "externals", externals)]
 
 
 def _new_place(ring, layout, kind):

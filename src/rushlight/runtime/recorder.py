@@ -32,7 +32,7 @@ from .trace import History, Trace, Value, classify, symbols
 new = object.__new__
 LONGEST_TRACE = 1_000 if plan.backend() == "compiled" else 1  # calls; more are flushed, so that pending work is bounded
 LARGEST_HOLD = 1 << 30  # bytes of the tensors that a trace has entered, and so keeps alive; past that it is flushed
-LARGEST_TRIE = 50_000  # steps; a trie that has grown larger is dropped and grows again
+LARGEST_TRIE = 20_000  # steps; a trie that has grown larger is dropped and grows again
 PROGRAM_WEIGHT = 20    # a compiled program takes about as much memory as so many steps
 
 
@@ -87,7 +87,7 @@ class Recorder:
     """
 
     handle = None        # set by floor 3: the class of the tensors given out
-    read_by_backward = staticmethod(lambda trace, values: ([], ()))  # set by floor 5: what backward from these values will read
+    read_by_backward = staticmethod(lambda trace, values: ([], (), ()))  # set by floor 5: what backward from these values will read
 
     def __init__(self):
         self.root = self.at = Step(None, None)
