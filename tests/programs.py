@@ -65,8 +65,9 @@ class World:
             self.look_at_everything()
 
     def note(self, t):
-        return {"shape": tuple(t.shape), "stride": t.stride() if t.numel() else None, "dtype": str(t.dtype).rpartition(".")[2], "requires_grad": t.requires_grad,
-                "is_leaf": t.is_leaf, "version": t._version - self.born.get(id(t), 0) if self.counts else None, "offset": t.storage_offset()}
+        return {"shape": tuple(t.shape), "stride": t.stride() if t.numel() else None, "dtype": str(t.dtype).rpartition(".")[2],
+                "requires_grad": t.requires_grad, "is_leaf": t.is_leaf, "version": t._version - self.born.get(id(t), 0) if self.counts else None,
+                "offset": t.storage_offset()}
 
     def look_at_everything(self):
         for n in range(len(self.tensors)):

@@ -48,8 +48,9 @@ def logged(*data):
 
 def test_results_are_of_the_subclass():
     x = torch.ones(2, 3).as_subclass(Wrapped)
-    for y in (x + 1, 1 + x, x * x, torch.exp(x), x[0], x.view(3, 2), x.sum(), x.t(), x.mean(0), torch.cat([x, x]), torch.stack([torch.ones(2, 3), x]), x.clone(),
-              x.to(torch.float64), x.detach(), torch.std(x), x.reshape(-1), x.unsqueeze(0), torch.zeros_like(x), x > 0, x.softmax(0), torch.where(x > 0, x, x)):
+    for y in (x + 1, 1 + x, x * x, torch.exp(x), x[0], x.view(3, 2), x.sum(), x.t(), x.mean(0), torch.cat([x, x]), torch.stack([torch.ones(2, 3), x]),
+              x.clone(), x.to(torch.float64), x.detach(),
+              torch.std(x), x.reshape(-1), x.unsqueeze(0), torch.zeros_like(x), x > 0, x.softmax(0), torch.where(x > 0, x, x)):
         assert type(y) is Wrapped
 
 
@@ -102,8 +103,9 @@ def test_overriding_sees_functions_and_methods_by_their_own_names(seen):
 def test_each_call_is_asked_about_once(seen):
     x = logged(1.0, 2.0)
     for call in (lambda: torch.std(x), lambda: torch.var_mean(x), lambda: torch.nn.functional.cross_entropy(x, torch.tensor(0)), lambda: x.flatten(),
-                 lambda: torch.nn.functional.gelu(x), lambda: torch.median(x), lambda: torch.einsum("i,i->", x, x), lambda: torch.allclose(x, x), lambda: x.repeat(2),
-                 lambda: torch.hstack([x, x]), lambda: torch.norm(x), lambda: torch.topk(x, 1), lambda: torch.nn.functional.dropout(x), lambda: torch.unique(x)):
+                 lambda: torch.nn.functional.gelu(x), lambda: torch.median(x), lambda: torch.einsum("i,i->", x, x), lambda: torch.allclose(x, x),
+                 lambda: x.repeat(2), lambda: torch.hstack([x, x]), lambda: torch.norm(x), lambda: torch.topk(x, 1),
+                 lambda: torch.nn.functional.dropout(x), lambda: torch.unique(x)):
         seen.clear()
         call()
         assert len(seen) == 1, seen
@@ -402,7 +404,8 @@ class Noting(TorchFunctionMode):
 def test_a_mode_sees_every_call_once():
     x = torch.ones(3)
     with Noting() as mode:
-        _ = torch.zeros(2), x + 1, x.std(), torch.nn.functional.softplus(x), torch.tensor([1.0]), torch.arange(3), x.view(3, 1), torch.rand(2), torch.cat([x, x])
+        _ = torch.zeros(2), x + 1, x.std(), torch.nn.functional.softplus(x), torch.tensor([1.0]), torch.arange(3), x.view(3, 1), torch.rand(2)
+        _ = torch.cat([x, x])
     assert [n for n in mode.notes if not n.startswith("__get")] == ["zeros", "add", "std", "softplus", "tensor", "arange", "view", "rand", "cat"]
     x + 1
     assert len([n for n in mode.notes if not n.startswith("__get")]) == 9

@@ -16,10 +16,11 @@ BENCH = Path(__file__).parent.parent / "bench"
 GROWTH = 12.0  # MB that a short run may grow by after a third of it: a few caches still fill
 sys.path.insert(0, str(BENCH))
 
-import memory as runs  # noqa: E402
+import memory as runs
 
 
-@pytest.mark.parametrize("name, share", [("steps", 0.02), ("shapes", 0.05), ("views", 0.03), ("hooks_and_functions", 0.04), ("kept_losses", 0.1), ("arrays", 0.05)])
+@pytest.mark.parametrize("name, share", [("steps", 0.02), ("shapes", 0.05), ("views", 0.03), ("hooks_and_functions", 0.04),
+                                         ("kept_losses", 0.1), ("arrays", 0.05)])
 def test_memory_stays_flat(name, share):
     code = f"import sys; sys.path.insert(0, {str(BENCH)!r}); import memory; print(memory.measure({name!r}, {share})[0])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -70,7 +71,7 @@ def test_a_dropped_tensor_frees_its_memory():
     before = runs.resident()
     for _ in range(40):
         x = torch.ones(1 << 20)
-        x.tolist if False else x[0].item()
+        x[0].item()
         y = x * 2
         y[0].item()
     del x, y

@@ -6,26 +6,37 @@ The house has floors; each imports only those below it:
 
 To read it, follow ARCHITECTURE.md.
 """
-from .ir.dtypes import bfloat16, complex64, complex128, float16, float32, float64, int8, int16, int32, int64, uint8  # noqa: F401
-from .ir.dtypes import DType as dtype  # noqa: F401
-from .ir.dtypes import bool_ as bool  # noqa: F401
-from .ir.limits import finfo, iinfo  # noqa: F401
-from .runtime.memory import OutOfMemoryError  # noqa: F401
-from .tensors.bridge import UntypedStorage, asarray, from_dlpack  # noqa: F401
-from .tensors.creation import as_tensor, from_numpy, get_default_dtype, set_default_dtype, tensor  # noqa: F401
-from .tensors.device import channels_last, channels_last_3d, contiguous_format, device, get_default_device, layout  # noqa: F401
-from .tensors.device import memory_format, preserve_format, set_default_device, sparse_coo, strided  # noqa: F401
-from .tensors.printing import set_printoptions  # noqa: F401
-from .tensors.explaining import explain  # noqa: F401
-from .tensors.legacy import TYPES as _tensor_types
-from .tensors.legacy import set_default_tensor_type  # noqa: F401
-from .tensors.size import Size  # noqa: F401
-from .tensors.tensor import Tensor  # noqa: F401
-from . import autograd, operators  # noqa: F401
-from .autograd.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled  # noqa: F401
+from . import autograd, operators
+from .autograd.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from .ir.dtypes import DType as dtype
+from .ir.dtypes import bfloat16, complex64, complex128, float16, float32, float64, int8, int16, int32, int64, uint8
+from .ir.dtypes import bool_ as bool
+from .ir.limits import finfo, iinfo
 from .operators.definition import ALL as _operators
 from .operators.definition import EXPORTED as _exported
-from .operators.random import Generator, default_generator  # noqa: F401
+from .operators.random import Generator, default_generator
+from .runtime.memory import OutOfMemoryError
+from .tensors.bridge import UntypedStorage, asarray, from_dlpack
+from .tensors.creation import as_tensor, from_numpy, get_default_dtype, set_default_dtype, tensor
+from .tensors.device import (
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    device,
+    get_default_device,
+    layout,
+    memory_format,
+    preserve_format,
+    set_default_device,
+    sparse_coo,
+    strided,
+)
+from .tensors.explaining import explain
+from .tensors.legacy import TYPES as _tensor_types
+from .tensors.legacy import set_default_tensor_type
+from .tensors.printing import set_printoptions
+from .tensors.size import Size
+from .tensors.tensor import Tensor
 
 __version__ = "0.1.0"
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import rushlight
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import programs  # noqa: E402
+import programs
 
 torch.set_num_threads(1)
 

@@ -1,6 +1,7 @@
 """Floor 5: gradients.
 
     engine.py     backward: the walk from results to leaves
+    replay.py     the gradient rules of a trace as one recorded call
     nodes.py      grad_fn, hooks: the graph as users may look at it
     modes.py      no_grad, enable_grad, inference_mode
     function.py   Function: a user's own forward and backward
@@ -8,8 +9,8 @@
 
 Start with engine.py.
 """
-from . import nodes  # noqa: F401  (attaches backward, grad_fn and hooks to Tensor)
-from .engine import backward, grad  # noqa: F401
-from .gradcheck import gradcheck, gradgradcheck  # noqa: F401
-from .function import Function, once_differentiable, saved_tensors_hooks  # noqa: F401
-from .modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled  # noqa: F401
+from . import nodes  # attaches backward, grad_fn and hooks to Tensor
+from .engine import backward, grad
+from .function import Function, once_differentiable, saved_tensors_hooks
+from .gradcheck import gradcheck, gradgradcheck
+from .modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled

@@ -47,7 +47,7 @@ def _leaf_source(trace, number):
     leaf = trace.leaves[number]
     if leaf._place is not None and leaf._place.is_snapshot:
         leaf = leaf._base
-    return (trace.record.roots.get(number) if trace.flushed else leaf._tape.history) or leaf
+    return (trace.record.roots.get(number) if trace.flushed else leaf._tape and leaf._tape.history) or leaf
 
 
 def differentiate(outputs, grads, create_graph=False, retain_graph=False, wanted=()):
@@ -85,7 +85,10 @@ def differentiate(outputs, grads, create_graph=False, retain_graph=False, wanted
             if not create_graph and id(trace) not in wanted_traces and TRACE_CALL.applies(trace):
                 if trace.flushed:  # a program of its own going back, as it was going forward: traces that are alike share it
                     recorder.flush()
-                at_number, histories = TRACE_CALL.run(trace, by_value)
+                beyond = _sent_before(trace, at_leaf, arriving)
+                at_number, histories = TRACE_CALL.run(trace, by_value, {n: g for n, (_, _, g) in beyond.items()})
+                for n in beyond.keys() & dict(at_number).keys():
+                    del beyond[n][0][beyond[n][1]]  # it is part of what comes now
                 reached = [(_leaf_source(trace, n), g) for n, g in at_number]
             else:
                 reached, histories = _call_by_call(trace, by_value, wanted, at_wanted)
@@ -96,6 +99,21 @@ def differentiate(outputs, grads, create_graph=False, retain_graph=False, wanted
     finally:
         recorder.grad = enabled
     return at_leaf, at_wanted
+
+
+def _sent_before(trace, at_leaf, arriving):
+    """{leaf number: (table, key in it, gradient)} of what later traces have sent to the sources of a trace's leaves."""
+    found, seen = {}, set()
+    for number, leaf in enumerate(trace.leaves if at_leaf or arriving else ()):
+        if leaf is None:
+            continue
+        where = _leaf_source(trace, number)
+        table, key = (at_leaf, where) if isinstance(where, Tensor) else (arriving.get(where[0], {}), where[1])
+        grad = table.get(key)
+        if grad is not None and id(key) not in seen:  # a tensor may be two leaves
+            seen.add(id(key))
+            found[number] = table, key, grad
+    return found
 
 
 def _call_by_call(trace, arrived, wanted, at_wanted):

@@ -86,7 +86,8 @@ def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=T
                 if analytical.dtype.kind == "c" and numerical.dtype.kind != "c":
                     numerical = numerical.astype(complex)
                 if not np.allclose(analytical, numerical, rtol=rtol, atol=atol, equal_nan=True):
-                    raise GradcheckError(f"Jacobian mismatch for output {k} with respect to input {position},\nnumerical:{numerical}\nanalytical:{analytical}\n")
+                    raise GradcheckError(f"Jacobian mismatch for output {k} with respect to input {position},\n"
+                                         f"numerical:{numerical}\nanalytical:{analytical}\n")
     except GradcheckError:
         if raise_exception:
             raise

@@ -222,18 +222,20 @@ class TraceCall:
         record = trace.record
         return record is None or not (record.hooks or record.nodes or record.externals)
 
-    def run(self, trace, arrived):
-        """`arrived`: {value: gradient, or None for the gradient 1}.  Returns ([(leaf number, gradient), ...], the histories gone through)."""
+    def run(self, trace, arrived, beyond=()):
+        """`arrived`: {value: gradient, or None for the gradient 1}; `beyond`: {leaf number: what later traces have sent there}, to which is
+        added one by one, so that the sum does not depend on where a trace ends.  Returns ([(leaf number, gradient), ...], the histories
+        gone through)."""
         while True:
             try:
-                return self._run(trace, arrived, trace.flushed)
+                return self._run(trace, arrived, dict(beyond), trace.flushed)
             except _Flushed:  # in between, by a signal handler or another thread
                 continue
 
-    def _run(self, trace, arrived, flushed):
+    def _run(self, trace, arrived, beyond, flushed):
         recorder = here.recorder
         starts = tuple(arrived)
-        tensors = [g for g in arrived.values() if g is not None]
+        tensors = [*(g for g in arrived.values() if g is not None), *beyond.values()]
         given = tuple(g is not None for g in arrived.values())
         if not flushed:
             kept, numbers, integers = (), (), ()
@@ -244,18 +246,20 @@ class TraceCall:
             leaves = tuple(trace.record.versions_of_leaves())
             kept, numbers, integers = (*trace.record.saved, *leaves), trace.scalars, trace.integers
             tensors += [*trace.record.saved.values(), *(plain(trace.leaves[v.node.attributes[0]]._place) for v in leaves)]
-        key = (starts, given, kept, trace.freed_mark)
-        leaf_numbers, histories, gradients = recorder.record(self, tensors, key, numbers, integers, arguments=(trace, starts, given, kept, flushed))
+        key = (starts, given, tuple(beyond), kept, trace.freed_mark)
+        arguments = trace, starts, given, tuple(beyond), kept, flushed
+        leaf_numbers, histories, gradients = recorder.record(self, tensors, key, numbers, integers, arguments=arguments)
         return list(zip(leaf_numbers, gradients)), histories
 
     def infer(self, operands, scalars, extents, arguments):
-        trace, starts, given, kept, flushed = arguments
+        trace, starts, given, beyond, kept, flushed = arguments
         if trace.flushed is not flushed:
             raise _Flushed
         operand = iter(operands)
         arrived = {v: next(operand) if one else None for v, one in zip(starts, given)}
+        beyond = {number: next(operand) for number in beyond}
         again = _LaterTrace(dict(zip(kept, operand)), scalars, extents) if flushed else _SameTrace()
-        at_leaf, histories = _walk_inside(trace, arrived, again)
+        at_leaf, histories = _walk_inside(trace, arrived, beyond, again)
         numbers = [n for n, _ in at_leaf]
         return own_values([g for _, g in at_leaf]), lambda handles: (numbers, histories, handles)
 
@@ -306,7 +310,7 @@ class _LaterTrace:
         return tree
 
 
-def _walk_inside(trace, arrived, again):
+def _walk_inside(trace, arrived, beyond, again):
     """The walk of `differentiate` over one trace, inside a body: ([(leaf number, gradient), ...], the histories gone through)."""
     recorder = here.recorder
     arriving, at_leaf, queue, visited = {}, {}, [], []
@@ -316,7 +320,10 @@ def _walk_inside(trace, arrived, again):
             return
         history = value.history
         if history is None:
-            at_leaf[value.leaf] = grad if value.leaf not in at_leaf else at_leaf[value.leaf] + grad
+            before = at_leaf.get(value.leaf)
+            if before is None and value.leaf in beyond:
+                before = recorder.handle_of(beyond[value.leaf])
+            at_leaf[value.leaf] = grad if before is None else before + grad
             return
         by_value = arriving.get(history)
         if by_value is None:

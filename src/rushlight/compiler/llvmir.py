@@ -75,14 +75,14 @@ def _float_text(element, number):
             number = math.copysign(math.inf, number)
     if element == "half":
         try:
-            return "0xH%04X" % struct.unpack("<H", struct.pack("<e", number))[0]
+            return f"0xH{struct.unpack('<H', struct.pack('<e', number))[0]:04X}"
         except OverflowError:
             return "0xH7C00" if number > 0 else "0xHFC00"
     if element == "bfloat":
         bits = struct.unpack("<I", struct.pack("<f", number))[0]
         rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16 if number == number else (bits >> 16) | 0x40
-        return "0xR%04X" % (rounded & 0xFFFF)
-    return "0x%016X" % struct.unpack("<Q", struct.pack("<d", number))[0]
+        return f"0xR{rounded & 0xFFFF:04X}"
+    return f"0x{struct.unpack('<Q', struct.pack('<d', number))[0]:016X}"
 
 
 class Function:

@@ -21,7 +21,7 @@ arguments are already broadcast and converted (operators/ does that), and a wron
 What each means is in reference.py.
 """
 from . import dtypes
-from .extents import Extent, product
+from .extents import product
 
 
 class Node:
@@ -287,15 +287,3 @@ def topological(roots, stop=()):
             done.add(node)
             order.append(node)
     return order
-
-
-def extents_in(node):
-    """The Extents of a node's shape and attributes."""
-    def walk(x):
-        if isinstance(x, Extent):
-            yield x
-        elif isinstance(x, tuple):
-            for part in x:
-                yield from walk(part)
-    yield from walk(node.shape)
-    yield from walk(node.attributes)

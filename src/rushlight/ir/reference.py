@@ -93,7 +93,7 @@ def _digamma(x):
     if x == math.inf:
         return math.inf
     if x < 0:
-        whole, part = math.modf(x)[1], math.modf(x)[0]
+        part, _ = math.modf(x)
         return _digamma(1 - x) - math.pi / math.tan(math.pi * part)
     total = 0.0
     while x < 10:
@@ -307,9 +307,8 @@ _MEANING = {
 def _add_elementwise():
     from .graph import ELEMENTWISE
     for name in ELEMENTWISE:
-        def meaning(n, _, now, lv, sc, *arrays, function=_elementwise(name)):
-            return function(*arrays)
-        _MEANING[name] = meaning
+        function = _elementwise(name)
+        _MEANING[name] = lambda n, _, now, lv, sc, *arrays, function=function: function(*arrays)
 
 
 _add_elementwise()

@@ -84,3 +84,17 @@ class GroupNorm(Normalization):
 
 def _as_shape(shape):
     return (shape,) if isinstance(shape, int) else tuple(shape)
+
+
+class LocalResponseNorm(Module):
+    """x / (k + alpha * mean of squares of `size` neighbouring channels)^beta"""
+
+    def __init__(self, size, alpha=1e-4, beta=0.75, k=1.0):
+        super().__init__()
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, input):
+        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self):
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

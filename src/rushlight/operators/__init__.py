@@ -17,6 +17,6 @@ FAMILIES = ("activation", "arithmetic", "attention", "bits", "combining", "compa
 for _family in FAMILIES:
     importlib.import_module("." + _family, __name__)
 
-from . import python_operators  # noqa: E402  (it looks at what the families defined)
+from . import python_operators
 
 python_operators.install()

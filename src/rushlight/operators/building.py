@@ -12,7 +12,6 @@ from ..tensors.creation import get_default_dtype
 from ..tensors.tensor import Tensor
 from .definition import fit, is_dense, operator, pointwise_strides
 
-
 MOVEMENT = frozenset(("reshape", "permute", "expand", "slice", "flip", "as_strided"))
 
 

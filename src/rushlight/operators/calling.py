@@ -19,8 +19,8 @@ import numpy as np
 from ..ir import dtypes
 from ..runtime import writing
 from ..runtime.recorder import FAST_ARGUMENTS, here
-from ..tensors import dispatch
 from ..runtime.trace import classify
+from ..tensors import dispatch
 from ..tensors.size import Size
 from ..tensors.tensor import Tensor
 from .definition import ABSENT, EXTENT, EXTENTS, NUMBER, STATIC, TENSOR, TENSOR_OR_NUMBER, Operator, attach
@@ -147,8 +147,8 @@ def _head(parameters):
 def _states(op, otherwise, names=None, first="_handle = new(Tensor)"):
     """Source that finds each operand's value (s0, s1, ...), or a number's type, after what has to come `first`.
 
-    From reading the values to advancing the recorder nothing is called and nothing is made (which may call the garbage collector); a tensor that has no value is entered first, and then all
-    are read again, for entering may run other Python code.
+    From reading the values to advancing the recorder nothing is called and nothing is made (which may call the garbage collector); a
+    tensor that has no value is entered first, and then all are read again, for entering may run other Python code.
     """
     lines, read, missing, enter = ["    _recorder = here.recorder", "    " + first], [], [], []
     for i, (name, kind, optional) in enumerate(_taken(op, names)):
@@ -262,7 +262,7 @@ def _lazily(name, source):
         file = f"<rushlight operator {name}>"
         linecache.cache[file] = (len(text), None, text.splitlines(True), file)
         scope = {"here": here, "new": object.__new__, "Tensor": Tensor, "ABSENT": ABSENT, "extents_of": extents_of, **scope}
-        exec(compile(text, file, "exec"), scope)  # noqa: S102  (text made from a signature)
+        exec(compile(text, file, "exec"), scope)
         made = scope.pop(name)
         function.__globals__.update(scope)
         function.__defaults__, function.__kwdefaults__, function.__code__ = made.__defaults__, made.__kwdefaults__, made.__code__

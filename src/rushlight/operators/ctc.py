@@ -70,6 +70,17 @@ def ctc_step_gradient(grad, result, alpha, chosen, jumps):
     return shares[0] + shares[1] + shares[2], grad, None
 
 
+@operator(methods=False, namespace=False, out=False)
+def log_probabilities(input: Tensor) -> Tensor:
+    """The input, which is what a log_softmax made: its gradient is that of the numbers before, as PyTorch's is."""
+    return input
+
+
+@log_probabilities.gradient
+def log_probabilities_gradient(grad, result, input):
+    return grad - input.exp() * grad.sum(-1, keepdim=True)
+
+
 @exported
 def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reduction="mean", zero_infinity=False):
     """Minus the log likelihood of `targets` (N, S), or all of them in one row, given log probabilities (T, N, C) of letters and blanks
@@ -92,7 +103,7 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
     if any(n > length for n in frames):
         raise RuntimeError(f"ctc_loss: Expected input_lengths to have value at most {length}, but got value {max(frames)}")
     padded = _padded_targets(targets, sizes, rows, blank)
-    losses = _losses(log_probs, padded, frames, sizes, blank)
+    losses = _losses(log_probabilities(log_probs), padded, frames, sizes, blank)
     if zero_infinity:
         losses = where(losses == math.inf, losses.new_zeros(()), losses)
     if reduction == "mean":

@@ -27,7 +27,7 @@ from numbers import Number
 
 import numpy as np
 
-from ..ir import dtypes, graph
+from ..ir import graph
 from ..ir.extents import Extent as SymbolicExtent
 from ..ir.extents import extent_value
 from ..runtime.recorder import FAST_ARGUMENTS, OURS, here
@@ -144,7 +144,8 @@ class Operator:
                     raise self._wrong_type(name, a, "tuple of Tensors") from None
                 if not all(isinstance(t, Tensor) or t is None for t in a):
                     bad = next(i for i, t in enumerate(a) if not isinstance(t, Tensor))
-                    return self._strange(args, into, TypeError(f"{self.name}(): expected Tensor as element {bad} in argument 0, but got {type(a[bad]).__name__}"))
+                    return self._strange(args, into, TypeError(
+                        f"{self.name}(): expected Tensor as element {bad} in argument 0, but got {type(a[bad]).__name__}"))
                 if any(t._dispatches for t in a if t is not None):
                     return self._taken_over(args, into)
                 recipe.append((TENSORS, tuple(t is not None for t in a)))
@@ -163,7 +164,7 @@ class Operator:
         try:
             return recorder.record(self, tensors, recipe, numbers, integers, recipe, into)
         except Exception as error:
-            raise shortened(error)
+            raise shortened(error)  # noqa: B904  (the same error)
 
     def _taken_over(self, args, into):
         """The call, when a mode or a tensor's class may want it: theirs, or ours on the plain tensors."""
@@ -360,9 +361,9 @@ def _tensors_in(args):
 
 
 def _kind(annotation):
-    if annotation in (Extent, typing.Optional[Extent]):
+    if annotation in (Extent, Extent | None):
         return EXTENT
-    if annotation in (Extents, typing.Optional[Extents]):
+    if annotation in (Extents, Extents | None):
         return EXTENTS
     if annotation is Tensors:
         return TENSORS
@@ -488,10 +489,10 @@ def exported(function=None, *, name=None, names=(), method=False):
     if function is None:
         return functools.partial(exported, name=name, names=names, method=method)
     dispatch.asks(function)
-    for name in (name or function.__name__, *names):
-        EXPORTED[name] = function
+    for known_as in (name or function.__name__, *names):
+        EXPORTED[known_as] = function
         if method:
-            attach(name, function)
+            attach(known_as, function)
     return function
 
 
@@ -521,4 +522,4 @@ def attach(name, function):
     setattr(Tensor, name, dispatch.asks(function))
 
 
-from .calling import attach_in_place, call_of, check_out, check_writable, refuse_leaf, refuse_overlap, fit, function_of, replace, write_in_place, write_out  # noqa: E402, F401
+from .calling import attach_in_place, call_of, check_out, check_writable, fit, function_of, refuse_leaf, refuse_overlap, replace, write_in_place, write_out  # noqa: F401

@@ -1,8 +1,22 @@
 """torch.nn.functional: the operators that users find there, by name.  rushlight/nn/functional.py hands them on."""
 from ..tensors.dispatch import asks
 from . import (
-    activation, attention, contractions, convolution, ctc, dropout, elementwise, embedding,
-    losses, margin_losses, normalization, padding, pooling, products, sorting, vision,
+    activation,
+    attention,
+    contractions,
+    convolution,
+    ctc,
+    dropout,
+    elementwise,
+    embedding,
+    losses,
+    margin_losses,
+    normalization,
+    padding,
+    pooling,
+    products,
+    sorting,
+    vision,
 )
 
 OFFERED = {
@@ -15,8 +29,8 @@ OFFERED = {
     dropout: "alpha_dropout dropout dropout1d dropout2d dropout3d feature_alpha_dropout",
     elementwise: "sigmoid tanh",
     embedding: "embedding embedding_bag",
-    losses: "binary_cross_entropy binary_cross_entropy_with_logits cross_entropy gaussian_nll_loss huber_loss kl_div l1_loss linear_cross_entropy mse_loss nll_loss "
-            "poisson_nll_loss smooth_l1_loss",
+    losses: "binary_cross_entropy binary_cross_entropy_with_logits cross_entropy gaussian_nll_loss huber_loss kl_div l1_loss "
+            "linear_cross_entropy mse_loss nll_loss poisson_nll_loss smooth_l1_loss",
     margin_losses: "cosine_embedding_loss cosine_similarity hinge_embedding_loss margin_ranking_loss multi_margin_loss multilabel_margin_loss "
                    "multilabel_soft_margin_loss normalize pairwise_distance soft_margin_loss triplet_margin_loss triplet_margin_with_distance_loss",
     normalization: "batch_norm group_norm instance_norm layer_norm local_response_norm rms_norm",

@@ -15,8 +15,8 @@ from ..tensors.tensor import Tensor
 from .activation import log_softmax, sigmoid
 from .building import apply, binary, broadcast, cast, choose, constant, elementwise, expand_to, reduce_to, total, unary
 from .definition import operator
-from .index_checks import extremes
 from .elementwise import exp, log
+from .index_checks import extremes
 from .products import linear
 from .reductions import count, mean, reduced, spread, sum, summed
 

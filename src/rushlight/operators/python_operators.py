@@ -7,6 +7,7 @@ from . import definition
 from .calling import OPERANDS, attach_python_operator
 from .definition import attach
 
+
 def _in_place(name):
     def in_place(self, other):
         if not isinstance(other, OPERANDS):

@@ -46,13 +46,14 @@ class Plan:
     fresh       (number of the handle, whether it has a history, how often it was written to) for results with memory of their own
     in_place    numbers of leaves that were written
     views       numbers of held handles that are views, with their Values
-    saved       Values kept for backward (`repeats`: how the elements of an expanded one are seen), `shared` those whose memory a fresh handle has: (value, position in fresh)
+    saved       Values kept for backward (`repeats`: how the elements of an expanded one are seen); `shared` those whose memory a fresh handle
+                has: (value, position in fresh)
     unfreed     histories that backward from here will go through; `read_leaves` numbers of the leaves they read, `reached` of those they end at
     rings       per result with memory of its own, the blocks it had last (memory.Ring); None until the plan runs for a second time
     """
 
-    __slots__ = ("program", "cold", "guards", "holds", "outputs", "fresh", "in_place", "views", "saved", "repeats", "shared", "unfreed", "reached", "read_leaves", "kept_leaves",
-                 "keeps_record", "_evaluate", "_layouts", "rings")
+    __slots__ = ("program", "cold", "guards", "holds", "outputs", "fresh", "in_place", "views", "saved", "repeats", "shared", "unfreed",
+                 "reached", "read_leaves", "kept_leaves", "keeps_record", "_evaluate", "_layouts", "rings")
 
     def layouts(self, integers):
         """((shape, strides, elements) of every output, (shape, strides, offset) of every view) for these run-time integers."""
@@ -105,7 +106,7 @@ class Flush:
         if self.done:
             return
         if self.job is None:
-            job = _Job(self.recorder, self._plan(), self.trace)
+            job = _Job(self._plan(), self.trace)
             if self.job is None:
                 self.job = job
         job = self.job
@@ -168,14 +169,15 @@ class _Job:
 
     __slots__ = ("plan", "places", "kept", "blocks", "call", "over", "turn", "error")
 
-    def __init__(self, recorder, plan, trace):
+    def __init__(self, plan, trace):
         self.plan, self.places, self.kept, self.blocks, self.over, self.turn, self.error = plan, [], [], {}, True, None, None
         run = self._targets(plan, trace)
         self.call = plan.program.native_call(*run) if hasattr(plan.program, "native_call") else None
         if self.call is None:
             self.over, self.turn = False, _thread.allocate_lock()
             self.turn.acquire()
-            self.call = (functools.partial(_thread.start_new_thread, self._run_apart), (plan.program.run, run)) if _is_main() else (self._run, (plan.program.run, run))
+            start = functools.partial(_thread.start_new_thread, self._run_apart) if _is_main() else self._run
+            self.call = start, (plan.program.run, run)
 
     def _targets(self, plan, trace):
         """Make the memory.  Returns what the program is run with."""
@@ -232,6 +234,7 @@ class _Job:
             self.turn.acquire(True, 0.05)
         if self.error is not None:
             raise self.error
+
 
 def make(recorder, trace, step, counts):
     """Decide what is wanted, and compile."""

@@ -20,8 +20,8 @@ operator's body or a flush it is `busy`, and stands where no call finds a guess:
 import sys
 import threading
 import time
-from itertools import starmap
 from contextlib import contextmanager
+from itertools import starmap
 from sys import getrefcount
 
 from ..ir import dtypes, graph

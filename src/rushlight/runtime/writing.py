@@ -21,7 +21,6 @@ from ..ir import graph
 from .storage import Place, Storage, dense_order, strides_in_order
 from .trace import History, Value
 
-
 drain = deque(maxlen=0).extend  # runs an iterator in one step of Python's: of `starmap(setattr, ...)` nobody sees a part done
 HELD_BY_TRACE = 4  # the reference count of a view that only the trace holds: among its handles, its views, and twice right here
 

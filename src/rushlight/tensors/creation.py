@@ -8,8 +8,8 @@ import numpy as np
 from ..ir import dtypes
 from ..runtime import storage as storages
 from ..runtime.recorder import here
-from .size import Size
 from .dispatch import asks
+from .size import Size
 from .tensor import Tensor, plain
 
 _default = [dtypes.float32]

@@ -109,7 +109,7 @@ def start_asking():
         names = code.co_freevars
         if names not in _codes:
             scope = {}
-            exec(f"def make({', '.join(names)}):\n def ask(*args, _ask, **kwargs):\n  if False: {', '.join(names) or 'pass'}\n"  # noqa: S102
+            exec(f"def make({', '.join(names)}):\n def ask(*args, _ask, **kwargs):\n  if False: {', '.join(names) or 'pass'}\n"
                  "  return _ask(args, kwargs)\n return ask", scope)
             _codes[names] = scope["make"](*names).__code__
         function.__kwdefaults__ = {**(function.__kwdefaults__ or {}), "_ask": _asker(function, before)}

@@ -14,7 +14,6 @@ import numpy as np
 
 from rushlight.ir import dtypes
 
-
 _PROFILES = {
     "default": {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80},
     "short": {"precision": 2, "threshold": 1000, "edgeitems": 2, "linewidth": 80},

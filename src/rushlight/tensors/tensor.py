@@ -20,7 +20,6 @@ from ..runtime.writing import root_of
 from .size import Size
 from .tape import tape_of
 
-
 # How the struct module calls the dtypes whose numbers it can read.
 _CODES = {dtypes.bool_: "?", dtypes.uint8: "B", dtypes.int8: "b", dtypes.int16: "h", dtypes.int32: "i", dtypes.int64: "q", dtypes.float16: "e",
           dtypes.float32: "f", dtypes.float64: "d"}

@@ -7,7 +7,7 @@ Sequences of different lengths are in rnn.py.
 """
 import rushlight as torch
 
-from . import rnn  # noqa: F401
+from . import rnn
 
 
 def _gradients(parameters):
