@@ -28,7 +28,9 @@ def convolved(x, w, stride, padding, dilation, groups):
 
 
 CASES = [
-    ((2, 3, 7), (4, 3, 3), (1,), (0,), (1,), 1), ((2, 3, 7, 5), (4, 3, 3, 3), (1, 1), (1, 1), (1, 1), 1), ((1, 4, 9, 8), (6, 2, 3, 2), (1, 3), (2, 1), (2, 1), 2),
+    ((2, 3, 7), (4, 3, 3), (1,), (0,), (1,), 1),
+    ((2, 3, 7, 5), (4, 3, 3, 3), (1, 1), (1, 1), (1, 1), 1),
+    ((1, 4, 9, 8), (6, 2, 3, 2), (1, 3), (2, 1), (2, 1), 2),
     ((3, 2, 5, 5), (2, 1, 1, 1), (2, 2), (0, 0), (1, 1), 2), ((1, 2, 5, 4, 6), (3, 2, 2, 3, 1), (2, 1, 1), (1, 1, 0), (1, 1, 1), 1),
     ((0, 3, 7, 5), (4, 3, 3, 3), (1, 1), (1, 1), (1, 1), 1), ((2, 3, 4, 4), (5, 3, 4, 4), (1, 1), (0, 0), (1, 1), 1),
 ]
@@ -59,11 +61,8 @@ def test_gradients_of_gradients():
     def convolution(x, w):
         return F.conv2d(x, w, stride=(2, 1), padding=1, groups=2)
 
-    def first(x, w):
-        return torch.autograd.grad(convolution(x, w).square().sum(), (x, w), create_graph=True)
-
     assert torch.autograd.gradcheck(convolution, (x, w))
-    assert torch.autograd.gradcheck(first, (x, w))
+    assert torch.autograd.gradgradcheck(convolution, (x, w))
 
 
 def test_another_batch_size_or_image_size_makes_no_new_numbers_wrong():

@@ -2,7 +2,7 @@
 
 The house has floors; each imports only those below it:
 
-    7 cli   6 nn optim utils distributed drawing   5 autograd   4 operators   3 tensors   2 runtime   1 compiler   0 ir
+    7 cli   6 nn optim utils datasets drawing   5 autograd   4 operators   3 tensors   2 runtime   1 compiler   0 ir
 
 To read it, follow ARCHITECTURE.md.
 """
@@ -50,9 +50,7 @@ for _function in _operators.values():
 globals().update(_exported)
 globals().update(_tensor_types)
 
-_SUBMODULES = ("_C", "backends", "cli", "cuda", "datasets", "drawing", "explain", "linalg", "nn", "optim", "overrides", "return_types", "special", "utils")
-
-
+_SUBMODULES = ("_C", "backends", "cli", "cuda", "datasets", "drawing", "linalg", "nn", "optim", "overrides", "return_types", "special", "utils")
 _LATER = {"get_num_threads": ".compiler.native.threads", "set_num_threads": ".compiler.native.threads"}
 
 

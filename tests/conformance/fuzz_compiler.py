@@ -139,6 +139,8 @@ class Writer:
             j = len(self.values) - 1
         some = is_float(self.values[i]) or is_float(self.values[j])
         name = self.r.choice(BINARY if some else INTEGER_BINARY)
+        if name == "atan2" and "uint8" in (name_of(self.values[i]), name_of(self.values[j])):
+            name = "maximum"  # PyTorch's gradient negates the uint8
         self.push(f"{name}(v{i}, v{j})", lambda lib, v, _: getattr(lib, name)(v[i], v[j]))
 
     def number(self):

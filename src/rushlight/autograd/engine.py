@@ -10,6 +10,8 @@
 What was recorded knows its own inputs and rule (runtime/trace.py, History), so there is no tape to keep.  `differentiate` goes back trace
 by trace, newest first: a trace as one recorded call where nothing stands in the way (replay.py, TraceCall), else call by call, with
 hooks and users' Functions.  Gradients are ordinary tensors: with `create_graph` they can be differentiated again.
+
+Start with `backward` at the end, then `differentiate`.
 """
 import heapq
 

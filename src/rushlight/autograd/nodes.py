@@ -4,6 +4,7 @@
     loss.grad_fn.next_functions     ((<MulBackward0>, 0),)
 
 A node stands for a call (a History in a trace); there is one for each.  Leaves have an AccumulateGrad.
+Start with `node_at`.
 """
 import itertools
 

@@ -6,6 +6,8 @@
 Rules run as operators' bodies do.  In the trace that the values belong to they are at hand; from a trace that was flushed, what the rules
 read was kept, and enters the present trace as operands; of the rest only shapes are known.  `reads` finds out, once for each
 call, what its rule reads.
+
+Start with `TraceCall.run`, then `TraceCall.infer`; `run_rule` is where a rule is called.
 """
 import heapq
 import weakref

@@ -21,9 +21,9 @@ from contextlib import contextmanager
 
 from ..ir import dtypes
 from . import vectormath
-from .expressions import Affine
-from .llvmir import Function, Value, module_text, vector_type
-from .loops import LANES, Accumulate, Carry, Close, Loop, Open, Store, Turn, expressions_of, inputs_of
+from .expressions import Affine, key
+from .llvmir import Function, Value, module_text, short_name, vector_type
+from .loops import LANES, Accumulate, Carry, Close, Loop, Open, Store, Turn, expressions_of, has_turns, inputs_of
 from .native.target import host
 from .turning import turn
 
@@ -141,6 +141,8 @@ class _Emitter:
                 self._store(s)
 
     def _loop(self, loop):
+        if has_turns(loop.axis) is False:
+            return
         self._hoist(loop)
         start, end = self.edges[loop.axis]
         if loop.axis is self.nest.vector:
@@ -154,8 +156,8 @@ class _Emitter:
         """A loop that carries the registers of its accumulators from turn to turn."""
         f = self.f
         carried = [(a, i) for a in _accumulators(loop.body) for i in range(len(self.registers[a]))]
-        with f.loop(start, end, step, [self.registers[a][i] for a, i in carried]) as turn:
-            self.indices[loop.axis], registers = turn if carried else (turn, [])
+        with f.loop(start, end, step, [self.registers[a][i] for a, i in carried]) as index:
+            self.indices[loop.axis], registers = index if carried else (index, [])
             for (a, i), value in zip(carried, registers):
                 self.registers[a][i] = value
             self.values.append({})
@@ -252,7 +254,7 @@ class _Emitter:
     def _copy(self, buffer, source, target, stride=1, inwards=True):
         """Copy the elements that there are, fewer than `width`, from every `stride`-th place to neighbours: to the stack if `inwards`."""
         f, element = self.f, vectormath.memory_type(buffer.dtype)
-        type, size, name = vector_type(element, self.width), Value(str(buffer.dtype.itemsize), "i32"), f"v{self.width}{_short(element)}.p0"
+        type, size, name = vector_type(element, self.width), Value(str(buffer.dtype.itemsize), "i32"), f"v{self.width}{short_name(element)}.p0"
         if inwards and _is_one(stride) and host().loads_under_mask(buffer.dtype.itemsize):
             x = f.intrinsic("llvm.masked.load." + name, type, source, size, self._mask(), f.of(0, type))
             f.store(x, target)
@@ -299,32 +301,39 @@ class _Emitter:
             self.registers[a] = [self._either(x, before, y, after) for x, y in zip(registers, self.registers[a])]
 
     def _hoist(self, loop):
-        """Compute what the loop needs but does not change, in front of it."""
-        inside = {loop.axis}
+        """Compute what the loop needs but does not change, in front of it; but read nothing for a loop that may have no turns."""
+        inside, empty = {loop.axis}, []
         pending = []
 
-        def walk(body):
-            for s in body:
+        def walk(loop):
+            empty.append(not has_turns(loop.axis))
+            for s in loop.body:
                 if isinstance(s, Loop):
                     inside.add(s.axis)
-                    walk(s.body)
+                    if has_turns(s.axis) is not False:
+                        walk(s)
                 elif isinstance(s, (Store, Accumulate, Carry)):
-                    pending.extend((e, None) for e in s.expressions)
-                    if isinstance(s, Store):
-                        pending.extend((e, None) for e, _ in s.place.dynamic)
-        walk(loop.body)
+                    needed = [*s.expressions, *(e for e, _ in s.place.dynamic)] if isinstance(s, Store) else s.expressions
+                    pending.extend((e, None, any(empty)) for e in needed)
+            empty.pop()
+        walk(loop)
         seen = set()
         while pending:
-            e, user = pending.pop()
-            if (e, user is not None and self.nest.vector in user.axes) in seen:
+            e, user, unsure = pending.pop()
+            name = e, user is not None and self.nest.vector in user.axes, unsure
+            if name in seen:
                 continue
-            seen.add((e, user is not None and self.nest.vector in user.axes))
-            if e.axes.isdisjoint(inside):
+            seen.add(name)
+            if e.axes.isdisjoint(inside) and not (unsure and self._reads(e)):
                 if e.results <= self.done and not self._in_scratch(e):
                     spread = self.nest.vector in inside and (user is None or self.nest.vector in user.axes)
                     self._lanes(e) if spread and (user is None or user.op not in ("load", "index")) else self.value(e)
             else:
-                pending.extend((a, e) for a in inputs_of(e))
+                pending.extend((a, e, unsure) for a in inputs_of(e))
+
+    def _reads(self, e):
+        """Whether an expression reads memory, when no value of it is at hand."""
+        return not any(e in scope for scope in self.values) and (e.op == "load" or any(self._reads(a) for a in inputs_of(e)))
 
     def _in_scratch(self, e):
         return e.op == "load" and e.data[0].kind == "scratch"
@@ -375,6 +384,7 @@ class _Emitter:
         return [f.select(take, y, x), f.select(take, j, i)]
 
     def _combine(self, a, old, new):
+        """Fold one half of the lanes into the other: unlike in `_step`, either may have come first."""
         if len(old) == 1:
             return [combine(self.f, a.name, a.dtype, old[0], new[0])]
         f = self.f
@@ -479,7 +489,7 @@ class _Emitter:
         if e.op == "scalar":
             return self.arguments[self.slots.scalar(e.data, e.dtype)]
         if e.op == "extent":
-            return self.integer(("extent", _extent_key(e.data)))
+            return self.integer(("extent", key(e.data)))
         if e.op == "index":
             return self._index(e)
         if e.op in ("result", "running"):
@@ -580,7 +590,7 @@ class _Emitter:
             some = f.intrinsic(f"llvm.vector.reduce.or.v{self.width}i1", "i1", f.binary("and", self._mask(), here))
             return f.splat(f.load(element, f.select(some, address, self.dummy)), self.width)
         if stride is not None and _is_one(stride) and host().loads_under_mask(buffer.dtype.itemsize):
-            return f.intrinsic(f"llvm.masked.load.v{self.width}{_short(element)}.p0", type, address,
+            return f.intrinsic(f"llvm.masked.load.v{self.width}{short_name(element)}.p0", type, address,
                                Value(str(buffer.dtype.itemsize), "i32"), f.binary("and", self._mask(), here), f.of(0, type))
         offsets = self._lane_offsets(offset, place)
         if here is None:  # lanes that do not exist read what the first one reads
@@ -618,10 +628,6 @@ def _steps(element, lanes):
     return Value("<" + ", ".join(f"{element} {i}" for i in range(lanes)) + ">", vector_type(element, lanes))
 
 
-def _short(element):
-    return {"float": "f32", "double": "f64", "half": "f16", "bfloat": "bf16"}.get(element, element)
-
-
 def _accumulators(body):
     """The accumulators that a loop's body combines into."""
     found = {}
@@ -631,8 +637,3 @@ def _accumulators(body):
         elif isinstance(s, Loop):
             found.update(dict.fromkeys(_accumulators(s.body)))
     return list(found)
-
-
-def _extent_key(x):
-    from .expressions import key
-    return ("extent", key(x))[1]

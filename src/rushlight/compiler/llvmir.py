@@ -41,6 +41,11 @@ def element_type(type):
     return type.split(" x ")[1][:-1] if type.startswith("<") else type
 
 
+def short_name(element):
+    """What the names of intrinsics call an element type."""
+    return {"float": "f32", "double": "f64", "half": "f16", "bfloat": "bf16"}.get(element, element)
+
+
 @functools.cache
 def lanes_of(type):
     return int(type[1:].split(" ", 1)[0]) if type.startswith("<") else 1
@@ -121,10 +126,10 @@ class Function:
         self._lines.append(f"  {name} = {text}")
         return Value(name, type)
 
-    def alloca(self, type, count=1, align=64):
+    def alloca(self, type, count=1):
         """Memory on the stack, taken once on entry."""
         name = self._name()
-        self._lines.insert(self._entry_end, f"  {name} = alloca {type}, i64 {count}, align {align}")
+        self._lines.insert(self._entry_end, f"  {name} = alloca {type}, i64 {count}, align 64")
         self._entry_end += 1
         return Value(name, "ptr")
 
@@ -186,9 +191,8 @@ class Function:
     def overloaded(self, name, *arguments):
         """An intrinsic whose result has the type of its first argument: overloaded("llvm.fma", a, b, c)."""
         type = arguments[0].type
-        short = {"float": "f32", "double": "f64", "half": "f16", "bfloat": "bf16"}.get(element_type(type), element_type(type))
         lanes = lanes_of(type)
-        return self.intrinsic(f"{name}.{f'v{lanes}' if lanes > 1 else ''}{short}", type, *arguments)
+        return self.intrinsic(f"{name}.{f'v{lanes}' if lanes > 1 else ''}{short_name(element_type(type))}", type, *arguments)
 
     # Memory
     def element(self, pointer, type, index):
@@ -313,8 +317,8 @@ def _size(element):
     return {"float": 4, "double": 8, "half": 2, "bfloat": 2, "ptr": 8, "i1": 1}.get(element) or max(1, int(element[1:]) // 8)
 
 
-def module_text(functions, extra=""):
+def module_text(functions):
     """A whole module: the functions and the declarations they need."""
     defined = {f.name for f in functions}
     declarations = {n: d for f in functions for n, d in f.declarations.items() if n not in defined}
-    return extra + "\n".join(declarations.values()) + "\n\n" + "\n".join(f.text() for f in functions)
+    return "\n".join(declarations.values()) + "\n\n" + "\n".join(f.text() for f in functions)

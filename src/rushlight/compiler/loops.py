@@ -14,7 +14,7 @@ A nest says nothing of registers or processors.  Extents and strides are numbere
 **The order of summation** follows from the operator and the logical shape.  Elements of the trailing reduced dimensions count as
 one run; lane l of LANES adds up the elements l, l + LANES, ... of it (and of each further run, if outer dimensions are reduced as
 well); the lanes are folded in halves.  Where the last dimension is kept, each of its columns is added up row after row.  Long
-reductions are cut into blocks first (schedule.py), and their sums are reduced by the same rule.
+reductions are cut into blocks first (rewrites.py), and their sums are reduced by the same rule.
 
 Read `Nest`, then `merge_axes`, `divide_into_tasks`, `canonical`.
 """
@@ -260,6 +260,14 @@ def task_elements(nest):
     return 1 << min(17, max(12, (1_000_000 // max(1, time)).bit_length() - 1))
 
 
+def has_turns(axis):
+    """Whether a loop over an axis has any turns: True, False, or None where that is known only when it runs."""
+    if is_int(axis.extent, 0):
+        return False
+    least, _ = bounds(axis.extent)
+    return True if axis.window or (least is not None and least > 0) else None
+
+
 def divide_into_tasks(nest):
     """Decide how many units make a task, by the shape alone."""
     inner = 1
@@ -365,6 +373,7 @@ def canonical(nest, slots=None):
         for s in body:
             if isinstance(s, Loop):
                 line = f"{indent}for {axis_name(s.axis)}{' vector' if s.axis is nest.vector else ''} s{slots.extent(s.axis)}"
+                line += {True: "", False: " never", None: " perhaps never"}[has_turns(s.axis)]
                 if s.axis.window:
                     line += f" window {axis_name(s.axis.window[0])} s{slots.size(s.axis)}"
                 lines.append(line)

@@ -4,7 +4,7 @@
 
 Three steps: `operand` finds the memory that a node can be read from, whatever movement lies between, or, where it is to be computed
 as it is read, its expression; `epilogue` makes the nest of all that is computed from the product; `Product` writes both as code
-around `contraction.build`.
+around `contraction.build`.  Start with `Product`.
 """
 from dataclasses import dataclass
 

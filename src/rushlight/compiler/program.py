@@ -235,7 +235,8 @@ class Program:
 
     def native_call(self, pointers, targets, scalars, integers):
         """`run` as one call of machine code, (function, argument), or None where it takes more than that."""
-        if "run" in self.__dict__ or self.host_steps or self._same and self._read(pointers) != self._written(targets):
+        timed = "run" in self.__dict__  # RUSHLIGHT_DEBUG=time put its own there
+        if timed or self.host_steps or self._same and self._read(pointers) != self._written(targets):
             return None
         instance = self._instances.get(integers)
         if instance is None:
@@ -296,7 +297,7 @@ class Program:
         return number + {"leaf": 0, "target": leaves, "arena": leaves + len(self.outputs), "scalar": leaves + len(self.outputs) + 1}[kind]
 
     def _run_on_host(self, step, leaves, numbers, scalars, integers, bases):
-        now = reference._Now(integers)
+        now = reference.Now(integers)
 
         def array(node, buffer):
             base, place = self._address(buffer)
@@ -305,7 +306,7 @@ class Program:
         scalars = bases[len(bases) - len(scalars):]
         with np.errstate(all="ignore"):
             for node in step.nodes:
-                values[node] = reference._apply(node, [values[i] for i in node.inputs], (), scalars, integers)
+                values[node] = reference.run_node(node, [values[i] for i in node.inputs], (), scalars, integers)
         for node, buffer in step.results:
             array(node, buffer)[...] = values[node]
 
@@ -385,7 +386,7 @@ class ReferenceProgram:
         self.host_steps = sum(n.primitive != "leaf" for n in self._nodes)
 
     def run(self, pointers, targets, scalars, integers):
-        now = reference._Now(integers)
+        now = reference.Now(integers)
         leaves = {number: array_at(pointers[number], now(n.shape), now(n.attributes[1]), n.dtype).copy()
                   for number, n in self._leaves.items()}
         results = reference.evaluate([o.node for o in self.outputs], leaves, scalars, integers)

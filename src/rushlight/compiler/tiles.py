@@ -9,11 +9,10 @@ which of them exist.  What depends on no place is computed once, in front of the
 from ..ir import dtypes
 from . import vectormath
 from .expressions import is_int, key
-from .llvmir import Value, element_type, vector_type
+from .llvmir import Value, element_type, short_name, vector_type
 from .loops import inputs_of
 
 _ROWS_AHEAD = 8
-_SHORT = {"float": "f32", "double": "f64", "half": "f16", "bfloat": "bf16"}
 
 
 class Tiles:
@@ -100,7 +99,7 @@ class Tiles:
         if e.op == "index":
             offset, stride = self._offset(e.data)
             offset = f.add(self.arguments[self.slots.constant(e.data)], offset)
-            return self._lane_offsets(offset, stride, e.data) if self._varies(e) else offset
+            return self._lane_offsets(offset, e.data) if self._varies(e) else offset
         if e.op == "result":
             return self.results[e.data]
         inputs = [self.in_lanes(a) if self._varies(e) else self.value(a) for a in e.args]
@@ -126,7 +125,7 @@ class Tiles:
                 offset = f.add(offset, f.mul(self.value(e), self._factor(place, e, c)))
         return offset, stride
 
-    def _lane_offsets(self, offset, stride, place):
+    def _lane_offsets(self, offset, place):
         f = self.f
         offsets = f.splat(f.of(offset, "i64"), self.lanes)
         steps = Value("<" + ", ".join(f"i64 {i}" for i in range(self.lanes)) + ">", vector_type("i64", self.lanes))
@@ -162,13 +161,13 @@ class Tiles:
             x = f.load(type, address)
             self._fetch(address, element, place)
         elif neighbours:
-            x = f.intrinsic(f"llvm.masked.load.v{self.lanes}{_short(element)}.p0", type, address, size, mask, f.of(0, type))
+            x = f.intrinsic(f"llvm.masked.load.v{self.lanes}{short_name(element)}.p0", type, address, size, mask, f.of(0, type))
         elif one_place:  # only the condition varies
             some = f.intrinsic(f"llvm.vector.reduce.or.v{self.lanes}i1", "i1", mask)
             x = f.splat(f.load(element, f.select(some, address, self.dummy)), self.lanes)
         else:
-            addresses = self._addresses(pointer, element, offset, stride, place)
-            x = f.intrinsic(f"llvm.masked.gather.v{self.lanes}{_short(element)}.v{self.lanes}p0", type, addresses, size,
+            addresses = self._addresses(pointer, element, offset, place)
+            x = f.intrinsic(f"llvm.masked.gather.v{self.lanes}{short_name(element)}.v{self.lanes}p0", type, addresses, size,
                             self._all() if mask is None else mask, f.of(0, type))
         return vectormath.load_convert(f, x, buffer.dtype)
 
@@ -182,8 +181,8 @@ class Tiles:
     def _all(self):
         return self.f.splat(self.f.of(True, "i1"), self.lanes)
 
-    def _addresses(self, pointer, element, offset, stride, place):
-        offsets = self._lane_offsets(offset, stride, place)
+    def _addresses(self, pointer, element, offset, place):
+        offsets = self._lane_offsets(offset, place)
         return self.f.value(f"<{self.lanes} x ptr>", f"getelementptr {element}, ptr {pointer.text}, {offsets!r}")
 
     def _store(self, s):
@@ -199,12 +198,8 @@ class Tiles:
             if self.mask is None:
                 f.store(x, address)
             else:
-                f.intrinsic(f"llvm.masked.store.v{self.lanes}{_short(element)}.p0", "void", x, address, size, self.mask)
+                f.intrinsic(f"llvm.masked.store.v{self.lanes}{short_name(element)}.p0", "void", x, address, size, self.mask)
         else:
-            addresses = self._addresses(pointer, element, offset, stride, s.place)
-            f.intrinsic(f"llvm.masked.scatter.v{self.lanes}{_short(element)}.v{self.lanes}p0", "void", x, addresses, size,
+            addresses = self._addresses(pointer, element, offset, s.place)
+            f.intrinsic(f"llvm.masked.scatter.v{self.lanes}{short_name(element)}.v{self.lanes}p0", "void", x, addresses, size,
                         self._all() if self.mask is None else self.mask)
-
-
-def _short(element):
-    return _SHORT.get(element, element)

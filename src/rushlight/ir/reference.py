@@ -20,13 +20,14 @@ def evaluate(roots, leaves, scalars=(), integers=()):
     values = {}
     with np.errstate(all="ignore"):
         for node in topological(roots):
-            values[node] = _apply(node, [values[i] for i in node.inputs], leaves, scalars, integers)
+            values[node] = run_node(node, [values[i] for i in node.inputs], leaves, scalars, integers)
     return [values[r] for r in roots]
 
 
-def _apply(node, inputs, leaves, scalars, integers):
+def run_node(node, inputs, leaves, scalars, integers):
+    """The array of one node, from those of its inputs (a list of arrays for a `library` node)."""
     kind, _, name = node.primitive.partition(".")
-    now = _Now(integers)
+    now = Now(integers)
     result = _MEANING[kind](node, name, now, leaves, scalars, *inputs)
     if node.primitive != "library":
         result = np.asarray(result, dtype=node.dtype.numpy)
@@ -34,7 +35,7 @@ def _apply(node, inputs, leaves, scalars, integers):
     return result
 
 
-class _Now:
+class Now:
     """Extents turned into the ints of this run."""
 
     def __init__(self, integers):
@@ -264,7 +265,7 @@ def _scatter(name, x, values, indices, axes):
     return result
 
 
-def _cast(x, dtype):
+def cast(x, dtype):
     if dtype.kind in "ui" and x.dtype.kind == "f" or x.dtype == dtypes.bfloat16.numpy and dtype.kind in "ui":
         return x.astype(np.float64).astype(np.int64).astype(dtype.numpy)
     if x.dtype.kind == "c" and dtype.kind != "c":
@@ -291,7 +292,7 @@ _MEANING = {
     "cat": lambda n, _, now, lv, sc, *parts: np.concatenate(parts, axis=n.attributes[0]),
     "as_strided": lambda n, _, now, lv, sc, x: _as_strided(x, now(n.shape), now(n.attributes[0]), now(n.attributes[1])),
     "assign": lambda n, _, now, lv, sc, x, value: _assign(x, value, now(n.attributes[0]), now(n.attributes[1])),
-    "cast": lambda n, _, now, lv, sc, x: _cast(x, n.dtype),
+    "cast": lambda n, _, now, lv, sc, x: cast(x, n.dtype),
     "bitcast": lambda n, _, now, lv, sc, x: np.ascontiguousarray(x).view(n.dtype.numpy).reshape(x.shape),
     "reduce": lambda n, name, now, lv, sc, x: _reduce(name, x, n.attributes[0]),
     "contraction": lambda n, _, now, lv, sc, a, b: _contraction(a, b, n.dtype),

@@ -6,7 +6,7 @@
     parameter.py   Parameter and Buffer
     init.py        the numbers that layers start from
     functional.py  layers as functions: the operators, by name
-    utils.py       gradient clipping, parameters as one vector
+    utils/         gradient clipping, parameters as one vector, sequences of different lengths
     the others     layers by family
 """
 from . import functional, init, utils

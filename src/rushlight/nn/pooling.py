@@ -5,12 +5,8 @@
 Each class calls the function of its kind and its number of dimensions, which its name gives: MaxPool2d, F.max_pool2d.
 """
 from . import functional as F
+from .conv import per_dimension
 from .module import Module
-
-
-def per_dimension(value, dims):
-    """A number once for each spatial dimension; a sequence as a tuple."""
-    return tuple(value) if isinstance(value, (tuple, list)) else (value,) * dims
 
 
 class _MaxPool(Module):

@@ -1,9 +1,11 @@
 """Floor 4: every operator, one definition each, by family.
 
     definition.py   what a definition is: `@operator`; how a call is recorded, and how it runs inside another operator's body
+    calling.py      the functions users call, written at their first call; in-place forms and `out=`
     building.py     what bodies are written with: primitives on tensors, promotion, broadcasting
     rules.py        the gradient of every primitive, from which operators' gradients follow
-    python_operators.py   +, *, @ and methods such as x.view(2, 3)
+    python_operators.py   +, *, @ and methods such as x.view(2, 3);   functional.py  what torch.nn.functional offers
+    index_checks.py, bessel.py   helpers of several families
 
 Then the families, in alphabetical order.  Read definition.py first, then any family; each operator is read on its own.
 """

@@ -1,4 +1,7 @@
-"""Scaled dot product attention, and attention by several heads."""
+"""Scaled dot product attention, and attention by several heads.
+
+    softmax(q @ k.T / sqrt(d) + mask) @ v
+"""
 import math
 import warnings
 

@@ -1,9 +1,8 @@
 """What operators' bodies are written with: primitives on tensors, promotion of dtypes, broadcasting.
 
 Everything here works inside a body only (tensors whose extents are symbolic); `fitted` and `take_value` are operators
-themselves, for those who write in place.
+themselves, for those who write in place.  Start with `apply`.
 """
-
 from ..ir import dtypes, graph
 from ..ir.extents import Extent
 from ..runtime.recorder import dtype_of_number, here

@@ -10,6 +10,9 @@
 
 Between looking at `recorder.at` and advancing it no function is called, so nothing can record in between.  Then the in-place forms and
 `out=`, which write a result into a tensor.
+
+Start with `function_of` and `_fast`; for writing, with `write_in_place`.  After the first call the text that was written is in
+`linecache.cache["<rushlight operator add>"]`.
 """
 import linecache
 import types
@@ -250,7 +253,7 @@ def _numbers(op, names=None):
 
 
 def _first_call(*args, **kwargs):
-    return become()(*args, **kwargs)  # noqa: F821  (in the function's own globals)
+    return become()(*args, **kwargs)  # noqa: F821  # pyright: ignore[reportUndefinedVariable]  (in the function's own globals)
 
 
 def _lazily(name, source):

@@ -19,6 +19,8 @@ The annotations of the parameters say how an argument is taken:
 
 A call from outside is recorded (`call`); its body runs only when it was never recorded before, on tensors whose extents are
 symbolic.  A call inside a body runs the body at once (`inline`).  Bodies are functional: they write to nothing.
+
+Start with `operator`, at the end, then `Operator.call_slowly`, `infer` and `inline`.
 """
 import functools
 import os
@@ -59,7 +61,8 @@ _PYTHON_NUMBER = {bool: bool, int: int, float: float, complex: complex}
 
 class Operator:
     """A definition.  `body` is the function as written; `kinds` says how each parameter is taken; `view` that its result is a
-    view of its first operand; `pointwise` that its result is laid out as its operands are."""
+    view of its first operand; `pointwise` that its result is laid out as its operands are; `differentiable` whether gradients flow
+    through it; `gradient` its own rule, or None where that follows from its body."""
 
     def __init__(self, body, view, pointwise, differentiable):
         OURS.add(body.__module__.partition(".")[0])
@@ -313,7 +316,6 @@ class Operator:
             return handles[0]
         return type(result)(*handles) if hasattr(result, "_fields") else type(result)(handles)
 
-
     def _run(self, args):
         return self.body(*args[:self.positional], **dict(zip(self.keywords, args[self.positional:])))
 
@@ -452,11 +454,14 @@ def _is_row_major(shape, strides):
 def operator(body=None, *, methods=None, inplace=None, out=True, view=False, pointwise=False, differentiable=True, namespace=True, names=()):
     """Make an operator of a function.
 
-    methods     the name of the Tensor method (None: the operator's own; False: none)
-    inplace     whether there is an in-place form `name_` (default: where the operator is pointwise)
-    out         whether it takes `out=`
-    view        the result is a view of the first operand (or may be one)
-    names       further names for the same operator
+    methods         the name of the Tensor method (None: the operator's own; False: none)
+    inplace         whether there is an in-place form `name_` (default: where the operator is pointwise)
+    out             whether it takes `out=`
+    view            the result is a view of the first operand (or may be one)
+    pointwise       the result is laid out as the operands are
+    differentiable  whether gradients flow through it
+    namespace       whether `torch` has it
+    names           further names for the same operator
     """
     if body is None:
         return functools.partial(operator, methods=methods, inplace=inplace, out=out, view=view, pointwise=pointwise,
@@ -522,4 +527,5 @@ def attach(name, function):
     setattr(Tensor, name, dispatch.asks(function))
 
 
+# At the end, for calling.py needs what stands above.  Families take these from here too, so that they import one module.
 from .calling import attach_in_place, call_of, check_out, check_writable, fit, function_of, refuse_leaf, refuse_overlap, replace, write_in_place, write_out  # noqa: F401

@@ -1,4 +1,7 @@
-"""Embeddings: rows of a table, picked by index."""
+"""Embeddings: rows of a table, picked by index.
+
+    embedding(indices, weight)[i] = weight[indices[i]]        embedding_bag: the sums, means or maxima of bags of such rows
+"""
 from ..ir import dtypes, graph
 from ..runtime.recorder import here
 from ..tensors.tensor import Tensor

@@ -4,7 +4,8 @@
     arange(n)            ->  iota(n)
     empty(2, 3)          ->  memory, at once
 
-Public functions sort out sizes, dtype, device and layout (`_Settings`) and call one of a few operators.  Start with `filled`.
+Public functions sort out sizes and dtype (`sizes_of`, `dtype_wanted`), call one of a few operators, and apply to what it makes the settings
+that all of them share (`finish`).  Start with `filled`.
 """
 import math
 from numbers import Number
@@ -135,8 +136,6 @@ def _filled(name, value, arguments, size, dtype, settings, default=None):
     only_strided(settings.get("layout"))
     usable(settings.get("device"))
     dtype = dtype_wanted(dtype, default or get_default_dtype())
-    if settings.get("out") is not None and dtype is None:
-        dtype = settings["out"].dtype
     return finish(filled.operator.call(sizes_of(arguments, name, size), value, dtype), **settings)
 
 

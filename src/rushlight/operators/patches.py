@@ -81,10 +81,17 @@ def _overlaid_along(t, place, kernel, stride, dilation, length):
         part = apply(graph.pad, (part,), tuple((0, stride - count) if i == place else (0, 0) for i in range(t.ndim)))
         shape = part.shape
         part = apply(graph.reshape, (part,), (*shape[:place - 1], shape[place - 1] * stride, *shape[place + 1:]))
-        part = apply(graph.pad, (part,), tuple((first * dilation, length) if i == place - 1 else (0, 0) for i in range(part.ndim)))
-        part = apply(graph.slice, (part,), (0,) * part.ndim, tuple(length if i == place - 1 else n for i, n in enumerate(part.shape)))
+        part = _lengthened(part, place - 1, first * dilation, length)
         total = part if total is None else elementwise("add", total, part)
     return total
+
+
+def _lengthened(x, axis, before, length):
+    """A dimension behind `before` zeros, cut off or filled up with zeros to `length`."""
+    have, wanted = x.shape[axis], length - before
+    if have > wanted:
+        x, have = apply(graph.slice, (x,), (0,) * x.ndim, tuple(wanted if i == axis else n for i, n in enumerate(x.shape))), wanted
+    return apply(graph.pad, (x,), tuple((before, wanted - have) if i == axis else (0, 0) for i in range(x.ndim)))
 
 
 def per_dimension(name, label, value, dims):

@@ -21,12 +21,12 @@ def _lowest(dtype):
     return float("-inf") if dtype.kind == "f" else limits.iinfo(dtype).min
 
 
-def _line(n):
+def line_of(n):
     """0, 1, ..., n - 1 as int64."""
     return apply(lambda: graph.iota(n), ())
 
 
-def _beside(line, x, axis):
+def beside(line, x, axis):
     """A vector along one dimension of x, repeated along the others."""
     return expand_to(shaped(line, *(line.shape[0] if i == axis else 1 for i in range(x.ndim))), x.shape)
 
@@ -67,7 +67,7 @@ def _better(candidate, best):
 
 def _first_places(n, k, s, d, low):
     """The first place of each of n windows that lies inside the image."""
-    start = binary("sub", binary("mul", _line(n), s), low)
+    start = binary("sub", binary("mul", line_of(n), s), low)
     if low == 0:
         return start
     turns = binary("floor_divide", binary("add", binary("maximum", binary("mul", start, -1), 0), d - 1), d)
@@ -87,13 +87,13 @@ def _greatest(x, grid, counts):
         place = None if place is None else apply(graph.pad, (place,), widths)
         best = _taken(value, axis, 0, count, s)
         best = repeated(best, _lowest(x.dtype))
-        first = binary("mul", _beside(_first_places(count, k, s, d, low), best, axis), constant(rows[i], dtypes.int64))
+        first = binary("mul", beside(_first_places(count, k, s, d, low), best, axis), constant(rows[i], dtypes.int64))
         start = first if start is None else binary("add", first, expand_to(_taken(start, axis, 0, 1, 1), best.shape))
         chosen = start
         for tap in range(k):
             candidate = _taken(value, axis, tap * d, count, s)
-            at = binary("mul", binary("add", binary("mul", _line(count), s), tap * d - low), constant(rows[i], dtypes.int64))
-            at = _beside(at, best, axis)
+            at = binary("mul", binary("add", binary("mul", line_of(count), s), tap * d - low), constant(rows[i], dtypes.int64))
+            at = beside(at, best, axis)
             at = at if place is None else binary("add", at, _taken(place, axis, tap * d, count, s))
             take = _better(candidate, best)
             best, chosen = elementwise("where", take, candidate, best), elementwise("where", take, at, chosen)
@@ -116,17 +116,37 @@ def greatest_of_windows_gradient(grads, results, input, grid, ceil_mode):
     dims = len(grid.kernel)
     size = input.shape[input.ndim - dims:]
     counts, grid = _fitted(grid, size, ceil_mode)
+    if all(k <= s and d == 1 for k, s, d, _ in grid.along()):
+        return shaped(_from_its_window(grads[0], results[1], grid, counts, size), *input.shape)
     grad, places = (shaped(t, product(t.shape[:t.ndim - dims]), *(1,) * dims, 1, *counts) for t in (grads[0], results[1]))
     full = (grad.shape[0], *grid.kernel, 1, *counts)
     tap = None  # the place that each tap of each window stands for
     for i, (row, (k, s, d, (low, _))) in enumerate(zip(graph.row_major(size), grid.along())):
-        line = binary("sub", binary("add", expand_to(shaped(binary("mul", _line(k), d), k, 1), (k, counts[i])),
-                                    expand_to(binary("mul", _line(counts[i]), s), (k, counts[i]))), low)
+        line = binary("sub", binary("add", expand_to(shaped(binary("mul", line_of(k), d), k, 1), (k, counts[i])),
+                                    expand_to(binary("mul", line_of(counts[i]), s), (k, counts[i]))), low)
         line = binary("mul", line, constant(row, dtypes.int64))
         line = expand_to(shaped(line, *(k if a == 1 + i else counts[i] if a == 2 + dims + i else 1 for a in range(len(full)))), full)
         tap = line if tap is None else elementwise("add", tap, line)
     share = choose(elementwise("eq", expand_to(places, full), tap), expand_to(grad, full), constant(0, grad.dtype))
     return shaped(overlaid(share, grid, tuple(size)), *input.shape)
+
+
+def _from_its_window(grad, places, grid, counts, size):
+    """Where no two windows share a place: each place looks at the one window that it may lie in, and whether it was chosen there."""
+    dims = len(size)
+    grad, places = (_in_planes(t, dims) for t in (grad, places))
+    full, at, own = (grad.shape[0], *size), [], None
+    for i, (n, count, (_, s, _, (low, _))) in enumerate(zip(size, counts, grid.along())):
+        def spread(line, i=i):
+            return expand_to(shaped(line, *(line.shape[0] if a == 1 + i else 1 for a in range(1 + dims))), full)
+
+        window = binary("floor_divide", binary("add", line_of(n), low), s)
+        at.append(spread(binary("minimum", window, constant(count - 1, dtypes.int64))))
+        position = spread(binary("mul", line_of(n), constant(graph.row_major(size)[i], dtypes.int64)))
+        own = position if own is None else elementwise("add", own, position)
+    plane = expand_to(shaped(line_of(full[0]), full[0], *(1,) * dims), full)
+    grad, places = (apply(lambda node, *ix: graph.gather(node, ix, tuple(range(1 + dims))), (t, plane, *at)) for t in (grad, places))
+    return choose(elementwise("eq", places, own), grad, constant(0, grad.dtype))
 
 
 @operator(methods=False, namespace=False, out=False)
@@ -136,7 +156,7 @@ def placed(input: Tensor, places: Tensor, size: Extents, name: str) -> Tensor:
     lead = input.shape[:input.ndim - dims]
     planes = product(lead)
     values, at = (shaped(t, planes, product(t.shape[t.ndim - dims:])) for t in (input, places))
-    base = binary("mul", shaped(_line(planes), planes, 1), constant(product(size), dtypes.int64))
+    base = binary("mul", shaped(line_of(planes), planes, 1), constant(product(size), dtypes.int64))
     at = elementwise("add", at, expand_to(base, at.shape))
     zeros = expand_to(constant(0, input.dtype), (planes * product(size),))
     out = apply(lambda z, v, ix: graph.scatter(name, z, (ix,), (0,), v), (zeros, values, at))
@@ -239,26 +259,26 @@ max_unpool1d, max_unpool2d, max_unpool3d = map(_max_unpool, (1, 2, 3))
 
 # Averages ------------------------------------------------------------------------------------------------------------
 
-def _share(x_dtype, size, counts, grid, inner, count_include_pad):
-    """One over the number of places of each window, (*counts); `inner` is the grid as it was asked for."""
+def _places(size, counts, grid, count_include_pad):
+    """The number of places of each window, (*counts); `grid` is as it was asked for."""
     total = None
-    for i, (n, (k, s, _, (low, high))) in enumerate(zip(size, inner.along())):
-        start = binary("sub", binary("mul", _line(counts[i]), s), low)
+    for i, (n, (k, s, _, (low, high))) in enumerate(zip(size, grid.along())):
+        start = binary("sub", binary("mul", line_of(counts[i]), s), low)
         end = binary("minimum", binary("add", start, k), constant(n + high, dtypes.int64))
         if not count_include_pad:
             start, end = binary("maximum", start, 0), binary("minimum", end, constant(n, dtypes.int64))
         places = binary("sub", end, start)
         places = expand_to(shaped(places, *(counts[i] if d == i else 1 for d in range(len(counts)))), tuple(counts))
         total = places if total is None else elementwise("mul", total, places)
-    return cast(total, x_dtype)
+    return total
 
 
-def _divided(x, lead, size, counts, grid, inner, count_include_pad, ceil_mode, divisor):
+def _divided(x, size, counts, grid, count_include_pad, ceil_mode, divisor):
     """x (planes, *counts) over what its windows are divided by."""
-    regular = not ceil_mode and (count_include_pad or all(p == (0, 0) for p in inner.padding))
+    regular = not ceil_mode and (count_include_pad or all(p == (0, 0) for p in grid.padding))
     if divisor is not None or regular:
         return binary("div", x, constant(divisor if divisor is not None else product(grid.kernel)), x.dtype)
-    return binary("div", x, _share(x.dtype, size, counts, grid, inner, count_include_pad), x.dtype)
+    return binary("div", x, cast(_places(size, counts, grid, count_include_pad), x.dtype), x.dtype)
 
 
 @operator(methods=False, namespace=False, out=False)
@@ -275,16 +295,16 @@ def mean_of_windows(input: Tensor, grid: Grid, ceil_mode: bool, count_include_pa
             part = _taken(x, axis, tap, counts[axis - 1], grid.stride[axis - 1])
             total = part if total is None else elementwise("add", total, part)
         x = total
-    x = _divided(x, lead, size, counts, wide, grid, count_include_pad, ceil_mode, divisor)
+    x = _divided(x, size, counts, grid, count_include_pad, ceil_mode, divisor)
     return cast(shaped(x, *lead, *counts), input.dtype)
 
 
 @mean_of_windows.gradient
 def mean_of_windows_gradient(grad, result, input, grid, ceil_mode, count_include_pad, divisor):
     dims = len(grid.kernel)
-    lead, size = input.shape[:input.ndim - dims], input.shape[input.ndim - dims:]
+    size = input.shape[input.ndim - dims:]
     counts, wide = _fitted(grid, size, ceil_mode)
-    g = _divided(_in_planes(grad, dims), lead, size, counts, wide, grid, count_include_pad, ceil_mode, divisor)
+    g = _divided(_in_planes(grad, dims), size, counts, grid, count_include_pad, ceil_mode, divisor)
     g = expand_to(shaped(g, g.shape[0], *(1,) * dims, 1, *counts), (g.shape[0], *grid.kernel, 1, *counts))
     return shaped(overlaid(g, wide, tuple(size)), *input.shape)
 
@@ -331,7 +351,7 @@ lp_pool1d, lp_pool2d, lp_pool3d = map(_lp_pool, (1, 2, 3))
 
 def _parts(n, parts):
     """(first places, lengths, greatest length) of the parts of n places."""
-    line, whole = _line(parts), constant(n, dtypes.int64)
+    line, whole = line_of(parts), constant(n, dtypes.int64)
     first = binary("floor_divide", binary("mul", line, whole), parts)
     behind = binary("floor_divide", binary("add", binary("mul", binary("add", line, 1), whole), parts - 1), parts)
     return first, binary("sub", behind, first), int(settled((n + parts - 1) // parts)) + (0 if n % parts == 0 else 1)
@@ -341,7 +361,7 @@ def _spread_over(x, axis, parts):
     """(x with dimension `axis` as parts and the longest part's places, the place of each, whether it is there); x's other dimensions stay."""
     n = x.shape[axis]
     first, length, longest = _parts(n, parts)
-    steps = expand_to(shaped(_line(longest), 1, longest), (parts, longest))
+    steps = expand_to(shaped(line_of(longest), 1, longest), (parts, longest))
     place = elementwise("add", expand_to(shaped(first, parts, 1), (parts, longest)), steps)
     there = elementwise("lt", steps, expand_to(shaped(length, parts, 1), (parts, longest)))
     at = binary("minimum", place, constant(n - 1, dtypes.int64))
@@ -370,7 +390,7 @@ def mean_of_parts(input: Tensor, parts: tuple) -> Tensor:
             continue
         spread, _, there, length = _spread_over(x, axis, count)
         x = apply(lambda node, axis=axis: graph.reduce("sum", node, (axis + 1,)), (choose(there, spread, constant(0, x.dtype)),))
-        x = binary("div", x, _beside(cast(length, x.dtype), x, axis), x.dtype)
+        x = binary("div", x, beside(cast(length, x.dtype), x, axis), x.dtype)
     return cast(x, input.dtype)
 
 
@@ -468,16 +488,16 @@ def greatest_at_random(input: Tensor, samples: Tensor, kernel: tuple, counts: tu
     shape = (planes, *counts)
     starts = []
     for i, (n, k, count) in enumerate(zip(size, kernel, counts)):
-        sample = shaped(_taken(samples, 1, dims - 1 - i, 1, 1), planes, 1)  # the last dimension's comes first
+        sample = shaped(_taken(samples, 1, 1 - i if dims == 2 else i, 1, 1), planes, 1)  # PyTorch's order: x, y, but z, y, x
         if count == 1:
             first = expand_to(constant(n - k, dtypes.int64), (planes, count))
         else:
             alpha = binary("div", constant(n - k, samples.dtype), constant(count - 1, samples.dtype))
-            steps = binary("add", expand_to(sample, (planes, count)), cast(_line(count), samples.dtype))
+            steps = binary("add", expand_to(sample, (planes, count)), cast(line_of(count), samples.dtype))
             first = binary("sub", *(cast(binary("mul", t, alpha), dtypes.int64) for t in (steps, expand_to(sample, (planes, count)))))
-            first = choose(binary("eq", expand_to(_line(count), (planes, count)), count - 1), constant(n - k, dtypes.int64), first)
+            first = choose(binary("eq", expand_to(line_of(count), (planes, count)), count - 1), constant(n - k, dtypes.int64), first)
         starts.append(expand_to(shaped(first, planes, *(count if d == i else 1 for d in range(dims))), shape))
-    plane = _beside(_line(planes), starts[0], 0)
+    plane = beside(line_of(planes), starts[0], 0)
     best = chosen = None
     for tap in range(product(kernel)):
         at, place = [], None

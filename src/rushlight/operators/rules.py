@@ -6,6 +6,8 @@
 A rule gets the gradient of the result, the result, the inputs, and the primitive's attributes by keyword `attributes`; it
 returns one gradient an input (a tuple where there are several), None where there is none.  It runs as an operator's body
 does: on tensors with symbolic extents, and what it does can be differentiated again.
+
+Start with `rule`, then any rule; the engine looks them up in `RULES` (autograd/replay.py).
 """
 import math
 

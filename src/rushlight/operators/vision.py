@@ -17,7 +17,7 @@ from ..tensors.tensor import Tensor
 from .building import apply, binary, cast, choose, constant, elementwise, expand_to, unary
 from .definition import Extents, exported, operator
 from .patches import Grid, columns, image, per_dimension
-from .pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
+from .pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d, beside, line_of
 from .products import contract, matmul, shaped, swapped
 
 SPATIAL = {"nearest": (1, 2, 3), "nearest-exact": (1, 2, 3), "area": (1, 2, 3), "linear": (1,), "bilinear": (2,), "bicubic": (2,),
@@ -28,7 +28,7 @@ SPATIAL = {"nearest": (1, 2, 3), "nearest-exact": (1, 2, 3), "area": (1, 2, 3), 
 
 def _line(n, dtype):
     """0, 1, ..., n - 1."""
-    return cast(apply(lambda: graph.iota(n), ()), dtype)
+    return cast(line_of(n), dtype)
 
 
 def _scale(n, size, align, factor, dtype):
@@ -67,10 +67,6 @@ def _taps(n, size, mode, align, factor, dtype):
     return [(low, 1 - share), (binary("minimum", low + 1, last), share)]
 
 
-def _along(vector, x, axis):
-    return expand_to(shaped(vector, *(vector.shape[0] if i == axis else 1 for i in range(x.ndim))), x.shape)
-
-
 def _picked(x, axis, at):
     """x at these places of one dimension."""
     order = (axis, *(i for i in range(x.ndim) if i != axis))
@@ -91,7 +87,7 @@ def resampled(input: Tensor, size: Extents, mode: str, align: bool, factors: tup
         axis, total = 2 + i, None
         for at, weight in _taps(x.shape[axis], size[i], mode, align, factors[i], dtype):
             part = _picked(x, axis, at)
-            part = part if weight is None else elementwise("mul", part, _along(cast(weight, dtype), part, axis))
+            part = part if weight is None else elementwise("mul", part, beside(cast(weight, dtype), part, axis))
             total = part if total is None else elementwise("add", total, part)
         x = total
     return cast(x, input.dtype)
@@ -121,7 +117,7 @@ def smoothly_resampled(input: Tensor, size: Extents, mode: str, align: bool, fac
         whole = constant(n, dtypes.int64)
         first = binary("maximum", cast(unary("trunc", binary("add", binary("sub", centre, support), 0.5)), dtypes.int64), 0)
         behind = binary("minimum", cast(unary("trunc", binary("add", binary("add", centre, support), 0.5)), dtypes.int64), whole)
-        places = expand_to(shaped(apply(lambda n=n: graph.iota(n), ()), 1, n), (count, n))
+        places = expand_to(shaped(line_of(n), 1, n), (count, n))
         centre, first, behind = (expand_to(shaped(t, count, 1), (count, n)) for t in (centre, first, behind))
         weights = weigh(binary("div", cast(places, dtype) - centre + 0.5, wide).abs())
         there = elementwise("and", elementwise("ge", places, first), elementwise("lt", places, behind))
@@ -238,7 +234,7 @@ def _sample(x, places):
         ok = elementwise("and", binary("ge", p, 0), elementwise("le", p, expand_to(last, p.shape)))
         there = ok if there is None else elementwise("and", there, ok)
         at.append(cast(choose(ok, p, constant(0, p.dtype)), dtypes.int64))
-    batch = apply(lambda: graph.iota(x.shape[0]), ())
+    batch = line_of(x.shape[0])
     batch = expand_to(shaped(batch, x.shape[0], *(1,) * (at[0].ndim - 1)), at[0].shape)
     axes = (0, *range(2, x.ndim))
     values = apply(lambda node, *ix: graph.gather(node, ix, axes), (x, batch, *at))

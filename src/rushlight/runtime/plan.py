@@ -6,6 +6,8 @@
     what backward will read            -> kept in the trace's record
 
 A plan is made once for a step of the trie and a pattern of reference counts; later flushes only run it.
+
+Start with `make`, which decides, then `Flush`, which runs; `results` hands out what it made.
 """
 import _thread
 import functools
@@ -218,7 +220,7 @@ class _Job:
 
     def _run(self, call):
         collecting = gc.isenabled()
-        gc.disable()  # nor the garbage collector's
+        gc.disable()  # a destructor that it ran here would wait for this very flush
         try:
             call[0](*call[1])
         except BaseException as error:

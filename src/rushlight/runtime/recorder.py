@@ -69,7 +69,7 @@ class Step:
         return steps[::-1]
 
 
-NOTHING = None
+NOTHING = None              # for the one Step that is made before there is a NOTHING to guess
 NOTHING = Step(None, None)  # the guess where there is none
 INSIDE = Step(None, None)   # where a recorder stands while it is inside an operator's body or a flush
 INSIDE.guess = NOTHING.guess = NOTHING
@@ -467,11 +467,6 @@ class Recorder:
                 return True
             frame = frame.f_back
         return False
-
-    def bound(self):
-        """Flush a trace that has grown long."""
-        if self.at.depth >= LONGEST_TRACE:
-            self.flush()
 
     def settle(self):
         """Bring a flush that is under way to its end: one that was interrupted, or is being interrupted by us, or runs in another thread."""

@@ -5,7 +5,7 @@
     Place     where one tensor lies in a storage: shape, strides, offset (in elements), dtype
 
 What the trie knows of a place is its description (which dimensions are 0 or 1, how the strides run); the numbers themselves are
-run-time integers.
+run-time integers.  Start with `Place`.
 """
 import weakref
 from sys import getrefcount

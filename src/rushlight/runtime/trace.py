@@ -1,7 +1,9 @@
 """One run along the trie: what the trie itself does not know, since it differs from run to run.
 
-    Value    a value of the trie: the node that makes it, its place in memory terms, its gradient rule.  Shared by all runs.
+    Value    a value of the trie: the node that makes it, its layout, and its History.  Shared by all runs.
+    History  how a Value came to be, for backward
     Trace    this run: the handles given out, the tensors entered as leaves, the run-time integers and scalars
+    Record   what autograd keeps in a Trace
 
 A trace that was flushed stays as the record that backward goes back along: it holds the tensors that were entered and the
 values that gradient rules will read.
@@ -22,12 +24,13 @@ class Value:
     root        the Value whose memory it is a view of, an operand of its call; None when it has memory of its own
     view_of     which operand (0, 1, ...) of its recorded call that is
     needs_grad  whether a gradient flows to it
-    history     the call that made it, for backward (autograd's `History`), or None
+    history     the call that made it, for backward (a `History`), or None
     leaf        the number of the leaf tensor that it is the present value of, or None
     family      the first value of the storage it lies in; `writes`: how often that storage had been written to
     cut         it lies in its root's memory, but no gradient passes between them (`detach`)
     weak        a Python number: it yields to tensors in type promotion
     owner       the recorder whose trie it belongs to; None for values inside an operator's body
+    number      Values are numbered as they are made, so that backward can go from the newest to the oldest
     """
 
     __slots__ = ("node", "_strides", "offset", "root", "view_of", "needs_grad", "history", "leaf", "family", "writes", "weak", "cut", "owner", "number",
@@ -126,7 +129,7 @@ class Trace:
         self.handles = self.kept = self.flats = ()
         self.views, self.storages = {}, {}
 
-    def __lt__(self, other):
+    def __lt__(self, other):  # any order will do: it settles ties in the queue of `differentiate`
         return id(self) < id(other)
 
     def recorded(self):

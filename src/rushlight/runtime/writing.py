@@ -10,9 +10,8 @@ that value, taken anew when it is used next.
     x     = as_strided(flat1, ...)                             on its next use
 
 A tensor that has its storage to itself needs none of this: its next value simply takes the place of the old
-(`Recorder.record(..., into=)`).
+(`Recorder.record(..., into=)`).  Start with `write_through`, then `_Assign`.
 """
-
 from collections import deque
 from itertools import starmap
 from sys import getrefcount
@@ -164,7 +163,7 @@ def write_through(recorder, target, result):
         except (AttributeError, IndexError):
             if recorder.trace is trace:
                 raise
-    recorder.bound()
+    recorder.flush_if_long()
 
 
 def _written(recorder, trace, target, result):

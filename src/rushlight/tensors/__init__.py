@@ -7,6 +7,8 @@
     bridge.py     Tensor's methods for NumPy, DLPack, printing, pickle, storages
     device.py     device, layout, memory_format
     legacy.py     torch.FloatTensor and its like
+    dispatch.py   `__torch_function__`: who takes a call over
+    explaining.py torch.explain
     printing.py   repr, to PyTorch's letter
 
 Start with tensor.py.

@@ -39,9 +39,9 @@ def of_array(array, dtype=None, share=False):
 
 def cast_array(array, dtype):
     """A NumPy array converted as tensors are."""
-    from ..ir.reference import _cast
+    from ..ir.reference import cast
     with np.errstate(all="ignore"):
-        return _cast(array, dtype)
+        return cast(array, dtype)
 
 
 def infer(data):

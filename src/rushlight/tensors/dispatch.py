@@ -5,7 +5,7 @@
         def __torch_function__(cls, func, types, args=(), kwargs=None): ...
 
 A tensor of such a class wraps a plain one (`_plain`) and never has a recorded value of its own, so the short way from a call to the
-trie always misses it, and nothing else pays: the long way (`Operator.call`) asks `taken_over` first.  A mode makes the thread's
+trie always misses it, and nothing else pays: the long way (`Operator.call_slowly`) asks `taken_over` first.  A mode makes the thread's
 recorder blind to guesses while it is on, with the same effect
 (https://docs.pytorch.org/docs/stable/notes/extending.html#extending-torch-python-api).
 

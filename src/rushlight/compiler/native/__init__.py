@@ -3,6 +3,7 @@
     target      what a processor has                     target.host()
     jit         text -> machine code we own              jit.compile(text).address("f")
     disk_cache  machine code for the next process
+    conversions functions for half and bfloat that LLVM calls where the processor has no instruction
     threads     the pool that runs one kernel            threads.set_num_threads(2)
     launch      a list of kernels run by one call        launch.Blueprint(...).launcher(numbers)(values)
 
