@@ -253,7 +253,7 @@ class Writer:
             self.push(f"{name}(v{i}, {a})", lambda lib, v, _: getattr(lib, name)(v[i], a))
 
     def norm(self):
-        i = self.pick(lambda t: t.ndim and is_float(t))
+        i = self.pick(lambda t: t.ndim and name_of(t) in ("float32", "float64"))  # of a few half numbers it is all rounding
         if i is not None:
             n = self.values[i].shape[-1]
             self.push(f"layer_norm(v{i})", lambda lib, v, _: lib.nn.functional.layer_norm(v[i], (n,)))
@@ -341,7 +341,7 @@ def run(lib, writer, looked_at=False, wide=False):
         values.append(function(lib, values, inputs))
         if looked_at:
             array_of(lib, values[-1])
-    used, total = set(), None
+    total = None
     for v in values:
         if v.dtype.is_floating_point and v.requires_grad:
             part = (v.to(lib.float64) * 0.5).sum()
@@ -350,7 +350,6 @@ def run(lib, writer, looked_at=False, wide=False):
     if total is not None:
         total.backward()
         gradients = [None if t.grad is None else t.grad for t in inputs]
-    del used
     return [array_of(lib, v.detach()) for v in values], [None if g is None else array_of(lib, g) for g in gradients]
 
 
@@ -383,10 +382,13 @@ def differs(want, got, dtype, wide):
 
 
 def check(seed, verbose):
-    """A complaint about the program of this seed, or ''."""
+    """(a complaint about the program of this seed, or ''; its Writer)."""
     writer = Writer(seed)
     want, want_gradients = run(torch, writer)
-    wide, wide_gradients = run(torch, writer, wide=True)
+    try:
+        wide, wide_gradients = run(torch, writer, wide=True)
+    except RuntimeError:  # a product of two dtypes, now that one of them is wider
+        wide, wide_gradients = [None] * len(want), [None] * len(want_gradients)
     try:
         got, gradients = run(rushlight, writer)
         looked, looked_gradients = run(rushlight, writer, looked_at=True)

@@ -3,6 +3,7 @@
     engine.py     backward: the walk from results to leaves
     replay.py     the gradient rules of a trace as one recorded call
     nodes.py      grad_fn, hooks: the graph as users may look at it
+    hooks.py      RemovableHandle: what registering a hook returns
     modes.py      no_grad, enable_grad, inference_mode
     function.py   Function: a user's own forward and backward
     gradcheck.py  derivatives against finite differences

@@ -29,7 +29,7 @@ def source(tensor):
     while value is not None:
         trace = recorder.trace
         if tensor._state is value:
-            return _source_of(trace, value, tensor)
+            return source_of(trace, value, tensor)
         value = tensor._present()
     tape = tensor._tape
     if tape is None or not tape.requires_grad:
@@ -37,7 +37,8 @@ def source(tensor):
     return tensor if tape.history is None else tape.history
 
 
-def _source_of(trace, value, tensor=None):
+def source_of(trace, value, tensor=None):
+    """Where the gradient of a trace's value goes; `tensor` is the one that stands for it, if it may be a leaf."""
     if not value.needs_grad:
         return None
     if value.history is not None:
@@ -168,7 +169,7 @@ def _back_through(trace, history, by_value):
         wheres, made = external.sources, external.gradients(grads)
     else:
         check_unmodified(trace, history)
-        wheres, made = [_source_of(trace, o) for o in history.operands], rule_gradients(trace, history, grads)
+        wheres, made = [source_of(trace, o) for o in history.operands], rule_gradients(trace, history, grads)
     if node is not None:
         for hook in list(node.hooks.values()):
             replaced = hook(tuple(made), tuple(grads))

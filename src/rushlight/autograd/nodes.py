@@ -6,39 +6,15 @@
 A node stands for a call (a History in a trace); there is one for each.  Leaves have an AccumulateGrad.
 Start with `node_at`.
 """
-import itertools
+from collections import OrderedDict
 
 from ..operators.definition import Operator
 from ..runtime.recorder import here
 from ..tensors.tape import tape_of
 from ..tensors.tensor import Tensor
-from .engine import _source_of, source
+from .engine import source_of, source
+from .hooks import add_hook
 from .replay import EXTERNAL
-
-_numbers = itertools.count()
-
-
-class RemovableHandle:
-    """What registering a hook returns: `remove()` takes the hook away; usable in a `with`."""
-
-    def __init__(self, hooks):
-        self.hooks, self.id = hooks, next(_numbers)
-
-    def remove(self):
-        self.hooks.pop(self.id, None)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.remove()
-
-
-def add_hook(hooks, hook):
-    """Register a hook in a dict of hooks."""
-    handle = RemovableHandle(hooks)
-    hooks[handle.id] = hook
-    return handle
 
 
 class Node:
@@ -46,7 +22,7 @@ class Node:
 
     def __init__(self, trace, history):
         self.trace, self.history = trace, history
-        self.hooks, self.prehooks, self.metadata = {}, {}, {}
+        self.hooks, self.prehooks, self.metadata = OrderedDict(), OrderedDict(), {}
 
     def name(self):
         """Such as "MulBackward0"."""
@@ -65,7 +41,7 @@ class Node:
         if self.history.callee is EXTERNAL:
             places = self.trace.record.externals[self.history].sources
         else:
-            places = [_source_of(self.trace, o) for o in self.history.operands if o is not None and not o.weak]
+            places = [source_of(self.trace, o) for o in self.history.operands if o is not None and not o.weak]
         return tuple((node_at(p), _output_number(p)) for p in places)
 
     def register_hook(self, hook):
@@ -154,7 +130,7 @@ def grad_fn(tensor):
 def hooks_after(tensor):
     tape = tape_of(tensor)
     if tape.accumulated is None:
-        tape.accumulated = {}
+        tape.accumulated = OrderedDict()
     return tape.accumulated
 
 
@@ -164,10 +140,10 @@ def register_hook(self, hook):
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
     place = source(self)
     if isinstance(place, tuple):
-        hooks = place[0].recorded().hooks.setdefault(place[1], {})
+        hooks = place[0].recorded().hooks.setdefault(place[1], OrderedDict())
     else:
         tape = tape_of(self)
-        tape.hooks = hooks = tape.hooks if tape.hooks is not None else {}
+        tape.hooks = hooks = tape.hooks if tape.hooks is not None else OrderedDict()
     return add_hook(hooks, hook)
 
 
@@ -191,7 +167,7 @@ def retain_grad(self):
 
     def keep(grad):
         tape.grad = grad.detach() if not here.recorder.grad else grad
-    hooks = place[0].recorded().hooks.setdefault(place[1], {})
+    hooks = place[0].recorded().hooks.setdefault(place[1], OrderedDict())
     hooks["retain"] = keep
 
 

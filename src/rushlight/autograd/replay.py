@@ -87,7 +87,7 @@ def own_values(tensors):
     values = []
     for t in tensors:
         v = t._state
-        v = Operator._own(v, ()) if v.owner is not None or v.root is not None or v in values else v
+        v = Operator.own(v, ()) if v.owner is not None or v.root is not None or v in values else v
         v.family, v.writes = v, 0
         values.append(v)
     return values

@@ -20,6 +20,7 @@ import functools
 from contextlib import contextmanager
 
 from ..ir import dtypes
+from ..ir.extents import is_int
 from . import vectormath
 from .expressions import Affine, key
 from .llvmir import Function, Value, module_text, short_name, vector_type
@@ -513,12 +514,12 @@ class _Emitter:
         """(elements from the pointer to the first lane, the stride along the lanes: 0, 1, or a Value; None where it is computed)."""
         f, offset, stride = self.f, 0, 0
         for axis, c in self.nest.terms(place):
-            factor = 1 if isinstance(c, int) and c == 1 else self.arguments[self.slots.coefficient(place, axis, c)]
+            factor = 1 if is_int(c, 1) else self.arguments[self.slots.coefficient(place, axis, c)]
             offset = f.add(offset, f.mul(self.indices[axis], factor))
             if axis is self.vector:
                 stride = factor
         for e, c in place.dynamic:
-            factor = 1 if isinstance(c, int) and c == 1 else self.arguments[self.slots.coefficient(place, e, c)]
+            factor = 1 if is_int(c, 1) else self.arguments[self.slots.coefficient(place, e, c)]
             if self.varies(e):
                 stride = None
             else:
@@ -539,15 +540,15 @@ class _Emitter:
         f = self.f
         offsets = f.splat(f.of(offset, "i64"), self.width)
         c = place.coefficient(self.vector)
-        if not (isinstance(c, int) and c == 0):
+        if not is_int(c, 0):
             step = _steps("i64", self.width)
-            if not (isinstance(c, int) and c == 1):
+            if not is_int(c, 1):
                 step = f.binary("mul", step, f.splat(self.arguments[self.slots.coefficient(place, self.vector, c)], self.width))
             offsets = f.binary("add", offsets, step)
         for e, c in place.dynamic:
             if self.varies(e):
                 x = self.value(e)
-                if not (isinstance(c, int) and c == 1):
+                if not is_int(c, 1):
                     x = f.binary("mul", x, f.splat(self.arguments[self.slots.coefficient(place, e, c)], self.width))
                 offsets = f.binary("add", offsets, x)
         return offsets

@@ -7,7 +7,7 @@ computed integers (a gather).  A `Reader` turns (node, index) into an `Expressio
 Equal expressions are one object, so whoever walks them computes each once.  Start with `Reader.read`.
 """
 from ..ir import dtypes
-from ..ir.extents import Extent, bounds, current, extent_value, product
+from ..ir.extents import Extent, bounds, current, extent_value, is_int, product
 from ..ir.graph import ELEMENTWISE, Node, row_major
 
 
@@ -72,10 +72,6 @@ def same(a, b):
     if isinstance(difference, Extent) and current() is not None:
         difference = current().simplify(difference)
     return isinstance(difference, int) and difference == 0
-
-
-def is_int(x, number):
-    return isinstance(x, int) and x == number
 
 
 class Affine:

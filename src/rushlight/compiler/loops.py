@@ -18,7 +18,7 @@ reductions are cut into blocks first (rewrites.py), and their sums are reduced b
 
 Read `Nest`, then `merge_axes`, `divide_into_tasks`, `canonical`.
 """
-from ..ir.extents import extent_value, maximum, product
+from ..ir.extents import bounds, extent_value, maximum, product
 from .expressions import Axis, is_int, key, price, same
 
 LANES = 16              # of every reduction, whatever the dtype and the target; vector loops go by so many, or twice as many

@@ -134,9 +134,11 @@ def row_nest(reductions, stores, buffer_of):
         if cut:
             kept = (affine(cut[0]), *kept)
         outer = [a for a in space.axes if not a.reduced]
-        reader, levels = Reader(buffer_of), {}
+        reader = Reader(buffer_of)
+        levels = {}  # stage -> (what is accumulated, stores of the whole shape, stores of the kept shape)
 
         def stage(expression):
+            """Which loop over a row can compute it: the one after the loops whose results it needs."""
             return 1 + max((a.level for a in expression.results), default=-1)
 
         for r in reductions:

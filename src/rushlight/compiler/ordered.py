@@ -15,8 +15,8 @@ from .expressions import Affine, Axis, Buffer, Reader, is_int, place_in
 from .loops import Accumulator, Carry, Loop, Nest, Open, Store, divide_into_tasks, merge_axes, window
 from .lowering import Space, attempt
 
-COLUMNS = 256    # of a block that a task takes down its rows
-SCATTERED = 64   # of a block of columns to scatter
+BLOCK_COLUMNS = 256  # of a block that a task takes down its rows
+SCATTERED = 64       # of a block of columns to scatter
 _COMBINE = {"sum": "add", "add": "add", "prod": "mul", "mul": "mul", "max": "maximum", "min": "minimum"}
 _WIDER = {dtypes.float16: dtypes.float32, dtypes.bfloat16: dtypes.float32, dtypes.float32: dtypes.float64}
 
@@ -124,10 +124,10 @@ class _Columns:
 
     def __init__(self, reader, space):
         self.reader, self.blocks, self.rows, self.clear = reader, Axis(1), [], []
-        self.place = Affine([(space.axes[-1], 1), (self.blocks, -COLUMNS)])  # numbered from the first column of the block
+        self.place = Affine([(space.axes[-1], 1), (self.blocks, -BLOCK_COLUMNS)])  # numbered from the first column of the block
 
     def kept(self, name, dtype):
-        row = Buffer("scratch", len(self.rows), dtype, (COLUMNS,))
+        row = Buffer("scratch", len(self.rows), dtype, (BLOCK_COLUMNS,))
         self.rows.append(row)
         self.clear.append(Store(row, self.place, self.reader.constant(neutral(name, dtype), dtype)))
         return self.reader.make("load", (), dtype, (row, self.place))
@@ -146,7 +146,7 @@ class _Columns:
             body = [Loop(axis, body)]
         nest.body = [Loop(columns, self.clear), *body, *([Loop(columns, results)] if results else [])]
         nest.outer = [*outer, *trailing[:-1]]
-        window(nest, columns, COLUMNS, self.blocks)
+        window(nest, columns, BLOCK_COLUMNS, self.blocks)
         nest.scratch = self.rows
         return divide_into_tasks(nest)
 

@@ -98,6 +98,11 @@ def _atoms(monomial):
                         yield from _atoms(m)
 
 
+def is_int(x, number):
+    """Whether an int or Extent is this very int.  Of an Extent nothing is asked: `==` would write down a guard."""
+    return isinstance(x, int) and x == number
+
+
 def extent_value(x):
     """The plain int of the moment; asks no guard."""
     if not isinstance(x, Extent):
@@ -362,7 +367,7 @@ def _atom(kind, a, b, value):
 def _divide(a, b):
     if isinstance(a, int) and isinstance(b, int):
         return a // b
-    if isinstance(b, int) and b == 1:
+    if is_int(b, 1):
         return a
     exact = a._divided(b) if isinstance(a, Extent) else (0 if a == 0 else None)
     value = extent_value(a) // extent_value(b)
@@ -374,7 +379,7 @@ def _divide(a, b):
 def _modulo(a, b):
     if isinstance(a, int) and isinstance(b, int):
         return a % b
-    if isinstance(b, int) and b == 1:
+    if is_int(b, 1):
         return 0
     if (a._divided(b) if isinstance(a, Extent) else (0 if a == 0 else None)) is not None:
         return 0

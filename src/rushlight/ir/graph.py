@@ -21,7 +21,7 @@ arguments are already broadcast and converted (operators/ does that), and a wron
 What each means is in reference.py.
 """
 from . import dtypes
-from .extents import product
+from .extents import is_int, product
 
 
 class Node:
@@ -120,7 +120,7 @@ def expand(x, shape):
     assert len(shape) == x.ndim, (shape, x)
     if _same_shape(x.shape, shape):
         return x
-    repeated = tuple(isinstance(a, int) and a == 1 and not (isinstance(b, int) and b == 1) for a, b in zip(x.shape, shape))
+    repeated = tuple(is_int(a, 1) and not is_int(b, 1) for a, b in zip(x.shape, shape))
     if x.primitive == "expand":
         return expand(x.inputs[0], shape)
     return Node("expand", (x,), (repeated,), shape, x.dtype)
@@ -129,7 +129,7 @@ def expand(x, shape):
 def pad(x, widths, value=0):
     """`widths` is ((before, after), ...), one pair a dimension, none negative; the new elements are the Python number `value`."""
     widths = tuple((lo, hi) for lo, hi in widths)
-    if all(isinstance(w, int) and w == 0 for pair in widths for w in pair):
+    if all(is_int(w, 0) for pair in widths for w in pair):
         return x
     return Node("pad", (x,), (widths, value), tuple(lo + n + hi for n, (lo, hi) in zip(x.shape, widths)), x.dtype)
 
@@ -138,7 +138,7 @@ def slice(x, starts, sizes, steps=None):
     """Element i of dimension d is element starts[d] + i * steps[d] of x; steps are positive."""
     steps = (1,) * x.ndim if steps is None else tuple(steps)
     starts, sizes = tuple(starts), tuple(sizes)
-    if all(isinstance(s, int) and s == 0 for s in starts) and all(isinstance(s, int) and s == 1 for s in steps) and _same_shape(x.shape, sizes):
+    if all(is_int(s, 0) for s in starts) and all(is_int(s, 1) for s in steps) and _same_shape(x.shape, sizes):
         return x
     return Node("slice", (x,), (starts, steps), sizes, x.dtype)
 
@@ -257,7 +257,7 @@ def row_major(shape):
     strides, step = [], 1
     for n in reversed(shape):
         strides.append(step)
-        if not (isinstance(n, int) and n == 0):
+        if not is_int(n, 0):
             step = n * step
     return tuple(reversed(strides))
 

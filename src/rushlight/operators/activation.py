@@ -13,6 +13,7 @@ from numbers import Number
 import numpy as np
 
 from ..ir import dtypes, graph
+from ..ir.extents import is_int
 from ..tensors.creation import of_array
 from ..tensors.tensor import Tensor
 from .building import apply, binary, broadcast, cast, choose, constant, elementwise, unary, wrap_dim
@@ -169,7 +170,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     if weight.dtype is not input.dtype:
         raise RuntimeError(f"prelu: Type promoting not supported. Got {input.dtype.name} and {weight.dtype.name}")
     n = weight.shape[0] if weight.ndim else 1
-    if not (isinstance(n, int) and n == 1):
+    if not is_int(n, 1):
         if not input.ndim:
             raise RuntimeError("prelu: Not allow zero-dim input tensor.")
         channels = input.shape[1] if input.ndim > 1 else 1
@@ -423,7 +424,7 @@ def _row_operand(name, x, dtype):
 def _less_greatest(x, dim):
     """x less its greatest element along `dim`; and the axes."""
     axes = (wrap_dim(dim, x.ndim),) if x.ndim else ()
-    if axes and isinstance(x.shape[axes[0]], int) and x.shape[axes[0]] == 0:
+    if axes and is_int(x.shape[axes[0]], 0):
         return x, axes
     return binary("sub", x, reduced("max", x, axes, True)), axes
 

@@ -4,7 +4,7 @@ Everything here works inside a body only (tensors whose extents are symbolic); `
 themselves, for those who write in place.  Start with `apply`.
 """
 from ..ir import dtypes, graph
-from ..ir.extents import Extent
+from ..ir.extents import Extent, is_int
 from ..runtime.recorder import dtype_of_number, here
 from ..runtime.trace import History, Value
 from ..tensors.creation import get_default_dtype
@@ -121,9 +121,9 @@ def broadcast_shape(*shapes, name="operands"):
         for i in range(len(shape) - 1, -1, -1):
             n, d = shape[i], rank - len(shape) + i
             m = result[d]
-            if isinstance(m, int) and m == 1:
+            if is_int(m, 1):
                 result[d] = n
-            elif isinstance(n, int) and n == 1:
+            elif is_int(n, 1):
                 continue
             elif not (m is n or m == n):
                 full = " and ".join(str(tuple(map(int, s))) for s in shapes)
@@ -160,8 +160,8 @@ def reduce_to(grad, x):
     if x._state.weak:
         return None
     new = grad.ndim - x.ndim
-    repeated = [new + i for i, n in enumerate(x.shape) if isinstance(n, int) and n == 1]
-    axes = (*range(new), *(i for i in repeated if not (isinstance(grad.shape[i], int) and grad.shape[i] == 1)))
+    repeated = [new + i for i, n in enumerate(x.shape) if is_int(n, 1)]
+    axes = (*range(new), *(i for i in repeated if not is_int(grad.shape[i], 1)))
     if axes:
         grad = apply(graph.reshape, (total(grad, axes),), tuple(x.shape))
     return cast(grad.real if grad.dtype.kind == "c" and x.dtype.kind != "c" else grad, x.dtype)

@@ -66,7 +66,8 @@ def call_of(op):
 
 def _fast(op, otherwise, names=None):
     """Source of the short way: find the operands' values, compare with the step taken last, stand there."""
-    lines = [*_states(op, otherwise, names), *_comparison(op, names=names), "        _recorder.at = _step", "        _trace = _recorder.trace",
+    lines = [*_states(op, otherwise, names), *_comparison(op, names=names),
+             "        _recorder.at = _step  # stand there, and hand out its value", "        _trace = _recorder.trace",
              *_numbers(op, names), "        _handle._state = _step.value", "        _handle._place = _handle._tape = _handle._base = None"]
     if not op.view:
         return [*lines, "        _trace.handles.append(_handle)", "        return _handle"]
@@ -185,7 +186,7 @@ def _states(op, otherwise, names=None, first="_handle = new(Tensor)"):
         lines.append(f"    _used = {used}")
     if not read:
         return lines
-    lines += ["    try:", *("        " + r for r in read)]
+    lines += ["    try:  # the Values that the operands stand for; a tensor in memory that has none is entered as a leaf", *("        " + r for r in read)]
     if missing:
         lines += [f"        if {' or '.join(missing)}:", *enter, *("            " + r for r in read), f"            if {' or '.join(missing)}:",
                   f"                {otherwise}"]
@@ -235,7 +236,7 @@ def _comparison(op, further="", names=None):
     if further:
         parts.append(further)
     parts.append(f"(_step.holds is None or (_step.holds({integers}) and _recorder.at is _at))")
-    return ["    _at = _recorder.at", "    _step = _at.guess", f"    if {' and '.join(parts)}:"]
+    return ["    _at = _recorder.at", "    _step = _at.guess  # what came next the last time: is it this very call?", f"    if {' and '.join(parts)}:"]
 
 
 def _numbers(op, names=None):
@@ -328,7 +329,7 @@ class InPlace(Operator):
         old = operands[0]
         recorder = here.recorder
         target, result = recorder.handle_of(old), recorder.handle_of(values[0])
-        fitting = Operator._own(fit(target, result, self.name + "_")._state, ())
+        fitting = Operator.own(fit(target, result, self.name + "_")._state, ())
         waiting = [fitting]
         while waiting:  # what this very call reads of its target is the value before the call
             history = waiting.pop().history

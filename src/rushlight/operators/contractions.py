@@ -8,11 +8,13 @@ Start with `contract_pair`.
 import string
 
 from ..ir import dtypes, graph
+from ..ir.extents import is_int
 from ..tensors.tensor import Tensor
 from .building import apply, binary, broadcast_shape, cast, choose, constant, elementwise, expand_to, result_dtype, total, wrap_dim
-from .definition import Tensors, exported, operator, write_out
+from .definition import Tensors, attach, check_writable, exported, operator, replace, write_out
+from .derived_views import become
 from .norms import vector_norm
-from .products import check_one_dtype, contract, matmul, shaped
+from .products import addbmm, check_one_dtype, contract, matmul, shaped
 from .reductions import sum
 
 
@@ -47,7 +49,7 @@ def contract_pair(a, a_labels, b, b_labels, wanted):
         for label in [n for n in x if n in y]:
             mine, other = (a, b) if x is a_labels else (b, a)
             i, j = x.index(label), y.index(label)
-            if isinstance(mine.shape[i], int) and mine.shape[i] == 1 and not (isinstance(other.shape[j], int) and other.shape[j] == 1):
+            if is_int(mine.shape[i], 1) and not is_int(other.shape[j], 1):
                 mine = shaped(mine, *(n for k, n in enumerate(mine.shape) if k != i))
                 x.remove(label)
                 a, b = (mine, b) if x is a_labels else (a, mine)
@@ -327,3 +329,13 @@ def pdist(input, p=2.0):
     first = input.new_tensor([i for i in range(n) for _ in range(i + 1, n)], dtype=dtypes.int64)
     second = input.new_tensor([j for i in range(n) for j in range(i + 1, n)], dtype=dtypes.int64)
     return vector_norm(input.index_select(0, first) - input.index_select(0, second), float(p), 1)
+
+
+def addbmm_(self, batch1, batch2, *, beta=1, alpha=1):
+    """The in-place form of `addbmm`: where the tensor is smaller than the result, it takes the result's shape."""
+    result = addbmm(self, batch1, batch2, beta=beta, alpha=alpha)
+    check_writable(self)
+    return replace(self, result, "addbmm_") if tuple(self.shape) == tuple(result.shape) else become(self, result.to(self.dtype))
+
+
+attach("addbmm_", addbmm_)

@@ -11,6 +11,7 @@ from numbers import Number
 import numpy as np
 
 from ..ir import dtypes
+from ..ir.extents import is_int
 from ..ir.graph import row_major
 from ..runtime import storage as storages
 from ..runtime.recorder import here
@@ -148,7 +149,7 @@ attach("is_cpu", property(lambda self: True))
 def copied(input: Tensor, src: Tensor) -> Tensor:
     """`src` in the shape and dtype of `input`."""
     missing = len(input.shape) - len(src.shape)
-    fits = missing >= 0 and all(m is n or (isinstance(m, int) and m == 1) or m == n for m, n in zip(src.shape, input.shape[max(missing, 0):]))
+    fits = missing >= 0 and all(m is n or is_int(m, 1) or m == n for m, n in zip(src.shape, input.shape[max(missing, 0):]))
     if not fits:
         raise RuntimeError(f"copy_: a tensor of shape {tuple(map(int, src.shape))} does not broadcast to {tuple(map(int, input.shape))}, the shape of "
                            "the tensor that it is written into")

@@ -31,7 +31,7 @@ import numpy as np
 
 from ..ir import graph
 from ..ir.extents import Extent as SymbolicExtent
-from ..ir.extents import extent_value
+from ..ir.extents import extent_value, is_int
 from ..runtime.recorder import FAST_ARGUMENTS, OURS, here
 from ..runtime.storage import dense_order, strides_in_order
 from ..runtime.trace import History, Value, classify
@@ -262,7 +262,7 @@ class Operator:
         result = self.inline(args)
         single = isinstance(result, Tensor)
         values = [t._state for t in ((result,) if single else result)]
-        values = [self._own(v, operands) for v in values]
+        values = [self.own(v, operands) for v in values]
         for v in values:
             if v.root is None:
                 v.family, v.writes = v, 0
@@ -276,7 +276,7 @@ class Operator:
         return values, (lambda handles: kind(*handles)) if hasattr(kind, "_fields") else kind
 
     @staticmethod
-    def _own(value, operands):
+    def own(value, operands):
         """A result that is an operand's own value, or memory that an operand views, as a value of its own."""
         if value.owner is None and (value.root is None or any(o is value.root for o in operands)):
             return value
@@ -396,14 +396,14 @@ def pointwise_strides(shape, operands):
     strides = []
     for v in operands:
         missing = n - len(v.node.shape)
-        spread = [isinstance(m, int) and m == 1 and not (isinstance(k, int) and k == 1) for m, k in zip(v.node.shape, shape[missing:])]
+        spread = [is_int(m, 1) and not is_int(k, 1) for m, k in zip(v.node.shape, shape[missing:])]
         strides.append((0,) * missing + tuple(0 if repeated else s for repeated, s in zip(spread, v.strides)))
 
     def compare(a, b):
         """1 where dimension a must lie outside b, -1 where inside, 0 where nothing tells."""
         for line in strides:
             s, t = line[a], line[b]
-            if any(isinstance(x, int) and x == 0 for x in (s, t)):
+            if any(is_int(x, 0) for x in (s, t)):
                 continue
             if s < t:
                 return -1
@@ -436,11 +436,11 @@ def _equal(a, b):
 
 def _is_row_major(shape, strides):
     """Whether elements lie in row-major order without gaps; the strides of dimensions of extent 1 do not matter."""
-    if any(isinstance(n, int) and n == 0 for n in shape):
+    if any(is_int(n, 0) for n in shape):
         return True
     expected = 1
     for n, s in zip(shape[::-1], strides[::-1]):
-        if isinstance(n, int) and n == 1:
+        if is_int(n, 1):
             continue
         if not (s is expected or s == expected):
             return False

@@ -13,7 +13,7 @@ from numbers import Number
 import numpy as np
 
 from ..ir import dtypes, graph
-from ..ir.extents import extent_value
+from ..ir.extents import extent_value, is_int
 from ..runtime.recorder import here
 from ..runtime.storage import strides_in_order
 from ..runtime.writing import forget, root_of
@@ -97,10 +97,10 @@ def put_at(input: Tensor, indices: Tensors, values: Tensor, accumulate: bool) ->
     front, k = _front(axes), len(shape)
     target = (*rest[:front], *shape, *rest[front:])
     extra = len(values.shape) - len(target)
-    while extra > 0 and isinstance(values.shape[0], int) and values.shape[0] == 1:
+    while extra > 0 and is_int(values.shape[0], 1):
         values, extra = reshape(values, tuple(values.shape[1:])), extra - 1
     missing = len(target) - values.ndim
-    if missing < 0 or not all(isinstance(m, int) and m == 1 or m is n or m == n for m, n in zip(values.shape, target[missing:])):
+    if missing < 0 or not all(is_int(m, 1) or m is n or m == n for m, n in zip(values.shape, target[missing:])):
         raise RuntimeError(f"shape mismatch: value tensor of shape {list(map(int, values.shape))} cannot be broadcast to indexing result of shape "
                            f"{list(map(int, target))}")
     values = expand_to(values, target)

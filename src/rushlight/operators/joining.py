@@ -8,7 +8,7 @@ Start with `cat`.
 """
 
 from ..ir import dtypes, graph
-from ..ir.extents import product
+from ..ir.extents import is_int, product
 from ..runtime.storage import dense_order, strides_in_order
 from ..tensors.tensor import Tensor
 from .building import apply, cast, constant, elementwise, expand_to, result_dtype, wrap_dim
@@ -29,7 +29,7 @@ def _some(tensors, name):
 
 def _is_nothing(t):
     """cat skips a one-dimensional tensor without elements, whatever the others look like."""
-    return t.ndim == 1 and isinstance(t.shape[0], int) and t.shape[0] == 0
+    return t.ndim == 1 and is_int(t.shape[0], 0)
 
 
 def joined(tensors, d, name):
@@ -199,7 +199,7 @@ def repeated_by(input: Tensor, sizes: Extents) -> Tensor:
         if r < 0:
             raise RuntimeError(f"Trying to create tensor with negative dimension {int(r)}: repeats {list(map(int, sizes))}")
     shape = (1,) * (len(sizes) - input.ndim) + tuple(input.shape)
-    if all(isinstance(r, int) and r == 1 for r in sizes):
+    if all(is_int(r, 1) for r in sizes):
         return apply(lambda n: n, (reshape(input, shape),))
     between = apply(graph.reshape, (input,), tuple(m for n in shape for m in (1, n)))
     spread = apply(graph.expand, (between,), tuple(m for r, n in zip(sizes, shape) for m in (r, n)))

@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import return_types
 from ..ir import graph
+from ..ir.extents import is_int
 from ..tensors.tensor import Tensor
 from .building import apply, binary, broadcast_shape, cast, choose, constant, expand_to, repeated, total
 from .definition import operator
@@ -213,8 +214,8 @@ def solution(A: Tensor, B: Tensor) -> Tensor:
 def to_batch(grad, x):
     """A gradient of a broadcast batch summed to the batch of `x`."""
     new = grad.ndim - x.ndim
-    axes = (*range(new), *(new + i for i, n in enumerate(x.shape[:-2]) if isinstance(n, int) and n == 1))
-    axes = tuple(a for a in axes if a < new or not (isinstance(grad.shape[a], int) and grad.shape[a] == 1))
+    axes = (*range(new), *(new + i for i, n in enumerate(x.shape[:-2]) if is_int(n, 1)))
+    axes = tuple(a for a in axes if a < new or not is_int(grad.shape[a], 1))
     return shaped(total(grad, axes), *x.shape) if axes else grad
 
 

@@ -4,6 +4,7 @@
     triplet_margin_loss(a, p, n)     max(0, margin + |a - p| - |a - n|)
 """
 from ..ir import dtypes, graph
+from ..ir.extents import is_int
 from ..tensors.tensor import Tensor
 from .activation import logsigmoid
 from .building import apply, binary, broadcast, broadcast_shape, cast, choose, constant, elementwise, expand_to, wrap_dim
@@ -64,7 +65,7 @@ def cosine_embedding_loss(input1: Tensor, input2: Tensor, target: Tensor, margin
 
 def _rows(name, input, target, per_row):
     """Input and target as rows of classes; RuntimeError where they do not fit."""
-    if input.ndim > 2 or (input.ndim == 2 and isinstance(input.shape[1], int) and input.shape[1] == 0):
+    if input.ndim > 2 or (input.ndim == 2 and is_int(input.shape[1], 0)):
         raise RuntimeError(f"{name}: Expected non-empty vector or matrix with optional 0-dim batch size, but got: {tuple(map(int, input.shape))}")
     x = input if input.ndim == 2 else apply(graph.reshape, (input,), (1, input.numel()))
     wanted = tuple(input.shape) if not per_row else tuple(x.shape[:1]) if input.ndim == 2 or target.ndim else ()

@@ -8,6 +8,7 @@ The gradient of a norm at 0 is 0.
 import math
 
 from ..ir import dtypes
+from ..ir.extents import is_int
 from ..tensors.tensor import Tensor
 from .building import binary, cast, choose, constant, elementwise, unary, wrap_dim, wrap_dims
 from .definition import exported, operator, write_out
@@ -31,10 +32,10 @@ def vector_norm(x: Tensor, ord: int | float = 2, dim: int | tuple | None = None,
     sizes = unary("abs", cast(x, dtypes.float32) if x.dtype.itemsize == 2 else x)
     if math.isinf(ord) or ord < 0:
         for a in axes if isinstance(dim, (int, tuple)) and dim != () else ():
-            if isinstance(x.shape[a], int) and x.shape[a] == 0:
+            if is_int(x.shape[a], 0):
                 raise RuntimeError(f"linalg.vector_norm cannot compute the {ord} norm on the dimension {a} because this dimension is empty and the "
                                    "operation does not have an identity")
-        if any(isinstance(n, int) and n == 0 for n in x.shape) and not (isinstance(dim, (int, tuple)) and dim != ()):
+        if any(is_int(n, 0) for n in x.shape) and not (isinstance(dim, (int, tuple)) and dim != ()):
             raise RuntimeError(f"linalg.vector_norm cannot compute the {ord} norm on an empty tensor because the operation does not have an identity")
     if not axes:
         out = cast(binary("ne", sizes, 0), sizes.dtype) if ord == 0 else sizes

@@ -4,6 +4,7 @@
     [a b c] by (2, 2)    constant 0 0 a b c 0 0    reflect c b a b c b a    replicate a a a b c c c    circular b c a b c a b
 """
 from ..ir import graph
+from ..ir.extents import is_int
 from ..tensors.tensor import Tensor
 from .building import apply
 from .definition import Extents, operator
@@ -58,7 +59,7 @@ def _both_ends(x, dim, low, high, mode):
     else:
         before, after = (apply(graph.expand, (cut(x, dim, place, 1),), tuple(width if i == dim else m for i, m in enumerate(x.shape)))
                          for place, width in ((0, low), (n - 1, high)))
-    parts = [part for part, width in ((before, low), (x, 1), (after, high)) if not (isinstance(width, int) and width == 0)]
+    parts = [part for part, width in ((before, low), (x, 1), (after, high)) if not is_int(width, 0)]
     return apply(lambda *nodes: graph.cat(nodes, dim), tuple(parts))
 
 
@@ -79,7 +80,7 @@ def padded(input: Tensor, pad: Extents, mode: str) -> Tensor:
         if mode == "circular" and not (low <= n and high <= n):
             raise RuntimeError(f"pad: Padding value causes wrapping around more than once: ({int(low)}, {int(high)}) at dimension {d} of "
                                f"{list(map(int, input.shape))}")
-        if isinstance(n, int) and n == 0:
+        if is_int(n, 0):
             raise RuntimeError(f"pad: Expected a non-empty input to pad in mode {mode}, but got {list(map(int, input.shape))}")
     x = input
     if mode == "circular":  # what is cut off is no longer there to be repeated; edges and mirror images are the whole input's

@@ -225,7 +225,7 @@ def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number | Non
     return blended("baddbmm", input, bmm(batch1, batch2), beta, alpha)
 
 
-@operator(inplace=True)
+@operator
 def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number | None = None, alpha: Number | None = None) -> Tensor:
     """beta * input + alpha * the sum of bmm(batch1, batch2) over the batch."""
     return blended("addbmm", input, total(bmm(batch1, batch2), (0,)), beta, alpha)

@@ -6,10 +6,11 @@
 A step is one operator; `_directions` runs it over the chunks of a sequence, forwards or backwards.  In a packed sequence the chunks
 shrink as the shorter sequences end, and their last states are set aside.  Start with `lstm_step`, then `_run`.
 """
+from ..ir import graph
 from ..tensors.tensor import Tensor
 from .activation import sigmoid
-from .building import binary, unary
-from .definition import exported, operator
+from .building import apply, binary, repeated, unary
+from .definition import Extents, exported, operator
 from .dropout import dropout
 from .joining import cat, stack
 from .products import linear
@@ -45,6 +46,26 @@ def rnn_step(gates: Tensor, h: Tensor, w_hh: Tensor, b_hh: Tensor | None, nonlin
     """tanh or relu of `gates` + w_hh h + b_hh."""
     total = binary("add", gates, linear(h, w_hh, b_hh))
     return unary("tanh", total) if nonlinearity == "tanh" else binary("maximum", total, 0, total.dtype)
+
+
+@operator(methods=False, namespace=False, out=False)
+def times_of(input: Tensor, sizes: Extents) -> tuple:
+    """(T, N, C) as one tensor a time, or packed rows in parts of these sizes."""
+    if not sizes:
+        return tuple(apply(graph.reshape, (cut(input, 0, t, 1),), tuple(input.shape[1:])) for t in range(int(input.shape[0])))
+    starts = [0]
+    for n in sizes:
+        starts.append(starts[-1] + n)
+    return tuple(cut(input, 0, start, n) for start, n in zip(starts, sizes))
+
+
+@times_of.gradient
+def times_of_gradient(grads, results, input, sizes):
+    """Put together again: the derived rule would add up as many padded tensors as there are times."""
+    grads = [repeated(r, 0) if g is None else g for g, r in zip(grads if isinstance(grads, (tuple, list)) else (grads,),
+                                                                results if isinstance(results, (tuple, list)) else (results,))]
+    parts = grads if sizes else [apply(graph.reshape, (g,), (1, *g.shape)) for g in grads]
+    return apply(lambda *nodes: graph.cat(nodes, 0), tuple(parts))
 
 
 def _lstm(gates, state, w_hh, b_hh=None, w_hr=None):
@@ -94,7 +115,7 @@ def _directions(step, has_biases, input, batch_sizes, states, weights, per_layer
             b_ih = others.pop(0) if has_biases else None
             others = others if has_biases else [None, *others]
             gates = linear(input, w_ih, b_ih)
-            chunks = gates.unbind(0) if batch_sizes is None else gates.split(batch_sizes)
+            chunks = times_of(gates, () if batch_sizes is None else tuple(batch_sizes))
             made, state = _run(step, chunks, tuple(s[place] for s in states), (w_hh, *others), direction == 1)
             outputs.append(stack(made, 0) if batch_sizes is None else cat(made, 0))
             last.append(state)

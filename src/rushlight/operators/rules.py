@@ -12,6 +12,7 @@ Start with `rule`, then any rule; the engine looks them up in `RULES` (autograd/
 import math
 
 from ..ir import dtypes, graph
+from ..ir.extents import is_int
 from .building import apply, cast, constant, elementwise, expand_to
 
 RULES = {}
@@ -76,7 +77,7 @@ def _(grad, result, x, attributes):
 @rule("slice")
 def _(grad, result, x, attributes):
     starts, steps = attributes
-    if any(not (isinstance(s, int) and s == 1) for s in steps):
+    if any(not is_int(s, 1) for s in steps):
         index = [strided_index(n, start, step) for n, start, step in zip(result.shape, starts, steps)]
         return scatter_at(x, grad, index)
     widths = tuple((b, n - m - b) for b, n, m in zip(starts, x.shape, result.shape))

@@ -9,6 +9,7 @@ Indices are checked at the call (index_checks.py).  Start with `gather`, then `s
 from numbers import Number
 
 from ..ir import dtypes, graph
+from ..ir.extents import is_int
 from ..tensors.tensor import Tensor
 from .building import apply, binary, cast, constant, elementwise, expand_to, wrap_dim
 from .definition import check_out, exported, in_two_forms, operator
@@ -42,7 +43,7 @@ def _with_dimension(x):
 
 
 def _check_index_shape(name, input, index, d, src=None):
-    if any(isinstance(n, int) and n == 0 for n in index.shape):
+    if any(is_int(n, 0) for n in index.shape):
         return
     if index.ndim != input.ndim and not (index.ndim <= 1 and input.ndim <= 1):
         raise RuntimeError(f"{name}(): Index tensor must have the same number of dimensions as {'self' if src is not None else 'input'} tensor: "
@@ -65,7 +66,7 @@ def gathered(input: Tensor, dim: int, index: Tensor) -> Tensor:
     d = wrap_dim(dim, input.ndim, "gather")
     _check_index_shape("gather", input, index, d)
     shape, x, index = index.shape, _with_dimension(input), _with_dimension(index)
-    if any(isinstance(n, int) and n == 0 for n in shape):  # then the other extents may be anything
+    if any(is_int(n, 0) for n in shape):  # then the other extents may be anything
         nothing = apply(graph.slice, (reshape(input, (graph.product(input.shape),)),), (0,), (0,))
         return reshape(nothing, tuple(shape))
     places = grid(resolved(index, x.shape[d]), d)

@@ -8,7 +8,7 @@ A view's body says two things: the node that reads the elements, and the strides
 (`view_of`).  Most names below are another way to ask for a `reshape`, a `permute` or a slice.  Start with `view_of` and `permute`.
 """
 from ..ir import graph
-from ..ir.extents import product, settled
+from ..ir.extents import is_int, product, settled
 from ..tensors.size import Size
 from ..tensors.tensor import Tensor
 from .building import apply, wrap_dim
@@ -23,7 +23,7 @@ def view_of(x, make, *attributes, strides, offset=0):
 def resolve_size(shape, count, name):
     """A shape in which one -1 stands for what is left; RuntimeError when the sizes do not agree."""
     shape = tuple(shape)
-    unknown = [i for i, n in enumerate(shape) if isinstance(n, int) and n == -1]
+    unknown = [i for i, n in enumerate(shape) if is_int(n, -1)]
     if len(unknown) > 1:
         raise RuntimeError(f"{name}: only one dimension can be inferred (-1), shape {list(map(int, shape))} has {len(unknown)}")
     for n in shape:
@@ -237,10 +237,10 @@ def expand(input: Tensor, size: Extents) -> Tensor:
             strides.append(0)
             continue
         m, s = input.shape[i - new], input.stride()[i - new]
-        if isinstance(n, int) and n == -1 or n is m or n == m:
+        if is_int(n, -1) or n is m or n == m:
             shape.append(m)
             strides.append(s)
-        elif isinstance(m, int) and m == 1 and n >= 0:
+        elif is_int(m, 1) and n >= 0:
             shape.append(n)
             strides.append(0)
         else:

@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import return_types
 from ..ir import dtypes, graph
+from ..ir.extents import is_int
 from ..tensors.creation import of_array, tensor
 from ..tensors.tensor import Tensor
 from .building import apply, cast, constant, elementwise, expand_to, result_dtype, wrap_dim
@@ -102,7 +103,7 @@ def first_in_order(input: Tensor, k: Extent, dim: int, largest: bool) -> tuple:
     _no_complex("topk", input)
     places = part(apply(graph.argsort, (x,), d, largest), d, 0, k)
     values = along(x, d, places)
-    return return_types.topk(*(reshape(r, ()) if not input.ndim and isinstance(k, int) and k == 1 else r for r in (values, apply(lambda n: n, (places,)))))
+    return return_types.topk(*(reshape(r, ()) if not input.ndim and is_int(k, 1) else r for r in (values, apply(lambda n: n, (places,)))))
 
 
 @exported(method=True)

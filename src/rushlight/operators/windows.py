@@ -6,7 +6,7 @@
 Start with `strided`.
 """
 from ..ir import graph
-from ..ir.extents import product, settled
+from ..ir.extents import is_int, product, settled
 from ..runtime.storage import Place, dense_order
 from ..runtime.writing import root_of
 from ..tensors.tensor import Tensor, plain
@@ -23,7 +23,7 @@ def strided(x, shape, steps, offset=0):
     start = [0] * x.ndim if offset == 0 else list(offset)
 
     def through(strides):
-        return tuple(sum((k * s for k, s in zip(step, strides) if not (isinstance(k, int) and k == 0)), 0) for step in steps)
+        return tuple(sum((k * s for k, s in zip(step, strides) if not is_int(k, 0)), 0) for step in steps)
 
     def place(strides):
         return sum((k * s for k, s in zip(start, strides)), 0)

@@ -17,6 +17,7 @@ from itertools import starmap
 from sys import getrefcount
 
 from ..ir import graph
+from ..ir.extents import is_int
 from .storage import Place, Storage, dense_order, strides_in_order
 from .trace import History, Value
 
@@ -132,7 +133,7 @@ FLATTEN, ASSIGN, ADOPT = _Flatten(), _Assign(), _Adopt()
 
 def covers(shape, strides, offset, flat):
     """Whether a view is the whole of a flat value, in row-major order."""
-    if not (isinstance(offset, int) and offset == 0) or len(strides) != len(shape):
+    if not is_int(offset, 0) or len(strides) != len(shape):
         return False
     return tuple(strides) == graph.row_major(shape) and graph.product(shape) == flat.node.shape[0]
 

@@ -1,1 +1,3 @@
-"""torch.utils: data loading (data/), hook handles (hooks.py), and gradients.py, which nn and optim share."""
+"""torch.utils: data loading (data/), hooks.py (the name of the handle that hooks have), and gradients.py, which nn
+and optim share.
+"""
