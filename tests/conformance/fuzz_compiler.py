@@ -15,6 +15,7 @@ in float32 (a difference of nearly equal ones, a cast of an infinity) the progra
 import argparse
 import os
 import random
+import re
 import sys
 import time
 import traceback
@@ -360,21 +361,38 @@ def array_of(lib, t):
     return np.array(t.numpy())
 
 
+def coarsest(writer):
+    """(for each value, for each input): the float dtype of the widest tolerance among all that it is, or its gradient is, made of."""
+    def wider(names):
+        return max((n for n in names if n in TOLERANCE), key=lambda n: TOLERANCE[n], default="")
+    values, inputs = [], [set() for _ in writer.inputs]
+    reached = []  # value -> the inputs it depends on
+    for (text, _), value in zip(writer.steps, writer.values):
+        used = [int(n) for n in re.findall(r"\bv(\d+)", text)]
+        own = re.match(r"inputs\[(\d+)\]", text)
+        values.append(wider([name_of(value), *(values[n] for n in used)]))
+        reached.append({int(own[1])} if own else set().union(*(reached[n] for n in used)))
+        for n in reached[-1]:
+            inputs[n].add(values[-1])
+    return values, [wider(names) for names in inputs]
+
+
 def differs(want, got, dtype, wide):
-    """What is wrong with `got`, or ''.  `wide` is PyTorch's answer in float64: numbers far from it in PyTorch itself are not judged."""
+    """What is wrong with `got`, whose tolerance is that of `dtype`, or ''.  `wide` is PyTorch's answer in float64: numbers far from it
+    in PyTorch itself are not judged."""
     if want is None or got is None:
         return "" if want is None and got is None else "one has no gradient"
     if want.shape != got.shape or want.dtype != got.dtype:
         return f"{want.dtype} {want.shape}, not {got.dtype} {got.shape}"
     a, b = want.astype("float64"), got.astype("float64")
-    rtol, atol = TOLERANCE.get(dtype, (0, 0))
+    rtol, atol = TOLERANCE[dtype] if dtype and want.dtype.kind == "f" else (0, 0)
     with np.errstate(all="ignore"):
         close = (a == b) | (np.isnan(a) & np.isnan(b)) | (np.abs(a - b) <= atol + rtol * np.abs(a))
         if wide is not None and wide.shape == a.shape:
             w = wide.astype("float64")
-            off = np.abs(a - w)
-            close |= ~(off <= 0.1 * (atol + rtol * np.abs(w))) & (np.abs(b - w) <= 10 * off + atol) | ~np.isfinite(off) & ~np.isnan(b) & ~np.isnan(a)
-            close |= ~(off <= 20 * (atol + rtol * np.abs(w)))  # ill-conditioned: PyTorch's own is far off
+            off, allowed = np.abs(a - w), atol + rtol * np.abs(w)
+            close |= ~(off <= 0.1 * allowed) & (np.abs(b - w) <= 10 * off + atol)
+            close |= ~(off <= 20 * allowed)  # ill-conditioned: PyTorch's own is far off
     if close.all():
         return ""
     at = tuple(int(i) for i in np.argwhere(~close)[0])
@@ -396,9 +414,10 @@ def check(seed, verbose):
         if verbose:
             traceback.print_exc()
         return f"{type(e).__name__}: {str(e)[:300]}", writer
+    of_values, of_inputs = coarsest(writer)
     exact = True  # until the first step that rounds: what follows an integer step of nothing but integers has to be exact too
     for i, (w, g, l, f) in enumerate(zip(want, got, looked, wide)):
-        if why := differs(w, g, name_of(writer.values[i]), f):
+        if why := differs(w, g, of_values[i], f):
             if not is_float(writer.values[i]) and not exact:
                 continue
             return f"v{i}: {why}", writer
@@ -409,7 +428,7 @@ def check(seed, verbose):
                 return f"v{i}: looked at only at the end {g[at]}, at once {l[at]} at {list(at)}", writer
         exact = exact and not is_float(writer.values[i])
     for i, (w, g, l, f) in enumerate(zip(want_gradients, gradients, looked_gradients, wide_gradients)):
-        if why := differs(w, g, writer.inputs[i][1], f):
+        if why := differs(w, g, of_inputs[i], f):
             return f"gradient of inputs[{i}]: {why}", writer
         if g is not None and g.tobytes() != l.tobytes() and not np.array_equal(g, l, equal_nan=True):
             return f"gradient of inputs[{i}]: other bits when every value is looked at", writer

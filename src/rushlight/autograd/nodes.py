@@ -12,7 +12,7 @@ from ..operators.definition import Operator
 from ..runtime.recorder import here
 from ..tensors.tape import tape_of
 from ..tensors.tensor import Tensor
-from .engine import source_of, source
+from .engine import source, source_of
 from .hooks import add_hook
 from .replay import EXTERNAL
 

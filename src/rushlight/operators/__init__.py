@@ -14,7 +14,8 @@ import importlib
 FAMILIES = ("activation", "arithmetic", "attention", "bits", "combining", "comparison", "contractions", "conversion", "convolution", "ctc",
             "derived_views", "dropout", "elementwise", "embedding", "factories", "factorizations", "functional", "indexing", "inquiries", "joining",
             "linalg", "losses", "margin_losses", "masking", "matrices", "normalization", "norms", "padding", "patches", "polynomials", "pooling", "products",
-            "random", "recurrent", "reductions", "reinterpretation", "rounding", "scans", "scattering", "shaping", "sorting", "special", "vision", "windows")
+            "random", "recurrent", "reductions", "reinterpretation", "rounding", "scans", "scattering", "shaping", "sorting", "special",
+            "statistics", "vision", "windows")
 
 for _family in FAMILIES:
     importlib.import_module("." + _family, __name__)

@@ -102,7 +102,7 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
         raise RuntimeError(f"ctc_loss: input_lengths and target_lengths must be of size {rows}, but are {len(frames)} and {len(sizes)}")
     if any(n > length for n in frames):
         raise RuntimeError(f"ctc_loss: Expected input_lengths to have value at most {length}, but got value {max(frames)}")
-    padded = _padded_targets(targets, sizes, rows, blank)
+    padded = _padded_targets(targets, sizes, blank)
     losses = _losses(log_probabilities(log_probs), padded, frames, sizes, blank)
     if zero_infinity:
         losses = where(losses == math.inf, losses.new_zeros(()), losses)
@@ -111,7 +111,7 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
     return losses.sum() if reduction == "sum" else losses if batched else losses.squeeze(0)
 
 
-def _padded_targets(targets, sizes, rows, blank):
+def _padded_targets(targets, sizes, blank):
     """(N, longest), filled up with blanks."""
     longest = max(sizes, default=0)
     array, out = targets.detach()._array(), []

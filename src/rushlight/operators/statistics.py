@@ -1,0 +1,137 @@
+"""Quantiles, covariances, and sums down to a shape.
+
+    quantile(x, q, dim)    x in order along dim; the element at place q * (n - 1), or between the two beside it
+    cov(x)                 rows are variables: (x - mean) @ (x - mean).T, weighted, over the degrees of freedom
+
+Start with `_quantile`.
+"""
+from ..ir import dtypes
+from ..tensors.creation import tensor
+from ..tensors.tensor import Tensor
+from .arithmetic import lerp
+from .definition import attach, exported, write_out
+from .products import matmul
+from .shaping import movedim
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Quantiles
+
+_INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
+
+
+def _quantile(name, input, q, dim, keepdim, interpolation, skip_nan):
+    """The sorted rows are read at one place for each q; a row with NaN gives NaN, or (`skip_nan`) is as long as its numbers."""
+    if interpolation not in _INTERPOLATIONS:
+        raise RuntimeError(f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got {interpolation}")
+    if not isinstance(q, Tensor):
+        if not 0 <= q <= 1:
+            raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q}")
+        q = tensor(q, dtype=input.dtype)
+    if input.dtype not in (dtypes.float32, dtypes.float64):
+        raise RuntimeError(f"{name}() input tensor must be either float or double dtype")
+    if q.ndim > 1:
+        raise RuntimeError(f"{name}() q must be a scalar or 1D tensor")
+    if q.dtype is not input.dtype:
+        raise RuntimeError(f"{name}() q tensor must be same dtype as the input tensor")
+    if not input.numel():
+        raise RuntimeError(f"{name}() input tensor must be non-empty")
+    rows = input.reshape(-1) if dim is None or not input.ndim else movedim(input, dim, -1)
+    n = rows.shape[-1]
+    ordered, steps = rows.sort(-1)[0], q.reshape(-1)
+    if skip_nan:
+        place = (steps * (rows.isnan().logical_not().sum(-1, keepdim=True) - 1)).clamp(min=0)
+    else:
+        place = (steps * (n - 1)).masked_fill(rows.isnan().any(-1, keepdim=True), n - 1)
+    if interpolation in ("lower", "higher", "nearest"):
+        place = {"lower": place.floor, "higher": place.ceil, "nearest": place.round}[interpolation]()
+    below = place.long()
+    result = ordered.gather(-1, below)
+    if interpolation in ("linear", "midpoint"):
+        share = place - below if interpolation == "linear" else place * 0 + 0.5
+        result = lerp(result, ordered.gather(-1, place.ceil().long()), share)
+    result = movedim(result, -1, 0)
+    if keepdim:
+        kept = [1] * input.ndim if dim is None else [1 if d == dim % input.ndim else m for d, m in enumerate(input.shape)]
+        result = result.reshape(result.shape[0], *kept)
+    return result if q.ndim else result[0]
+
+
+@exported(method=True)
+def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear", out=None):
+    """The numbers below which a share q of the elements lies."""
+    result = _quantile("quantile", input, q, dim, keepdim, interpolation, skip_nan=False)
+    return result if out is None else write_out(lerp.operator, out, result)
+
+
+@exported(method=True)
+def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear", out=None):
+    """`quantile` of the elements that are numbers."""
+    result = _quantile("nanquantile", input, q, dim, keepdim, interpolation, skip_nan=True)
+    return result if out is None else write_out(lerp.operator, out, result)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Covariance
+
+@exported(method=True)
+def cov(input, *, correction=1, fweights=None, aweights=None):
+    """The covariances of the rows, each column an observation: counted `fweights` times, of weight `aweights`."""
+    if input.ndim > 2:
+        raise RuntimeError(f"cov(): expected input to have two or fewer dimensions but got an input with {input.ndim} dimensions")
+    if input.dtype is dtypes.bool_:
+        raise RuntimeError("cov(): bool dtype is not supported for input")
+    x = input.reshape(1, -1) if input.ndim < 2 else input
+    n, weights = x.shape[1], None
+    for label, w, integral in (("fweights", fweights, True), ("aweights", aweights, False)):
+        if w is None:
+            continue
+        if w.ndim > 1:
+            raise RuntimeError(f"cov(): expected {label} to have one or fewer dimensions but got {label} with {w.ndim} dimensions")
+        if w.dtype.is_integral is not integral or w.dtype is dtypes.bool_:
+            raise RuntimeError(f"cov(): expected {label} to have {'integral' if integral else 'floating point'} dtype but got {label} with {w.dtype} dtype")
+        if w.numel() != n:
+            raise RuntimeError(f"cov(): expected {label} to have the same numel as there are observations in the input but got {w.numel()} != {n}")
+        if n and w.min() < 0:
+            raise RuntimeError(f"cov(): {label} cannot be negative")
+        weights = w if weights is None else weights * w
+    total = n if weights is None else weights.sum()
+    if weights is not None and n and total.item() == 0:
+        raise RuntimeError("cov(): weights sum to zero, can't be normalized")
+    x = x if x.dtype.kind in "fc" else x.float()
+    mean = (x if weights is None else x * weights).sum(1) / total
+    if weights is not None and aweights is not None and correction != 0:
+        freedom = total - correction * (weights * aweights).sum() / total
+    else:
+        freedom = total - correction
+    freedom = max(freedom, 0) if weights is None else freedom.clamp(min=0)
+    x = x - mean.unsqueeze(1)
+    return (matmul(x, (x if weights is None else x * weights).t().conj()) / freedom).squeeze()
+
+
+@exported(method=True)
+def corrcoef(input):
+    """The correlations of the rows: covariances over the deviations of both."""
+    if input.ndim > 2:
+        raise RuntimeError(f"corrcoef(): expected input to have two or fewer dimensions but got an input with {input.ndim} dimensions")
+    c = cov(input)
+    if not c.ndim:
+        return c / c
+    deviations = (c.diagonal().real if c.dtype.kind == "c" else c.diagonal()).sqrt()
+    c = c / deviations.unsqueeze(1) / deviations.unsqueeze(0)
+    return c if c.dtype.kind == "c" else c.clamp(-1, 1)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Sums down to a shape
+
+def sum_to_size(self, *size):
+    """The sum over what broadcasting to this tensor's shape would repeat."""
+    size = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size
+    new = self.ndim - len(size)
+    if new < 0 or any(n != m and n != 1 for n, m in zip(size, self.shape[max(new, 0):])):
+        raise RuntimeError(f"size {{{list(size)}}} is not expandable to size {{{list(self.shape)}}}.")
+    axes = (*range(new), *(new + i for i, (n, m) in enumerate(zip(size, self.shape[new:])) if n == 1 and m != 1))
+    return self.sum(axes).reshape(size) if axes else self
+
+
+attach("sum_to_size", sum_to_size)
