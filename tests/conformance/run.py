@@ -39,7 +39,7 @@ def passing(dtype, operators, samples):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--accept", action="store_true", help="write what passes now into passing.txt")
-    parser.add_argument("--max-samples", type=int, default=6, metavar="N", help="of each entry and check (6)")
+    parser.add_argument("--max-samples", type=int, default=5, metavar="N", help="of each entry and check (5)")
     options = parser.parse_args()
     operators = (HERE / "operators.txt").read_text().split()
     file = HERE / "passing.txt"
@@ -48,6 +48,9 @@ def main():
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(lambda dtype: passing(dtype, operators, options.max_samples), DTYPES))
     for dtype, (good, entries) in zip(DTYPES, found):
+        late = [name for name in entries if name not in good and f"{dtype} {name}" in before and entries[name]["status"] in ("timeout", "crash")]
+        if late:  # on a busy machine an entry may not have been ready in time: once more, alone
+            good |= passing(dtype, late, options.max_samples)[0]
         now |= {f"{dtype} {name}" for name in good}
         for line in sorted(before):
             name = line.partition(" ")[2]
