@@ -73,6 +73,12 @@ def test_grad_returns_instead_of_accumulating_and_names_what_is_unused():
         grad((x * 2).sum(), torch.ones(1))
 
 
+def test_batched_gradients_are_refused_and_not_quietly_taken_for_others():
+    x = leaf(3.0)
+    with pytest.raises(NotImplementedError, match="is_grads_batched=True is not there"):
+        grad((x * 2).sum(), x, is_grads_batched=True)
+
+
 def test_the_gradient_of_an_intermediate_value():
     x = leaf(3.0)
     y = x * x

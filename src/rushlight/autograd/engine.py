@@ -254,6 +254,8 @@ def start_of(tensors, grads):
 def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, allow_unused=None, is_grads_batched=False, materialize_grads=False):
     """The gradients of `outputs` with respect to `inputs`, as a tuple
     (https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad.html)."""
+    if is_grads_batched:
+        raise NotImplementedError("grad(): is_grads_batched=True is not there; call grad once for each gradient")
     outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     grads = [grad_outputs] if isinstance(grad_outputs, Tensor) or grad_outputs is None else list(grad_outputs)

@@ -304,7 +304,7 @@ class Slots:
     """The run-time arguments of a kernel, in order: ('pointer', buffer, offset), ('integer', extent), ('scalar', number, kind)."""
 
     def __init__(self):
-        self.entries, self._places, self._axes, self._known = [], {}, {}, {}
+        self.entries, self._places, self._known = [], {}, {}
 
     def add(self, *entry):
         self.entries.append(entry)

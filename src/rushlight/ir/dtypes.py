@@ -13,10 +13,10 @@ import numpy as np
 class DType:
     """An element type.  `itemsize` is in bytes; `numpy` is the matching `numpy.dtype`; `kind` is one of b, u, i, f, c."""
 
-    __slots__ = ("name", "numpy", "itemsize", "kind", "_abbreviation")
+    __slots__ = ("name", "numpy", "itemsize", "kind")
 
-    def __init__(self, name, numpy_type, kind, abbreviation):
-        self.name, self.numpy, self.kind, self._abbreviation = name, np.dtype(numpy_type), kind, abbreviation
+    def __init__(self, name, numpy_type, kind):
+        self.name, self.numpy, self.kind = name, np.dtype(numpy_type), kind
         self.itemsize = self.numpy.itemsize
 
     @property
@@ -55,18 +55,18 @@ class DType:
         return self
 
 
-bool_ = DType("bool", np.bool_, "b", "b8")
-uint8 = DType("uint8", np.uint8, "u", "u8")
-int8 = DType("int8", np.int8, "i", "i8")
-int16 = DType("int16", np.int16, "i", "i16")
-int32 = DType("int32", np.int32, "i", "i32")
-int64 = DType("int64", np.int64, "i", "i64")
-float16 = DType("float16", np.float16, "f", "f16")
-bfloat16 = DType("bfloat16", ml_dtypes.bfloat16, "f", "bf16")
-float32 = DType("float32", np.float32, "f", "f32")
-float64 = DType("float64", np.float64, "f", "f64")
-complex64 = DType("complex64", np.complex64, "c", "c64")
-complex128 = DType("complex128", np.complex128, "c", "c128")
+bool_ = DType("bool", np.bool_, "b")
+uint8 = DType("uint8", np.uint8, "u")
+int8 = DType("int8", np.int8, "i")
+int16 = DType("int16", np.int16, "i")
+int32 = DType("int32", np.int32, "i")
+int64 = DType("int64", np.int64, "i")
+float16 = DType("float16", np.float16, "f")
+bfloat16 = DType("bfloat16", ml_dtypes.bfloat16, "f")
+float32 = DType("float32", np.float32, "f")
+float64 = DType("float64", np.float64, "f")
+complex64 = DType("complex64", np.complex64, "c")
+complex128 = DType("complex128", np.complex128, "c")
 
 ALL = (bool_, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64, complex64, complex128)
 _BY_NAME = {d.name: d for d in ALL}
