@@ -23,6 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import rushlight as torch
+from rushlight.ir.extents import current
 from rushlight.runtime.recorder import Step, here
 
 RANDOM = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -732,6 +733,51 @@ def test_an_interrupt_in_mid_flush_loses_nothing():
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert total == 300 and stopped > 50
+
+
+def test_an_exception_at_the_entry_of_any_function_leaves_nothing_behind():
+    """A signal handler that raises does so where a function of Python begins; here it does at each function, the first and the last time."""
+    class Stop(Exception):
+        pass
+
+    def compute(y):
+        in_a_fresh_trie(lambda: ((x * 3).exp() + y).tolist())
+
+    def entries(meet):
+        def trace(frame, event, argument):
+            if frame.f_globals.get("__name__", "").startswith("rushlight."):
+                meet(frame.f_code)
+        return trace
+
+    x = torch.tensor([1.0, 2.0])
+    compute(x * 2)
+    met = []
+    sys.settrace(entries(met.append))
+    compute(x * 2)
+    sys.settrace(None)
+    assert len(set(met)) > 100
+    for code in dict.fromkeys(met):
+        for last in {1, met.count(code)}:
+            left = [last]
+
+            def meet(found, code=code, left=left):
+                left[0] -= found is code
+                if not left[0]:
+                    sys.settrace(None)
+                    raise Stop
+            y = (x + last) * 2
+            z = y - x
+            try:
+                sys.settrace(entries(meet))
+                compute(z)
+            except Stop:
+                pass
+            finally:
+                sys.settrace(None)
+            where = code.co_qualname
+            assert current() is None, where  # what was taken for given on the way is not any more
+            assert (z + 0).tolist() == [2 * last + 1, 2 * last + 2], where
+            assert y.tolist() == [2 * last + 2, 2 * last + 4], where
 
 
 def test_destructors_that_compute_in_the_middle_of_calls_change_nothing():

@@ -9,6 +9,7 @@ call, what its rule reads.
 
 Start with `TraceCall.run`, then `TraceCall.infer`; `run_rule` is where a rule is called.
 """
+import functools
 import heapq
 import weakref
 
@@ -425,8 +426,7 @@ def reads(trace, history):
             arguments = again(history.arguments) if isinstance(callee, Operator) else (again(history.operands), history.arguments)
             return run_rule(callee, grads, results, arguments)
 
-        with Assumptions(integers=trace.integers):
-            made = recorder.inside(body, tracking=False)
+        made = Assumptions(integers=trace.integers).run(functools.partial(recorder.inside, body, tracking=False))
         used = set(graph.topological([g._state.node for o, g in zip(history.operands, made) if g is not None and o.needs_grad]))
         history.reads = tuple(v for v, s in stand_in.items() if s.node in used and v.node.primitive != "scalar")
         history.saves = any(s.node in used for s in stand_in.values()) or callee == "assign"  # PyTorch gives its CopySlices up after one run

@@ -246,7 +246,7 @@ class _Call:
                 return x.substitute(symbols) if isinstance(x, Extent) else x
             return tuple(own(p) for p in x) if isinstance(x, tuple) else x
 
-        with assumptions:
+        def compiled():
             for number, node in enumerate(self.operands):
                 strides = None if self.graph.is_row_major(node) else own(node.attributes[1])
                 made[node] = leaf(number, own(tuple(node.shape)), node.dtype, strides)
@@ -258,6 +258,8 @@ class _Call:
                         inputs = tuple(made[i] for i in node.inputs)
                         made[node] = Node(node.primitive, inputs, own(node.attributes), own(tuple(node.shape)), node.dtype)
             strides = own(tuple(self.copy_to.strides)) if self.copy_to is not None and self.copy_to.strides is not None else None
-            program = self.graph.compile([Output(made[self.node], strides)], fuse=False)
+            return self.graph.compile([Output(made[self.node], strides)], fuse=False)
+
+        program = assumptions.run(compiled)
         self.graph.programs.add(self.name, assumptions.guards, program)
         return program

@@ -21,7 +21,8 @@ class Assumptions:
     """What was decided about run-time integers: `guards`, and the equalities among them, used to simplify what comes later.
 
     `integers` are the run-time integers of the moment, by which decisions are taken (an Extent made in an earlier run has the value of
-    that run).  Use as a context manager; the innermost one in force in this thread collects.
+    that run).  The innermost one in force in this thread collects; `run` puts it in force, and so does `with`, which is for code
+    that no signal handler interrupts: an exception that comes just as a block ends would leave it in force for good.
     """
 
     def __init__(self, known=(), integers=None):
@@ -45,6 +46,20 @@ class Assumptions:
         guards, self.guards = self.guards, []
         return guards
 
+    def run(self, function, *arguments):
+        """`function(*arguments)` with these in force."""
+        outer, succeeded = current(), False
+        try:
+            self.guards = []
+            _here.assumptions = self
+            result = function(*arguments)
+            succeeded = True
+            return result
+        finally:  # at once: no call stands between the end and this
+            _here.assumptions = outer
+            if not succeeded:
+                self.step = None  # what was decided on the way to an error is not given
+
     def __enter__(self):
         self.guards, self.outer = [], getattr(_here, "assumptions", None)
         _here.assumptions = self
@@ -52,7 +67,7 @@ class Assumptions:
 
     def __exit__(self, failed, *_):
         _here.assumptions = self.outer
-        if failed is not None:  # what was decided on the way to an error is not given
+        if failed is not None:
             self.step = None
 
     def add(self, relation, extent):

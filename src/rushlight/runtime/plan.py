@@ -319,11 +319,12 @@ def compile_plan(recorder, plan, step, integers, outputs=None, is_new=False):
     programs = compiler()
     outputs = plan.program.outputs if outputs is None else outputs
     assumptions = recorder.assume(step, integers).branch()
-    with assumptions:
-        if backend() == "reference":
-            plan.program = programs.ReferenceProgram(outputs)
-        else:
-            plan.program = programs.compile_cold(outputs, tuple(integers)) if is_new else programs.compile_program(outputs)
+    if backend() == "reference":
+        plan.program = programs.ReferenceProgram(outputs)
+    elif is_new:
+        plan.program = assumptions.run(programs.compile_cold, outputs, tuple(integers))
+    else:
+        plan.program = assumptions.run(programs.compile_program, outputs)
     plan.cold = isinstance(plan.program, programs.Stepwise)
     recorder.programs += not plan.cold
     plan.guards = assumptions.guards

@@ -17,6 +17,7 @@ One recorder and one trie a thread.  Nothing that can run other Python code stan
 `__del__` and other threads may record or flush in the middle of a call; `record` notices and starts over.  While the recorder is inside an
 operator's body or a flush it is `busy`, and stands where no call finds a guess: who comes the long way steps `outside`.
 """
+import functools
 import sys
 import threading
 import time
@@ -252,8 +253,8 @@ class Recorder:
         extents, used = symbols(integers, first, dimension=False)
         assumptions = self.assume(at, trace.integers + used)
         scalars = [self.scalar_value(first_scalar + i, n) for i, n in enumerate(numbers)]
-        with assumptions:
-            values, structure = self.inside(callee.infer, operands, scalars, extents, arguments, tracking=self._grad)
+        infer = functools.partial(self.inside, callee.infer, operands, scalars, extents, arguments, tracking=self._grad)
+        values, structure = assumptions.run(infer)
         if in_place:
             old, new = operands[0], values[0]
             new.strides, new.root, new.family, new.writes = old.strides, old.root, old.family, trace.writes.get(old.family, 0) + 1
@@ -401,12 +402,11 @@ class Recorder:
                 if self.at is not at or self.trace is not trace:  # those numbers would not be this step's
                     continue
                 assumptions = self.assume(at, trace.integers + used)
-                with assumptions:
-                    value = writing.view_of_flat(flat, *place.symbolic(first_integer, with_offset=True))
-                    if place.cut:
-                        value.needs_grad, value.history = False, None
-                    if as_leaf:  # it was written to behind the back of its gradient
-                        value.needs_grad, value.history, value.leaf = True, None, number
+                value = assumptions.run(_seen_in, flat, place, first_integer)
+                if place.cut:
+                    value.needs_grad, value.history = False, None
+                if as_leaf:  # it was written to behind the back of its gradient
+                    value.needs_grad, value.history, value.leaf = True, None, number
                 assumptions.step = step = self._add(at, key, (value,), None, assumptions.taken())
             value = step.values[0]
             if self.at is at and self.trace is trace:  # nothing comes between these: nothing is called, nothing is made
@@ -525,6 +525,11 @@ class Recorder:
 
 _OF_BODIES = frozenset((Recorder._infer.__code__,))
 OURS = {"rushlight", "contextlib"}  # packages in which operators are defined
+
+
+def _seen_in(flat, place, first_integer):
+    """The value of a tensor at a place of a storage, whose run-time integers are numbered from `first_integer`."""
+    return writing.view_of_flat(flat, *place.symbolic(first_integer, with_offset=True))
 
 
 def gradient_of(tensor):

@@ -119,10 +119,10 @@ class Place:
             order = dense_order(self.shape, self.strides)
             general = () if order is not None else tuple(s if 0 <= s <= 1 else None for s in self.strides)
             description = (self.dtype, tuple(n if n <= 1 else None for n in self.shape), order, general, self.is_snapshot)
-            self._description = _descriptions.setdefault(description, description)
             self._integers = [n for n in self.shape if n > 1]
             if order is None:
                 self._integers += [s for s in self.strides if not 0 <= s <= 1]
+            self._description = _descriptions.setdefault(description, description)  # last: it says that all is there
         return self._description
 
     def integers(self, with_offset=False):
