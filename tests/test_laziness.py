@@ -5,7 +5,10 @@ interpreter.  Then sentence by sentence what trips lazy frameworks: memory that 
 middle of a call: threads, signal handlers, `__del__`, the garbage collector.  tests/conformance/test_laziness_torch.py holds the same programs against PyTorch.
 """
 import asyncio
+import collections
+import contextlib
 import copy
+import dis
 import gc
 import pickle
 import queue
@@ -666,7 +669,6 @@ class Interruptions:
         signal.signal(signal.SIGALRM, self.before)
 
 
-@pytest.mark.xfail(strict=False, reason="a handler that flushes in the middle of a call can still leave a trace with the wrong number of scalars")
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer")
 def test_signal_handlers_that_compute_in_the_middle_of_calls_change_nothing():
     wanted = train(1, 10)
@@ -735,49 +737,127 @@ def test_an_interrupt_in_mid_flush_loses_nothing():
     assert total == 300 and stopped > 50
 
 
+AFTER_CALLS = {dis.opmap[name] for name in ("CALL", "CALL_FUNCTION_EX", "JUMP_BACKWARD")}
+
+
+def watched(meet, after_calls=False):
+    """What `sys.settrace` takes: `meet(point)` at each place in the package where Python runs signal handlers: where a function begins
+    and, if asked for, after a call or a jump back."""
+    last = {}
+
+    def inside(frame, event, argument):
+        if event == "opcode":
+            before = last.get(frame)
+            if before is not None and frame.f_code.co_code[before] in AFTER_CALLS:
+                meet((frame.f_code, before))
+            last[frame] = frame.f_lasti
+        elif event == "return":
+            last.pop(frame, None)
+        return inside
+
+    def begin(frame, event, argument):
+        if not frame.f_globals.get("__name__", "").startswith("rushlight"):
+            return None
+        meet((frame.f_code, None))
+        frame.f_trace_opcodes, frame.f_trace_lines = after_calls, False
+        return inside if after_calls else None
+    return begin
+
+
+def points(function, after_calls=False):
+    """How often each point is met in the course of `function()`."""
+    met = collections.Counter()
+    sys.settrace(watched(lambda point: met.update([point]), after_calls))
+    try:
+        function()
+    finally:
+        sys.settrace(None)
+    return met
+
+
+def interrupted(point, number, action, function):
+    """`function()`, with `action` done where the point is met for the `number`-th time."""
+    left = number
+
+    def meet(found):
+        nonlocal left
+        left -= found == point
+        if not left:
+            left = -1
+            sys.settrace(None)
+            action()
+    sys.settrace(watched(meet, point[1] is not None))
+    try:
+        return function()
+    finally:
+        sys.settrace(None)
+
+
 def test_an_exception_at_the_entry_of_any_function_leaves_nothing_behind():
-    """A signal handler that raises does so where a function of Python begins; here it does at each function, the first and the last time."""
     class Stop(Exception):
         pass
+
+    def stop():
+        raise Stop
 
     def compute(y):
         in_a_fresh_trie(lambda: ((x * 3).exp() + y).tolist())
 
-    def entries(meet):
-        def trace(frame, event, argument):
-            if frame.f_globals.get("__name__", "").startswith("rushlight."):
-                meet(frame.f_code)
-        return trace
-
     x = torch.tensor([1.0, 2.0])
     compute(x * 2)
-    met = []
-    sys.settrace(entries(met.append))
-    compute(x * 2)
-    sys.settrace(None)
-    assert len(set(met)) > 100
-    for code in dict.fromkeys(met):
-        for last in {1, met.count(code)}:
-            left = [last]
-
-            def meet(found, code=code, left=left):
-                left[0] -= found is code
-                if not left[0]:
-                    sys.settrace(None)
-                    raise Stop
-            y = (x + last) * 2
+    met = points(lambda: compute(x * 2))
+    assert len(met) > 100
+    for point, count in met.items():
+        for number in {1, count}:
+            y = (x + number) * 2
             z = y - x
-            try:
-                sys.settrace(entries(meet))
-                compute(z)
-            except Stop:
-                pass
-            finally:
-                sys.settrace(None)
-            where = code.co_qualname
+            with contextlib.suppress(Stop):
+                interrupted(point, number, stop, lambda z=z: compute(z))
+            where = point[0].co_qualname
             assert current() is None, where  # what was taken for given on the way is not any more
-            assert (z + 0).tolist() == [2 * last + 1, 2 * last + 2], where
-            assert y.tolist() == [2 * last + 2, 2 * last + 4], where
+            assert (z + 0).tolist() == [2 * number + 1, 2 * number + 2], where
+            assert y.tolist() == [2 * number + 2, 2 * number + 4], where
+
+
+@pytest.mark.parametrize("recorded_before", [False, True])
+def test_a_handler_that_computes_anywhere_changes_nothing(recorded_before):
+    shared = None
+
+    def handler():
+        assert (torch.tensor(np.arange(3, dtype=np.float32)) * 2 + 1).sum().item() == 9
+        if shared is not None:
+            y = shared * 2
+            assert tuple(y.shape) == (2, 2) and y.tolist() == [[2, 4], [6, 8]]
+        w = torch.tensor([2.0], requires_grad=True)
+        with torch.enable_grad():
+            (w * w).sum().backward()
+        assert w.grad.tolist() == [4]
+
+    def program():
+        nonlocal shared
+        x = torch.tensor([[1.0, 2.0], [3.0, 4.0]]) + 0
+        shared = x + 0
+        view = x[0]
+        z = x.reshape(4) - 7
+        view.add_(1)
+        assert view.tolist() == [2, 3]
+        w = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+        loss = ((x @ w).tanh() * 0.5).sum()
+        loss.backward()
+        with torch.no_grad():
+            w -= 0.05 * w.grad
+        w.grad = None
+        return z.tolist(), loss.item(), w.tolist()
+
+    def run():
+        return program() if recorded_before else in_a_fresh_trie(program)
+    wanted = run()
+    run()
+    met = points(run, after_calls=recorded_before)
+    assert len(met) > 100
+    for point, count in met.items():
+        number = count if point[0].co_firstlineno % 2 else (count + 1) // 2
+        assert interrupted(point, number, handler, run) == wanted, (point[0].co_qualname, point[1], number)
 
 
 def test_destructors_that_compute_in_the_middle_of_calls_change_nothing():

@@ -48,31 +48,25 @@ class Assumptions:
 
     def run(self, function, *arguments):
         """`function(*arguments)` with these in force."""
-        outer, succeeded = current(), False
+        outer = current()
         try:
             self.guards = []
             _here.assumptions = self
-            result = function(*arguments)
-            succeeded = True
-            return result
+            return function(*arguments)
         finally:  # at once: no call stands between the end and this
             _here.assumptions = outer
-            if not succeeded:
-                self.step = None  # what was decided on the way to an error is not given
 
     def __enter__(self):
         self.guards, self.outer = [], getattr(_here, "assumptions", None)
         _here.assumptions = self
         return self
 
-    def __exit__(self, failed, *_):
+    def __exit__(self, *_):
         _here.assumptions = self.outer
-        if failed is not None:
-            self.step = None
 
     def add(self, relation, extent):
         """Note that `extent relation 0` was relied on; relation is '==', '!=', '<' or '>='."""
-        if not any(r == relation and e.terms == extent.terms for r, e in self.guards):
+        if not any(r == relation and _same_text(e, extent) for r, e in self.guards):
             self.guards.append((relation, extent))
             self._learn(relation, extent)
 
@@ -116,6 +110,12 @@ def _atoms(monomial):
 def is_int(x, number):
     """Whether an int or Extent is this very int.  Of an Extent nothing is asked: `==` would write down a guard."""
     return isinstance(x, int) and x == number
+
+
+def _same_text(a, b):
+    """Whether two Extents are written the same.  (The hash is asked first: to compare what they are composed of, such as quotients of other
+    Extents, would be to decide something about those.)"""
+    return hash(a) == hash(b) and a.terms == b.terms
 
 
 def extent_value(x):
@@ -275,7 +275,7 @@ class Extent:
 
     # Decisions: each leaves a guard, unless it holds for every value.
     def __eq__(self, other):
-        if self is other or isinstance(other, Extent) and self.terms == other.terms:
+        if self is other or isinstance(other, Extent) and _same_text(self, other):
             return True
         return _decide("==", self, other) if isinstance(other, (int, Extent)) else NotImplemented
 

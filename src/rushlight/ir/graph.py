@@ -13,10 +13,11 @@ arguments are already broadcast and converted (operators/ does that), and a wron
     writing       assign
     elementwise   ELEMENTWISE below, cast, bitcast
     reduce        sum prod max min argmax argmin
-    contraction   contraction (batched matrix product)
+    contraction   contraction (batched matrix product), convolution, correlation, attention, attention_gradient
     indexing      gather scatter
     scan, sort    scan argsort
     library       library, part: a NumPy function called by name (LAPACK, FFT, what has no kernel yet)
+    loop          loop, part: a graph that is run once for each turn, a state carried from one to the next
 
 What each means is in reference.py.
 """
@@ -208,10 +209,59 @@ def reduce(name, x, axes):
     return Node("reduce." + name, (x,), (axes,), tuple(n for i, n in enumerate(x.shape) if i not in axes), dtype)
 
 
+def sums_dtype(dtype):
+    """The dtype that attention computes in: at least float32."""
+    return dtypes.float64 if dtype is dtypes.float64 else dtypes.float32
+
+
+def attention(query, key, value, scale, mask, causal, strides):
+    """softmax(query @ key.T * scale + mask) @ value, for each matrix of the batch: (*batch, L, E), (*batch, S, E), (*batch, S, V)
+    give (*batch, L, V).  `scale` is a (1, 1) node of `sums_dtype`; `mask` (*batch, L, S) is None, of the same dtype as the others, or
+    bool (False hides); with `causal`, key j is hidden from query i where j > i.  A query from which all is hidden gives zeros.
+    `strides` is how the result lies in memory, where nobody says otherwise."""
+    assert query.dtype is key.dtype is value.dtype and query.ndim == key.ndim == value.ndim, (query, key, value)
+    inputs = (query, key, value, scale) + (() if mask is None else (mask,))
+    return Node("attention", inputs, (causal, tuple(strides)), (*query.shape[:-1], value.shape[-1]), query.dtype)
+
+
+def attention_log_sum(query, key, value, scale, mask, causal):
+    """The logarithm of the sum of the exponentials of each query's scores, (*batch, L, 1) of `sums_dtype`; minus infinity where all
+    is hidden.  It is made by the way, with the `attention` of the same inputs."""
+    inputs = (query, key, value, scale) + (() if mask is None else (mask,))
+    return Node("attention.log_sum", inputs, (causal,), (*query.shape[:-1], 1), sums_dtype(query.dtype))
+
+
+def attention_gradient(name, grad, query, key, value, scale, log_sum, delta, mask, causal, strides):
+    """The gradient of the attention for its "query", "key" or "value", given that of its result; those of the same inputs are made
+    together.  `delta` is the sum of grad * result along each row, (*batch, L, 1) like `log_sum`."""
+    like = {"query": query, "key": key, "value": value}[name]
+    inputs = (grad, query, key, value, scale, log_sum, delta) + (() if mask is None else (mask,))
+    return Node("attention_gradient." + name, inputs, (causal, tuple(strides)), like.shape, like.dtype)
+
+
 def contraction(a, b):
     """Batched matrix product: (*batch, m, k) with (*batch, k, n) gives (*batch, m, n); the batch dimensions are equal."""
     assert a.ndim == b.ndim >= 2 and a.dtype is b.dtype, (a, b)
     return Node("contraction", (a, b), (), (*a.shape[:-1], b.shape[-1]), a.dtype)
+
+
+def convolution(x, w, counts, stride, dilation, before, groups):
+    """Windows of (N, C, *size) times (O, C / groups, *kernel): (N, O, *counts).
+
+    y[n, o, i] = sum of w[o, c, tap] * x[n, c', i * stride + tap * dilation - before] over c and tap, x being 0 outside of its size;
+    c' is c counted from the first channel of the group of o.  `before` may be negative, as may what is left behind the last window."""
+    assert x.ndim == w.ndim == len(counts) + 2 and x.dtype is w.dtype, (x, w, counts)
+    attributes = tuple(stride), tuple(dilation), tuple(before), groups
+    return Node("convolution", (x, w), attributes, (x.shape[0], w.shape[0], *counts), x.dtype)
+
+
+def correlation(y, x, kernel, stride, dilation, before, groups):
+    """What a convolution's weights get back: (N, O, *counts) and (N, C, *size) give (O, C / groups, *kernel).
+
+    w[o, c, tap] = sum of y[n, o, i] * x[n, c', i * stride + tap * dilation - before] over n and i."""
+    assert y.ndim == x.ndim == len(kernel) + 2 and y.dtype is x.dtype, (y, x, kernel)
+    attributes = tuple(stride), tuple(dilation), tuple(before), groups
+    return Node("correlation", (y, x), attributes, (y.shape[1], x.shape[1] // groups, *kernel), y.dtype)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -250,6 +300,39 @@ def library(name, function, inputs, results, **settings):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# Loops
+
+class Body:
+    """One turn of a loop, as a graph of its own.  Its leaves are numbered like the inputs of the loop: first `states` of them as the turn
+    before left them, then `slices` that are one turn's part of an input, then what is the same in every turn.  `results` begin with
+    the new states.  `backwards`: the turns are made from the last to the first."""
+
+    __slots__ = ("backwards", "results", "slices", "states")
+
+    def __init__(self, states, slices, results, backwards):
+        self.states, self.slices, self.results, self.backwards = states, slices, tuple(results), backwards
+
+
+def loop(turns, states, sequences, invariants, step, backwards=False):
+    """A step repeated over the first dimension of the `sequences`, whose extent is `turns`:
+
+        for t in 0, 1, ... (or from the last, `backwards`):
+            states, others = step(states, [s[t] for s in sequences], invariants)
+
+    `step` is called once, with three lists of nodes, and returns the new states, shaped as the old ones, and any other nodes.  All that it
+    returns is kept for each turn: one result each, of shape (turns, ...).  Loops do not nest.
+    """
+    shapes = [*(x.shape for x in states), *(x.shape[1:] for x in sequences), *(x.shape for x in invariants)]
+    leaves = [leaf(i, shape, x.dtype) for i, (shape, x) in enumerate(zip(shapes, (*states, *sequences, *invariants)))]
+    first, last = len(states), len(states) + len(sequences)
+    results = step(leaves[:first], leaves[first:last], leaves[last:])
+    assert all(a.dtype is b.dtype and _same_shape(a.shape, b.shape) for a, b in zip(states, results)), (states, results)
+    body = Body(first, len(sequences), results, backwards)
+    call = Node("loop", (*states, *sequences, *invariants), (body, turns), (), dtypes.int64)
+    return tuple(Node("part", (call,), (i,), (turns, *r.shape), r.dtype) for i, r in enumerate(results))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # Help for those who walk graphs
 
 def row_major(shape):
@@ -260,6 +343,11 @@ def row_major(shape):
         if not is_int(n, 0):
             step = n * step
     return tuple(reversed(strides))
+
+
+def own_strides(node):
+    """How a result lies in memory where nobody says otherwise: its strides, or None for row-major."""
+    return node.attributes[1] if node.primitive.startswith("attention") and len(node.attributes) > 1 else None
 
 
 def numel(node):

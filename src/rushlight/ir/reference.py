@@ -25,11 +25,13 @@ def evaluate(roots, leaves, scalars=(), integers=()):
 
 
 def run_node(node, inputs, leaves, scalars, integers):
-    """The array of one node, from those of its inputs (a list of arrays for a `library` node)."""
+    """The array of one node, from those of its inputs (a list of arrays for a `library` or `loop` node)."""
     kind, _, name = node.primitive.partition(".")
     now = Now(integers)
+    if kind == "loop":
+        return _loop(node, now, scalars, inputs)
     result = _MEANING[kind](node, name, now, leaves, scalars, *inputs)
-    if node.primitive != "library":
+    if kind != "library":
         result = np.asarray(result, dtype=node.dtype.numpy)
         assert result.shape == now(node.shape), (node, result.shape)
     return result
@@ -227,6 +229,68 @@ def _contraction(a, b, dtype):
     return np.matmul(a, b) if dtype.kind != "b" else np.matmul(a.astype(np.int64), b.astype(np.int64)) != 0
 
 
+def _windows(x, kernel, counts, stride, dilation, before):
+    """(N, C, *size) as (N, C, places of the kernel, windows): 0 where a place is outside."""
+    dims = len(kernel)
+    for d, (k, n, s, step, low) in enumerate(zip(kernel, counts, stride, dilation, before)):
+        axis = 2 + 2 * d
+        place = np.arange(k)[:, None] * step + np.arange(n) * s - low
+        there = ((0 <= place) & (place < x.shape[axis])).reshape(k, n, *(1,) * (x.ndim - axis - 1))
+        x = np.where(there, np.take(x, np.clip(place, 0, x.shape[axis] - 1), axis), np.zeros((), x.dtype))
+    x = np.transpose(x, (0, 1, *range(2, 2 + 2 * dims, 2), *range(3, 3 + 2 * dims, 2)))
+    return x.reshape(*x.shape[:2], math.prod(kernel), math.prod(counts))
+
+
+def _grouped(x, axis, groups):
+    """An axis as (groups, members), in the type that sums are made in."""
+    wide = {"c": np.complex128, "i": np.int64, "u": np.int64, "b": np.int64}.get(x.dtype.kind, np.float64)
+    return x.astype(wide).reshape(*x.shape[:axis], groups, x.shape[axis] // groups, *x.shape[axis + 1:])
+
+
+def _convolution(x, w, counts, stride, dilation, before, groups):
+    x = _grouped(_windows(x, w.shape[2:], counts, stride, dilation, before), 1, groups)
+    outputs, w = len(w), _grouped(w.reshape(*w.shape[:2], -1), 0, groups)
+    return np.einsum("ngcti,goct->ngoi", x, w, optimize=True).reshape(len(x), outputs, *counts)
+
+
+def _correlation(y, x, kernel, stride, dilation, before, groups):
+    x = _grouped(_windows(x, kernel, y.shape[2:], stride, dilation, before), 1, groups)
+    y = _grouped(y.reshape(*y.shape[:2], math.prod(y.shape[2:])), 1, groups)
+    return np.einsum("ngoi,ngcti->goct", y, x, optimize=True).reshape(-1, x.shape[2], *kernel)
+
+
+def _scores(query, key, scale, mask, causal):
+    """The scores of attention in float64, minus infinity where a key is hidden."""
+    scores = np.matmul(query.astype(np.float64), np.swapaxes(key, -1, -2).astype(np.float64)) * scale.astype(np.float64)
+    if mask is not None:
+        scores = scores + (np.where(mask, 0.0, -np.inf) if mask.dtype == bool else mask.astype(np.float64))
+    return np.where(np.tri(*scores.shape[-2:], dtype=bool), scores, -np.inf) if causal else scores
+
+
+def _log_sum(scores):
+    most = np.max(scores, axis=-1, keepdims=True, initial=-np.inf)
+    base = np.where(most == -np.inf, 0.0, most)
+    return base + np.log(np.sum(np.exp(scores - base), axis=-1, keepdims=True))
+
+
+def _weights(scores, log_sum):
+    return np.where(log_sum == -np.inf, 0.0, np.exp(scores - np.where(log_sum == -np.inf, 0.0, log_sum)))
+
+
+def _attention(name, query, key, value, scale, mask=None, causal=False):
+    scores = _scores(query, key, scale, mask, causal)
+    log_sum = _log_sum(scores)
+    return log_sum if name == "log_sum" else np.matmul(_weights(scores, log_sum), value.astype(np.float64))
+
+
+def _attention_gradient(name, grad, query, key, value, scale, log_sum, delta, mask=None, causal=False):
+    weights, grad = _weights(_scores(query, key, scale, mask, causal), log_sum.astype(np.float64)), grad.astype(np.float64)
+    if name == "value":
+        return np.matmul(np.swapaxes(weights, -1, -2), grad)
+    slopes = weights * (np.matmul(grad, np.swapaxes(value, -1, -2).astype(np.float64)) - delta) * scale.astype(np.float64)
+    return np.matmul(slopes, key.astype(np.float64)) if name == "query" else np.matmul(np.swapaxes(slopes, -1, -2), query.astype(np.float64))
+
+
 def _as_strided(flat, shape, strides, offset):
     if 0 in shape:
         return np.empty(shape, flat.dtype)
@@ -277,6 +341,19 @@ def _slice(x, starts, sizes, steps):
     return x[tuple(slice(b, b + n * s, s) if n else slice(0, 0) for b, n, s in zip(starts, sizes, steps))]
 
 
+def _loop(node, now, scalars, inputs):
+    body, turns = node.attributes
+    states, slices = inputs[:body.states], inputs[body.states:body.states + body.slices]
+    invariants, turns = inputs[body.states + body.slices:], now(turns)
+    kept = [np.empty((turns, *now(r.shape)), r.dtype.numpy) for r in body.results]
+    for t in reversed(range(turns)) if body.backwards else range(turns):
+        made = evaluate(body.results, [*states, *(s[t] for s in slices), *invariants], scalars, now.integers)
+        for whole, part in zip(kept, made):
+            whole[t] = part
+        states = made[:body.states]
+    return kept
+
+
 _MEANING = {
     "leaf": lambda n, _, now, leaves, scalars: leaves[n.attributes[0]],
     "scalar": lambda n, _, now, leaves, scalars: scalars[n.attributes[0]],
@@ -296,6 +373,10 @@ _MEANING = {
     "bitcast": lambda n, _, now, lv, sc, x: np.ascontiguousarray(x).view(n.dtype.numpy).reshape(x.shape),
     "reduce": lambda n, name, now, lv, sc, x: _reduce(name, x, n.attributes[0]),
     "contraction": lambda n, _, now, lv, sc, a, b: _contraction(a, b, n.dtype),
+    "convolution": lambda n, _, now, lv, sc, x, w: _convolution(x, w, now(n.shape[2:]), *now(n.attributes)),
+    "correlation": lambda n, _, now, lv, sc, y, x: _correlation(y, x, now(n.shape[2:]), *now(n.attributes)),
+    "attention": lambda n, name, now, lv, sc, *inputs: _attention(name, *inputs, causal=n.attributes[0]),
+    "attention_gradient": lambda n, name, now, lv, sc, *inputs: _attention_gradient(name, *inputs, causal=n.attributes[0]),
     "gather": lambda n, _, now, lv, sc, x, *indices: _gather(x, indices, n.attributes[0]),
     "scatter": lambda n, name, now, lv, sc, x, values, *indices: _scatter(name, x, values, indices, n.attributes[0]),
     "scan": lambda n, name, now, lv, sc, x: _scan(name, x, n.attributes[0]),

@@ -130,6 +130,8 @@ class Flush:
 
     def _plan(self):
         trace, step = self.trace, self.step
+        if trace.unsettled:
+            return make(self.recorder, trace, step, self.counts)
         for plan in step.plans.get(self.counts, ()):
             if plan.holds is None or plan.holds(trace.integers):
                 if plan.rings is None:  # it comes again
@@ -318,7 +320,8 @@ def compile_plan(recorder, plan, step, integers, outputs=None, is_new=False):
     """Make the program of a plan: for a trace that is new what runs it soonest (then the plan is `cold`), else the fused one."""
     programs = compiler()
     outputs = plan.program.outputs if outputs is None else outputs
-    assumptions = recorder.assume(step, integers).branch()
+    recorder.assumed = known = recorder.assume(step, integers)
+    assumptions = known.branch()
     if backend() == "reference":
         plan.program = programs.ReferenceProgram(outputs)
     elif is_new:

@@ -247,11 +247,11 @@ class Recorder:
     def _infer(self, at, key, callee, operands, numbers, integers, arguments, in_place):
         """Let the callee say what it makes, and add a step.  Raises what the callee raises; then nothing has changed."""
         trace = self.trace
-        first, first_scalar = len(trace.integers), len(trace.scalars)
+        before, first_scalar = trace.integers[:], len(trace.scalars)
         if self.at is not at or self.trace is not trace:  # those numbers would not be this step's
             return None
-        extents, used = symbols(integers, first, dimension=False)
-        assumptions = self.assume(at, trace.integers + used)
+        extents, used = symbols(integers, len(before), dimension=False)
+        assumptions = self.assume(at, before + used)
         scalars = [self.scalar_value(first_scalar + i, n) for i, n in enumerate(numbers)]
         infer = functools.partial(self.inside, callee.infer, operands, scalars, extents, arguments, tracking=self._grad)
         values, structure = assumptions.run(infer)
@@ -272,6 +272,7 @@ class Recorder:
             if v.history is not None and v.history.call is None:
                 v.history.call = callee, operands
         assumptions.step = step = self._add(at, key, values, structure, assumptions.taken())
+        self.assumed = assumptions
         return step
 
     def _add(self, at, key, values, structure, guards):
@@ -289,15 +290,18 @@ class Recorder:
         return step
 
     def assume(self, at, integers):
-        """What is known about the run-time integers at a step: every guard on the way to it, and their values of the moment."""
-        known, place = self.assumed, at
-        ahead = []
+        """What is known about the run-time integers at a step: every guard on the way to it, and their values of the moment.
+
+        It is taken out of the recorder, so that nothing that comes in between adds to it.  Whoever brings it to an end without an
+        error puts it back, `self.assumed = known`, for the next step to go on from there.
+        """
+        nothing, ahead, place = Assumptions(), [], at
+        known, self.assumed = self.assumed, nothing
         while place is not None and place is not known.step:
             ahead.append(place)
             place = place.previous
         if place is None:
             known = Assumptions()
-        self.assumed = known
         for step in reversed(ahead):
             known.learn(step.guards)
         known.step, known.integers = at, integers
@@ -398,16 +402,17 @@ class Recorder:
             used = place.integers(with_offset=True)
             step = self._find(at, key, trace.integers + used)
             if step is None:
-                first_integer, number = len(trace.integers), len(trace.leaves)
+                before, number = trace.integers[:], len(trace.leaves)
                 if self.at is not at or self.trace is not trace:  # those numbers would not be this step's
                     continue
-                assumptions = self.assume(at, trace.integers + used)
-                value = assumptions.run(_seen_in, flat, place, first_integer)
+                assumptions = self.assume(at, before + used)
+                value = assumptions.run(_seen_in, flat, place, len(before))
                 if place.cut:
                     value.needs_grad, value.history = False, None
                 if as_leaf:  # it was written to behind the back of its gradient
                     value.needs_grad, value.history, value.leaf = True, None, number
                 assumptions.step = step = self._add(at, key, (value,), None, assumptions.taken())
+                self.assumed = assumptions
             value = step.values[0]
             if self.at is at and self.trace is trace:  # nothing comes between these: nothing is called, nothing is made
                 self.at = step
@@ -445,8 +450,6 @@ class Recorder:
         if not inline:
             yield
             return
-        assumed = Assumptions()
-        assumed.step, self.assumed = self.root, assumed
         self.inline, self.busy = 0, False
         self.at = self.resume
         try:

@@ -110,16 +110,17 @@ class Trace:
     views       tensors that are views, by id of their base
     writes      how often each family of values was written to
     kept        what has to live until the flush (snapshots, tensors entered as views)
+    unsettled   writes through views under way: while there are any, what is pending does not follow from the step alone
     flushed     it is over; freed: what was gone back through, in groups of histories; `freed_mark` tells such sets apart
     record      what autograd keeps here, or None
     """
 
-    __slots__ = ("number", "handles", "leaves", "held", "integers", "scalars", "storages", "flats", "views", "writes", "kept", "flushed",
-                 "freed", "freed_mark", "record", "__weakref__")
+    __slots__ = ("number", "handles", "leaves", "held", "integers", "scalars", "storages", "flats", "views", "writes", "kept", "unsettled",
+                 "flushed", "freed", "freed_mark", "record", "__weakref__")
     count = 0
 
     def __init__(self):
-        self.number, self.held = math.inf, 0
+        self.number, self.held, self.unsettled = math.inf, 0, 0
         self.handles, self.leaves, self.integers, self.scalars, self.flats, self.kept = [], [], [], [], [], []
         self.storages, self.views, self.writes = {}, {}, {}
         self.flushed, self.freed, self.freed_mark, self.record = False, (), 0, None

@@ -159,11 +159,14 @@ def write_through(recorder, target, result):
     while True:
         trace = recorder.trace
         try:
+            trace.unsettled += 1
             if _written(recorder, trace, target, result):
                 break
         except (AttributeError, IndexError):
             if recorder.trace is trace:
                 raise
+        finally:
+            trace.unsettled -= 1
     recorder.flush_if_long()
 
 
