@@ -140,7 +140,8 @@ class Flush:
                     plan.rings = [Ring() for _ in range(len(plan.fresh) + len(plan.saved))]
                 return plan
         plan = make(self.recorder, trace, step, self.counts)
-        step.plans.setdefault(self.counts, []).append(plan)
+        if not self.done:  # else it was finished in between, and the plan was made of what was left of it
+            step.plans.setdefault(self.counts, []).append(plan)
         return plan
 
     def _give_up(self, failure):
