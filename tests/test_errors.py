@@ -300,3 +300,19 @@ def test_numpy_shares_memory_after_an_error():
         t.add_(torch.ones(4))
     t.add_(1)
     assert a.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("divide", [
+    lambda a, z: a // z, lambda a, z: a % z, torch.fmod, lambda a, z: torch.div(a, z, rounding_mode="trunc"),
+    lambda a, z: a // 0, lambda a, z: a.fmod_(0), lambda a, z: 7 % z, lambda a, z: (a + a) // (a - a), lambda a, z: a % False])
+def test_integers_divided_by_zero_are_an_error_at_once(divide):
+    a, z = torch.tensor([1, 2, 3]), torch.tensor([1, 0, 1])
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        divide(a, z)
+    assert a.tolist() == [1, 2, 3]
+
+
+def test_what_is_not_an_integer_divided_by_zero_is_no_error():
+    a, none = torch.tensor([1, 2, 3]), torch.empty(0, dtype=torch.int64)
+    assert (a // 0.0).tolist() == [float("inf")] * 3 and (none // 0).tolist() == [] and (a / torch.tensor([1, 0, 1]))[1].item() == float("inf")
+    assert (a // (torch.tensor([1, 0, 1]) + 1)).tolist() == [0, 2, 1]

@@ -13,6 +13,7 @@ from ..tensors.tensor import Tensor
 from .building import apply, as_operand, binary, broadcast, cast, choose, constant, elementwise, float_dtype, reduce_to, result_dtype, unary
 from .calling import OPERANDS
 from .definition import attach, exported, operator, write_in_place, write_out
+from .index_checks import check_divisor
 
 
 def _refuse_bool(name, *operands):
@@ -109,6 +110,9 @@ def div(input: Tensor | Number, other: Tensor | Number, *, rounding_mode: str | 
     return binary("trunc_divide", input, other) if dtype.is_integral else unary("trunc", binary("div", input, other))
 
 
+div.check("rounding_mode")(check_divisor)
+
+
 @div.gradient
 def div_gradient(grad, result, input, other, rounding_mode):
     if rounding_mode is not None:
@@ -139,6 +143,9 @@ def floor_divide(input: Tensor | Number, other: Tensor | Number) -> Tensor:
     return binary("floor_divide", input, other)
 
 
+floor_divide.check()(check_divisor)
+
+
 @operator(pointwise=True)
 def remainder(input: Tensor | Number, other: Tensor | Number) -> Tensor:
     """What is left after dividing, with the sign of the divisor, as Python's %.
@@ -151,6 +158,9 @@ def remainder(input: Tensor | Number, other: Tensor | Number) -> Tensor:
     return binary("remainder", input, other)
 
 
+remainder.check()(check_divisor)
+
+
 @operator(pointwise=True)
 def fmod(input: Tensor, other: Tensor | Number) -> Tensor:
     """What is left after dividing, with the sign of the dividend, as C's fmod.
@@ -161,6 +171,9 @@ def fmod(input: Tensor, other: Tensor | Number) -> Tensor:
     if result_dtype(input, other) is dtypes.bool_:
         raise NotImplementedError("fmod: not there for bool tensors")
     return binary("fmod", input, other)
+
+
+fmod.check()(check_divisor)
 
 
 @operator(pointwise=True, names=("negative",))

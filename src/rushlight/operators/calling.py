@@ -46,10 +46,19 @@ def _function_source(op, out):
     lines = [f"def {op.name}({head}):"]
     if out:
         lines += ["    if out is not None:", f"        return write_out(op, out, call({arguments}))"]
+    lines += _check(op, op.signature.parameters)
     if op.is_fast:
         lines += _fast(op, f"return call({arguments})")
     lines += [f"    return call({arguments})"]
-    return lines, {"op": op, "callee": op, "call": op.call_slowly, "write_out": write_out, **defaults}
+    return lines, {"op": op, "callee": op, "call": op.call_slowly, "write_out": write_out, "check": op.check, **defaults}
+
+
+def _check(op, names):
+    """Source that looks at what of the arguments is data, where the operator asks for it."""
+    if op.check is None or not {*op.checked_with} <= {*names}:
+        return []
+    call = f"check({', '.join(names)})"
+    return [f"    if {' and '.join(f'{name} is not None' for name in op.checked_with)}:", "        " + call] if op.checked_with else ["    " + call]
 
 
 def call_of(op):
@@ -91,7 +100,7 @@ def _python_operator_source(op, name, swapped):
     names = [first, second, *("None" if p.default is None else "default_" + p.name for p in parameters[2:])]
     defaults = {"default_" + p.name: p.default for p in parameters[2:]}
     arguments = ", ".join(names)
-    lines = [f"def {name}(self, other):"]
+    lines = [f"def {name}(self, other):", *_check(op, names)]
     if op.is_fast:
         lines += _fast(op, f"return otherwise(other, {arguments})", names)
     lines += [f"    return otherwise(other, {arguments})"]
@@ -101,7 +110,7 @@ def _python_operator_source(op, name, swapped):
             raise TypeError(f"descriptor '{name}' requires a Tensor, not {type(arguments[swapped]).__name__}")
         return op.call_slowly(*arguments) if isinstance(other, OPERANDS) else NotImplemented
 
-    return lines, {"op": op, "callee": op, "otherwise": otherwise, **defaults}
+    return lines, {"op": op, "callee": op, "otherwise": otherwise, "check": op.check, **defaults}
 
 
 OPERANDS = (Tensor, int, float, complex, bool, np.number, np.bool_)  # what stands beside a tensor in a Python operator
@@ -120,7 +129,7 @@ def _in_place_source(op, name):
     arguments = ", ".join(op.signature.parameters)
     target = parameters[0].name
     in_place = InPlace.of(op)
-    lines = [f"def {name}_({head}):"]
+    lines = [f"def {name}_({head}):", *_check(op, op.signature.parameters)]
     if op.is_fast:
         lines += _states(op, f"return write_in_place(op, {target}, ({arguments},))", first=f"_me = id({target})")
         lines += [f"    _place = {target}._place"]
@@ -130,7 +139,7 @@ def _in_place_source(op, name):
                   "        _trace.writes[_value.family] = _value.writes", "        if _place is not None:", "            _place.storage.version += 1",
                   f"        return {target}"]
     lines += [f"    return write_in_place(op, {target}, ({arguments},))"]
-    return lines, {"op": op, "callee": in_place, "write_in_place": write_in_place, **defaults}
+    return lines, {"op": op, "callee": in_place, "write_in_place": write_in_place, "check": op.check, **defaults}
 
 
 def _head(parameters):
@@ -157,7 +166,7 @@ def _states(op, otherwise, names=None, first="_handle = new(Tensor)"):
     lines, read, missing, enter = ["    _recorder = here.recorder", "    " + first], [], [], []
     for i, (name, kind, optional) in enumerate(_taken(op, names)):
         if kind is STATIC:
-            lines.append(f"    k{i} = type({name})")
+            lines += [] if name == "None" else [f"    k{i} = type({name})"]
             continue
         if kind is EXTENT:
             lines += [f"    k{i} = type({name})", f"    if k{i} is int:", f"        s{i}, u{i} = ({name}, ()) if -1 <= {name} <= 1 else (None, ({name},))"]
@@ -226,7 +235,7 @@ def _comparison(op, further="", names=None):
     for i, (name, kind, _) in enumerate(_taken(op, names)):
         slot = f"_step.{FAST_ARGUMENTS[i]}"
         if kind is STATIC:
-            parts.append(f"({slot} is {name} or k{i} is tuple and {slot} == {name})")
+            parts.append(f"{slot} is None" if name == "None" else f"({slot} is {name} or k{i} is tuple and {slot} == {name})")
         elif kind is EXTENTS:
             parts.append(f"{slot} == s{i}")
         else:

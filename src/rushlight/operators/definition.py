@@ -62,13 +62,15 @@ _PYTHON_NUMBER = {bool: bool, int: int, float: float, complex: complex}
 class Operator:
     """A definition.  `body` is the function as written; `kinds` says how each parameter is taken; `view` that its result is a
     view of its first operand; `pointwise` that its result is laid out as its operands are; `differentiable` whether gradients flow
-    through it; `gradient` its own rule, or None where that follows from its body."""
+    through it; `gradient` its own rule, or None where that follows from its body; `check` what looks at data before each call, or
+    None, and `checked_with` the parameters that have to be given for that."""
 
     def __init__(self, body, view, pointwise, differentiable):
         OURS.add(body.__module__.partition(".")[0])
         self.body, self.view, self.pointwise, self.differentiable = body, view, pointwise, differentiable
         self.name = body.__name__
         self.gradient = None
+        self.check, self.checked_with = None, ()
 
     # What the signature says is worked out at the first call, so that defining an operator costs nothing.
     @functools.cached_property
@@ -476,7 +478,13 @@ def operator(body=None, *, methods=None, inplace=None, out=True, view=False, poi
         op.gradient = rule
         return rule
 
-    function.gradient = gradient
+    def check(*given):
+        def checked(function):
+            op.check, op.checked_with = function, given
+            return function
+        return checked
+
+    function.gradient, function.check = gradient, check
     if methods is not False:
         method = methods or op.name
         for name in (method, *names):

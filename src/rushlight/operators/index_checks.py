@@ -1,12 +1,18 @@
-"""Indices that are data: looked at by the call, so that one that is out of range is an IndexError there and then.
+"""Indices and divisors that are data: looked at by the call, so that one that is out of range is an error there and then.
 
-What was seen is remembered for each storage and version, so that an index used again is not looked at again.
+What was seen is remembered for each storage and version, so that an index used again is not looked at again.  One that waits for
+what was recorded is not looked at, if what it is made of shows that it must be in range (`bounds`): then the call ends no trace.
+
+    arange(5).view(1, 5)     0 <= . <= 4          targets[:, 1:].flatten()     between the extremes of targets
 """
 import weakref
 
 import numpy as np
 
 from ..ir import dtypes
+from ..ir.extents import Extent
+from ..runtime.recorder import here
+from ..tensors.tensor import Tensor
 
 _seen = weakref.WeakKeyDictionary()  # storage -> (version, {place: (least, greatest)})
 
@@ -16,6 +22,10 @@ def extremes(index):
     state, place = index._state, index._place
     if state is None or place is None or state.node.primitive != "leaf" or place.storage.value is not None:
         place = index._stored()  # it waits for something that was recorded; a leaf as it was entered does not
+    return _extremes_at(place)
+
+
+def _extremes_at(place):
     storage, where = place.storage, (place.offset, place.shape, place.strides, place.dtype)
     known = _seen.get(storage)
     if known is None or known[0] != storage.version or storage.is_pinned():
@@ -27,10 +37,68 @@ def extremes(index):
     return known[1][where]
 
 
+def within(index, least, greatest):
+    """Whether every element of an integer tensor lies in a range."""
+    for extent_of in (bounds, extremes):
+        seen = extent_of(index)
+        if seen is not None and least <= seen[0] and seen[1] <= greatest:
+            return True
+    return False
+
+
+_KEPT = frozenset("reshape permute expand slice flip cast clone".split())
+_MADE_OF = 32  # primitives, at most
+
+
+def bounds(index):
+    """Two numbers between which all elements of a pending integer tensor lie, as what it is made of shows; None where it does not."""
+    state = index._state
+    if state is None or state.owner is not here.recorder or state.node.dtype.kind not in "iu":
+        return None
+    trace, known, stack = here.recorder.trace, {}, [state.node]
+    while stack:
+        node = stack[-1]
+        if node.dtype.kind not in "iu" or len(known) + len(stack) > _MADE_OF:
+            return None
+        if node.primitive in _KEPT or node.primitive in ("add", "sub", "mul"):
+            waiting = [i for i in node.inputs if i not in known]
+            if waiting:
+                stack += waiting
+                continue
+        seen = _bounds_of(node, [known.get(i) for i in node.inputs], trace)
+        if seen is None or seen[0] < -2 ** 31 or seen[1] >= 2 ** 31:
+            return None
+        known[stack.pop()] = seen
+    return known[state.node]
+
+
+def _bounds_of(node, inputs, trace):
+    """(least, greatest) of a node, given those of its inputs; None where it is not of a kind that shows it."""
+    kind = node.primitive
+    if kind in _KEPT:
+        return None if kind == "cast" and (node.dtype.kind == "u" or node.dtype.itemsize < 4) else inputs[0]  # what does not fit is cut off
+    if kind in ("add", "sub", "mul"):
+        (a, b), (c, d) = inputs
+        ends = {"add": (a + c, b + d), "sub": (a - d, b - c), "mul": (a * c, a * d, b * c, b * d)}[kind]
+        return min(ends), max(ends)
+    if kind == "leaf":
+        leaf = trace.leaves[node.attributes[0]]
+        place = None if leaf is None else leaf._place
+        return None if place is None or place.storage.value is not None or place.storage.block is None else _extremes_at(place)
+    if kind in ("iota", "extent"):
+        n = node.shape[0] if kind == "iota" else node.attributes[0]
+        n = n.evaluate(trace.integers) if isinstance(n, Extent) else n
+        return (0, max(n - 1, 0)) if kind == "iota" else (n, n)
+    if kind in ("constant", "scalar"):
+        n = trace.scalars[node.attributes[0]] if kind == "scalar" else node.attributes[0]
+        return int(n), int(n)
+    return None
+
+
 def check_range(name, index, n, dim, negative=True, error=IndexError):
     """An error unless every index lies in a dimension of extent n (negative ones count from its end)."""
-    least, greatest = extremes(index)
-    if greatest < n and least >= (-n if negative else 0):
+    first = -n if negative else 0
+    if within(index, first, n - 1):
         return
     array = index._array()
     wrong = (array >= n) | (array < (-n if negative else 0))
@@ -38,6 +106,24 @@ def check_range(name, index, n, dim, negative=True, error=IndexError):
     value = int(array[position])
     where = f" at {list(position)}" if position else ""
     raise error(f"{name}: index {value}{where} is out of bounds for dimension {dim} with size {n}")
+
+
+def check_divisor(input, other, *_):
+    """PyTorch's error for integers that are to be divided by zero: there is no number for the result, and the processor would stop."""
+    if here.recorder.inline or getattr(input, "dtype", dtypes.int64).kind not in "iub":
+        return
+    if not isinstance(other, Tensor):
+        zero = isinstance(other, int) and other == 0 and isinstance(input, Tensor) and input.numel() > 0
+    elif other.dtype.kind not in "iub" or isinstance(input, float) or 0 in other.shape or isinstance(input, Tensor) and 0 in input.shape:
+        zero = False
+    else:
+        zero = not (_excludes_zero(bounds(other)) or _excludes_zero(extremes(other))) and not other._array().all()
+    if zero:
+        raise RuntimeError("ZeroDivisionError")
+
+
+def _excludes_zero(seen):
+    return seen is not None and (seen[0] > 0 or seen[1] < 0)
 
 
 def need_integers(name, index, kinds=(dtypes.int64, dtypes.int32)):
