@@ -108,7 +108,7 @@ class Flush:
         if self.done:
             return
         if self.job is None:
-            job = _Job(self._plan(), self.trace)
+            job = _Job(self._plan(), self)
             if self.job is None:
                 self.job = job
         job = self.job
@@ -174,9 +174,12 @@ class _Job:
 
     __slots__ = ("plan", "places", "kept", "blocks", "call", "over", "turn", "error")
 
-    def __init__(self, plan, trace):
+    def __init__(self, plan, flush):
         self.plan, self.places, self.kept, self.blocks, self.over, self.turn, self.error = plan, [], [], {}, True, None, None
-        run = self._targets(plan, trace)
+        self.call = None
+        run = self._targets(plan, flush.trace)
+        if flush.done:  # finished in between: what was read of its trace is not whole
+            return
         self.call = plan.program.native_call(*run) if hasattr(plan.program, "native_call") else None
         if self.call is None:
             self.over, self.turn = False, _thread.allocate_lock()
