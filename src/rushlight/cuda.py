@@ -36,4 +36,11 @@ def current_device(*_):
     raise AssertionError("torch.cuda: this is Rushlight's CPU build, no GPU is available")
 
 
+def __getattr__(name):
+    if name == "amp":  # its older place
+        from . import amp
+        return amp
+    raise AttributeError(f"module 'rushlight.cuda' has no attribute '{name}'")
+
+
 synchronize = get_device_name = get_device_properties = set_device = memory_allocated = current_device

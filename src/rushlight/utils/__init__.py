@@ -1,3 +1,11 @@
-"""torch.utils: data loading (data/), hooks.py (the name of the handle that hooks have), and gradients.py, which nn
-and optim share.
+"""torch.utils: data loading (data/), checkpoint.py (memory for time), hooks.py (the name of the handle that hooks have), and
+gradients.py, which nn and optim share.
 """
+
+
+def __getattr__(name):
+    """Modules are imported when they are first asked for."""
+    if name in ("checkpoint", "data", "dlpack", "hooks"):
+        import importlib
+        return importlib.import_module("." + name, __name__)
+    raise AttributeError(f"module 'rushlight.utils' has no attribute '{name}'")
