@@ -508,7 +508,7 @@ class Recorder:
             trace, at = self.trace, self.at
             if not trace.handles and not trace.leaves:
                 return
-            flush = plan.Flush(self, trace, at, (*map(getrefcount, trace.handles), trace.freed_mark))
+            flush = plan.Flush(self, trace, at, (*map(getrefcount, trace.handles), trace.freed_mark, len(trace.flats)))
             if self.at is not at or self.trace is not trace or self.busy:
                 return self.flush()
             self.flushing = flush  # nothing comes between these: nothing is called, nothing is made
