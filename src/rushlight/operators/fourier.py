@@ -143,7 +143,7 @@ def _along(name, x, s, dim):
     if s is not None and len(s) != len(dim):
         raise RuntimeError("When given, dim and shape arguments must have the same length")
     sizes = [None] * len(dim) if s is None else [None if n == -1 else n for n in s]
-    for n, d in zip(sizes, dim):
+    for n in sizes:
         if n is not None and n < 1:
             raise RuntimeError(f"Invalid number of data points ({n}) specified")
     return list(zip(dim, sizes))
