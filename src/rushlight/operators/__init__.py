@@ -1,7 +1,8 @@
 """Floor 4: every operator, one definition each, by family.
 
     definition.py   what a definition is: `@operator`; how a call is recorded, and how it runs inside another operator's body
-    calling.py      the functions users call, written at their first call; in-place forms and `out=`
+    calling.py      the functions users call, written at their first call
+    in_place.py     in-place forms and `out=`: a result written into a tensor that is there
     building.py     what bodies are written with: primitives on tensors, promotion, broadcasting
     rules.py        the gradient of every primitive, from which operators' gradients follow
     python_operators.py   +, *, @ and methods such as x.view(2, 3);   functional.py  what torch.nn.functional offers
@@ -12,9 +13,10 @@ Then the families, in alphabetical order.  Read definition.py first, then any fa
 import importlib
 
 FAMILIES = ("activation", "arithmetic", "attention", "bits", "combining", "comparison", "contractions", "conversion", "convolution", "ctc",
-            "derived_views", "dropout", "elementwise", "embedding", "factories", "factorizations", "functional", "indexing", "inquiries", "joining",
+            "derived_views", "dropout", "elementwise", "embedding", "factories", "factorizations", "fourier", "functional", "indexing", "inquiries",
+            "joining",
             "linalg", "losses", "margin_losses", "masking", "matrices", "normalization", "norms", "padding", "patches", "polynomials", "pooling", "products",
-            "random", "recurrent", "reductions", "reinterpretation", "rounding", "scans", "scattering", "shaping", "sorting", "special",
+            "random", "recurrent", "reductions", "reinterpretation", "rounding", "scans", "scattering", "shaping", "sorting", "special", "spectrograms",
             "statistics", "vision", "windows")
 
 for _family in FAMILIES:

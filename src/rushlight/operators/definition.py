@@ -536,4 +536,5 @@ def attach(name, function):
 
 
 # At the end, for calling.py needs what stands above.  Families take these from here too, so that they import one module.
-from .calling import attach_in_place, call_of, check_out, check_writable, fit, function_of, refuse_leaf, refuse_overlap, replace, write_in_place, write_out  # noqa: F401
+from .calling import attach_in_place, call_of, function_of
+from .in_place import check_out, check_writable, fit, refuse_leaf, refuse_overlap, replace, write_in_place, write_out  # noqa: F401

@@ -1,0 +1,185 @@
+"""Writing a result into a tensor that is there: the in-place forms (`x.add_(y)`) and `out=`.
+
+    x alone in its memory       the result is x's next value: one step of the trie, as any other call
+    x shares it with others     the result is computed beside it and written through the storage (runtime/writing.py)
+
+PyTorch's refusals are here too: leaves that gradients are wanted for, overlapping elements, dtypes and shapes that do not fit.
+Start with `write_in_place`, then `replace`.
+"""
+from ..ir import dtypes
+from ..runtime import writing
+from ..runtime.recorder import here
+from ..tensors import dispatch
+from ..tensors.tensor import Tensor
+from .definition import Operator
+
+
+def write_in_place(op, target, arguments):
+    """Compute `op` and make the result the new value of `target`, with PyTorch's rules for in-place operations."""
+    recorder = here.recorder
+    if not isinstance(target, Tensor):
+        raise TypeError(f"{op.name}_(): argument 'self' must be Tensor, not {type(target).__name__}")
+    if recorder.hidden is not None or dispatch.any_dispatches(arguments):
+        return _write_taken_over(op, target, arguments)
+    check_writable(target)
+    pinned = target._place is not None and target._place.storage.is_pinned()
+    if pinned or target._base is not None or writing.is_pending_whole(target) or writing.aliases(recorder, target):
+        return replace(target, InPlaceBeside.of(op).call(*arguments), op.name + "_")
+    InPlace.of(op).call_slowly(*arguments, into=target)
+    storage = target._place.storage if target._place is not None else None
+    if storage is not None:
+        storage.version += 1
+        storage.alone = True
+    recorder.flush_if_long()
+    return target
+
+
+def _write_taken_over(op, target, arguments):
+    """The in-place form, when a mode or a tensor's class may want it: theirs, or ours on the plain tensors."""
+    answer = dispatch.taken_over(getattr(Tensor, op.name + "_", op.function), arguments[:op.positional],
+                                 {n: a for n, a in zip(op.keywords, arguments[op.positional:]) if a is not op.signature.parameters[n].default})
+    if answer is not None:
+        return answer[0]
+    with here.recorder.unwatched():
+        write_in_place(op, dispatch.plain_of(target), dispatch.all_plain(arguments))
+    return target
+
+
+class InPlace(Operator):
+    """An operator whose result takes the place of its first operand: it must have that operand's shape, and is cast to its dtype."""
+
+    made = {}
+
+    @classmethod
+    def of(cls, op):
+        if (cls, op) not in cls.made:
+            cls.made[cls, op] = cls(op)
+        return cls.made[cls, op]
+
+    def __init__(self, op):
+        self.__dict__.update(op.__dict__)
+        self.op = op
+
+    def infer(self, operands, scalars, extents, recipe):
+        values, _ = self.op.infer(operands, scalars, extents, recipe)
+        old = operands[0]
+        recorder = here.recorder
+        target, result = recorder.handle_of(old), recorder.handle_of(values[0])
+        fitting = Operator.own(fit(target, result, self.name + "_")._state, ())
+        waiting = [fitting]
+        while waiting:  # what this very call reads of its target is the value before the call
+            history = waiting.pop().history
+            if history is not None and history.overwrites is None:
+                history.overwrites = old
+                waiting += [v for v in history.operands if v.owner is None]
+        return [fitting], None
+
+
+class InPlaceBeside(InPlace):
+    """The same for a target that shares its memory: what is to be written there (see `replace`), which counts as its next version."""
+
+    def __init__(self, op):
+        super().__init__(op)
+        self.is_fast = False
+
+    def infer(self, operands, scalars, extents, recipe):
+        (new,), _ = super().infer(operands, scalars, extents, recipe)
+        new.family = operands[0].family
+        new.writes = here.recorder.trace.writes.get(new.family, 0) + 1
+        return [new], None
+
+
+def fit(target, result, name):
+    """`result` in the dtype of `target`; RuntimeError when shape or dtype do not fit.  Inside a body."""
+    if len(result.shape) != len(target.shape) or not all(a == b for a, b in zip(result.shape, target.shape)):
+        raise RuntimeError(f"{name}: output with shape {list(map(int, target.shape))} doesn't match the broadcast shape {list(map(int, result.shape))}")
+    if result.dtype is target.dtype:
+        return result
+    if not dtypes.can_cast(result.dtype, target.dtype):
+        raise RuntimeError(f"{name}: result type {result.dtype.name.capitalize()} can't be cast to the desired output type {target.dtype.name.capitalize()}")
+    from .building import cast
+    return cast(result, target.dtype)
+
+
+def check_writable(target):
+    """PyTorch's refusals of in-place operations."""
+    refuse_leaf(target)
+    if isinstance(target, Tensor):
+        refuse_overlap(target)
+
+
+def refuse_leaf(target):
+    """A leaf that gradients are wanted for is not written to while they are being recorded."""
+    if here.recorder.grad and isinstance(target, Tensor) and target.requires_grad:
+        if target.is_leaf:
+            raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+        while target._base is not None and target._base.requires_grad:
+            target = target._base
+            if target.is_leaf:
+                raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+
+
+def refuse_overlap(target):
+    """A tensor whose elements share memory cannot be written to."""
+    strides = target.stride()
+    if 0 in strides and target.numel() and any(s == 0 and n > 1 for s, n in zip(strides, target.shape)):
+        raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+                           "Please clone() the tensor before performing the operation.")
+
+
+def check_out(out, *operands):
+    """`out=` must not lie in the memory of an operand, where results are written while operands are still read."""
+    if out is None:
+        return
+    for o in out if isinstance(out, (tuple, list)) else (out,):
+        for t in operands:
+            if isinstance(t, Tensor) and isinstance(o, Tensor) and writing.root_of(o) is writing.root_of(t):
+                raise RuntimeError("unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. "
+                                   "Please clone() the tensor before performing the operation.")
+
+
+def replace(target, result, name):
+    """Write an already computed `result` into `target`."""
+    if dispatch.any_dispatches((target, result)):
+        replace(dispatch.plain_of(target), dispatch.plain_of(result), name)
+        return target
+    from .building import fitted
+    recorder = here.recorder
+    result = fitted(target, result, name)
+    pinned = target._place is not None and target._place.storage.is_pinned()
+    if pinned or target._base is not None or writing.is_pending_whole(target) or writing.aliases(recorder, target):
+        writing.write_through(recorder, target, result)
+    else:
+        from .building import take_value
+        InPlace.of(take_value.operator).call_slowly(target, result, into=target)
+        if target._place is not None:
+            target._place.storage.version += 1
+        recorder.flush_if_long()
+    if pinned:
+        recorder.flush()
+    return target
+
+
+def write_out(op, out, result):
+    """`out=`: resize it where it must be, write the result, return it."""
+    if not isinstance(result, Tensor):
+        if not isinstance(out, (tuple, list)) or len(out) != len(result):
+            raise TypeError(f"{op.name}(): argument 'out' must be a tuple of {len(result)} Tensors")
+        for o, r in zip(out, result):
+            if isinstance(o, Tensor) and o.dtype is not r.dtype:
+                raise RuntimeError(f"{op.name}(): Expected out tensor to have dtype {r.dtype.name}, but got {o.dtype.name} instead")
+        parts = [write_out(op, o, r) for o, r in zip(out, result)]
+        return type(result)(*parts) if hasattr(result, "_fields") else type(result)(parts)
+    if not isinstance(out, Tensor):
+        raise TypeError(f"{op.name}(): argument 'out' must be Tensor, not {type(out).__name__}")
+    if here.recorder.grad and (out.requires_grad or result.requires_grad):
+        raise RuntimeError(f"{op.name}(): functions with out=... arguments don't support automatic differentiation, but one of the "
+                           "arguments requires grad.")
+    if not dtypes.can_cast(result.dtype, out.dtype):
+        raise RuntimeError(f"{op.name}: result type {result.dtype.name.capitalize()} can't be cast to the desired output type {out.dtype.name.capitalize()}")
+    refuse_overlap(out)
+    if out.shape != result.shape:
+        out.resize_(result.shape)
+    return replace(out, result, op.name)
+
+
