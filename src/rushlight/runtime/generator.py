@@ -11,6 +11,7 @@ loops are those of `draws`.  Start with `Generator.uniform`; every other distrib
 import contextlib
 import functools
 import math
+import os
 import secrets
 import struct
 import threading
@@ -348,7 +349,7 @@ class Generator:
             raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
         if not rows.astype(np.float64).any(axis=1).all():
             raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
-        if replacement:
+        if replacement and count > 1:  # a single draw is put back or not: PyTorch takes the quicker way
             chosen = [self._with_replacement(row, count) for row in rows]
         else:
             chosen = self._without_replacement(rows, count)
@@ -469,3 +470,5 @@ def _narrow(values, dtype):
 
 
 default_generator = Generator(secrets.randbits(64))
+_lock = default_generator._lock  # nobody who is gone holds it in the child of a fork
+os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)

@@ -1,0 +1,34 @@
+"""torch.distributions: random variables that can be drawn from and whose densities can be differentiated.
+
+    base.py         Distribution: shapes, what every one answers; Independent
+    continuous.py   Normal, Uniform, Exponential, Gamma, Beta, Dirichlet, Laplace, Cauchy, StudentT, LogNormal, MultivariateNormal ...
+    discrete.py     Bernoulli, Categorical, OneHotCategorical, Binomial, Geometric, Poisson
+    divergence.py   kl_divergence
+
+`sample` draws what PyTorch draws from the same seed; `rsample` does so in a way that gradients reach the parameters.
+https://docs.pytorch.org/docs/stable/distributions.html
+"""
+from . import constraints
+from .base import Distribution, ExponentialFamily, Independent
+from .continuous import (
+    Beta,
+    Cauchy,
+    Chi2,
+    Dirichlet,
+    Exponential,
+    Gamma,
+    Gumbel,
+    HalfNormal,
+    Laplace,
+    LogNormal,
+    MultivariateNormal,
+    Normal,
+    StudentT,
+    Uniform,
+)
+from .discrete import Bernoulli, Binomial, Categorical, Geometric, OneHotCategorical, Poisson
+from .divergence import kl_divergence, register_kl
+
+__all__ = ["Bernoulli", "Beta", "Binomial", "Categorical", "Cauchy", "Chi2", "Dirichlet", "Distribution", "Exponential", "ExponentialFamily", "Gamma",
+           "Geometric", "Gumbel", "HalfNormal", "Independent", "Laplace", "LogNormal", "MultivariateNormal", "Normal", "OneHotCategorical", "Poisson",
+           "StudentT", "Uniform", "constraints", "kl_divergence", "register_kl"]
