@@ -56,7 +56,7 @@ def test_a_random_split_is_pytorchs_and_shares_are_rounded_round():
 def test_batches_have_their_size_and_the_loader_their_number(length, size, drop_last, expected):
     loader = DataLoader(range(length), batch_size=size, drop_last=drop_last)
     assert [len(batch) for batch in loader] == expected and len(loader) == len(expected)
-    assert len(BatchSampler(range(length), size, drop_last)) == len(expected)
+    assert len(BatchSampler(range(length), size, drop_last)) == len(expected) == len(iter(loader))
 
 
 def test_rows_of_tensors_come_as_stacking_the_samples_would_give_them():
@@ -86,6 +86,11 @@ def test_collating_goes_down_to_tensors_arrays_and_numbers():
         default_collate([[1], [1, 2]])
 
 
+def test_collating_keeps_every_digit_of_python_floats():
+    assert default_collate([0.1, 1 / 3]).tolist() == [0.1, 1 / 3] and torch.tensor(0.1, dtype=torch.float64).item() == 0.1
+    assert torch.tensor([0.1 + 0.2j], dtype=torch.complex128).item() == 0.1 + 0.2j and torch.tensor(0.1).item() == np.float32(0.1)
+
+
 def test_a_stream_is_batched_as_it_comes():
     class Stream(IterableDataset):
         def __iter__(self):
@@ -105,6 +110,7 @@ def test_datasets_join():
     joined = ConcatDataset([range(3), range(10, 12)])
     assert [joined[i] for i in (0, 3, -1)] == [0, 10, 11] and len(joined) == 5
     assert StackDataset(a=range(2), b=range(5, 7))[1] == {"a": 1, "b": 6}
+    assert batches(DataLoader(StackDataset(Subset(range(9), [3, 1, 4]), range(3)), batch_size=2, collate_fn=np.array)) == [[[3, 0], [1, 1]], [[4, 2]]]
     with pytest.raises(AssertionError, match="Size mismatch between tensors"):
         TensorDataset(torch.ones(2), torch.ones(3))
 
@@ -117,11 +123,6 @@ def test_a_dataset_may_fetch_whole_batches_itself():
         def __getitems__(self, numbers):
             return [2 * number for number in numbers]
     assert batches(DataLoader(Doubled(), batch_size=3)) == [[0, 2, 4], [6]]
-
-
-def test_worker_processes_are_refused_in_words():
-    with pytest.raises(NotImplementedError, match="num_workers=2 asks for worker processes, which Rushlight does not have yet"):
-        DataLoader(range(3), num_workers=2)
 
 
 def test_the_digits_are_all_there():

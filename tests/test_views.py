@@ -80,12 +80,33 @@ def test_pickled_and_copied_tensors_still_share_what_they_shared():
         assert x.tolist() == [[0, 0, 0], [5, 0, 0]] and base.sum() == 0
 
 
+def test_a_shallow_copy_is_the_same_memory():
+    x = torch.arange(3.0)
+    y = copy.copy(x)
+    y.add_(1)
+    assert x.tolist() == [1, 2, 3]
+    x.mul_(2)
+    assert y.tolist() == [2, 4, 6] and y is not x
+
+
 def test_data_is_the_same_memory_without_history():
     x = torch.ones(2, requires_grad=True)
     x.data[0] = 5
     assert x.tolist() == [5, 1] and x.grad_fn is None and x.requires_grad
     x.data = torch.zeros(3)
     assert x.shape == (3,)
+
+
+def test_a_storage_knows_each_of_its_tensors_once():
+    x = torch.ones(2)
+    for _ in range(3):
+        x.data.add_(1)
+    assert x.tolist() == [4, 4] and len(x._place.storage.members) <= 2
+
+
+def test_data_shows_what_was_drawn_last():
+    weight = torch.nn.Linear(2, 3).weight
+    assert weight.data.tolist() == weight.tolist()
 
 
 def test_bits_can_be_read_as_another_dtype_both_ways():

@@ -77,7 +77,8 @@ def namespace_stub():
             submodules.append(name)
     lines += [f"from . import {name} as {name}" for name in submodules]
     lines += ["from .tensors.tensor import Tensor as Tensor", ""]
-    for name, value in sorted(vars(rushlight).items()):
+    later = {name: getattr(rushlight, name) for name in rushlight._LATER}
+    for name, value in sorted({**vars(rushlight), **later}.items()):
         if name.startswith("_") or name == "Tensor" or name in submodules or isinstance(value, types.ModuleType):
             continue
         if isinstance(value, types.FunctionType):

@@ -2,11 +2,12 @@
 
 The house has floors; each imports only those below it:
 
-    7 cli   6 nn optim utils datasets drawing   5 autograd   4 operators   3 tensors   2 runtime   1 compiler   0 ir
+    7 cli   6 nn optim serialization utils datasets drawing   5 autograd   4 operators   3 tensors   2 runtime   1 compiler   0 ir
 
 To read it, follow ARCHITECTURE.md.
 """
 from . import autograd, operators
+from .autograd.mapping import vmap
 from .autograd.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .ir.dtypes import DType as dtype
 from .ir.dtypes import bfloat16, complex64, complex128, float16, float32, float64, int8, int16, int32, int64, uint8
@@ -34,6 +35,7 @@ from .tensors.device import (
 from .tensors.explaining import explain
 from .tensors.legacy import TYPES as _tensor_types
 from .tensors.legacy import set_default_tensor_type
+from .tensors.pickling import TypedStorage
 from .tensors.printing import set_printoptions
 from .tensors.size import Size
 from .tensors.tensor import Tensor
@@ -50,8 +52,18 @@ for _function in _operators.values():
 globals().update(_exported)
 globals().update(_tensor_types)
 
-_SUBMODULES = ("_C", "backends", "cli", "cuda", "datasets", "drawing", "linalg", "nn", "optim", "overrides", "return_types", "special", "utils")
-_LATER = {"get_num_threads": ".compiler.native.threads", "set_num_threads": ".compiler.native.threads"}
+_SUBMODULES = ("_C", "amp", "backends", "cli", "cpu", "cuda", "datasets", "distributions", "drawing", "fft", "func", "jit", "linalg", "nn", "optim",
+               "overrides", "random", "return_types", "serialization", "signal", "special", "switches", "testing", "utils", "version")
+_LATER = {name: module for module, names in {
+    ".amp": "GradScaler autocast get_autocast_dtype is_autocast_enabled",
+    ".compiler.native.threads": "get_num_threads set_num_threads",
+    ".drawing": "draw",
+    ".serialization": "load save",
+    ".switches": """compile use_deterministic_algorithms are_deterministic_algorithms_enabled
+        is_deterministic_algorithms_warn_only_enabled set_deterministic_debug_mode set_float32_matmul_precision
+        get_float32_matmul_precision set_flush_denormal set_num_interop_threads get_num_interop_threads
+        compiled_with_cxx11_abi""",
+}.items() for name in names.split()}
 
 
 def __getattr__(name):

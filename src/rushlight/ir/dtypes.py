@@ -81,6 +81,9 @@ def of_name(name):
 
 def of_numpy(dtype):
     """The DType of a `numpy.dtype`; TypeError where there is none."""
+    found = _BY_NUMPY.get(dtype)
+    if found is not None:
+        return found
     try:
         return _BY_NUMPY[np.dtype(dtype).newbyteorder("=")]
     except KeyError:

@@ -311,8 +311,9 @@ def detach_(self):
 
 def _get_data(self):
     place = self._place
-    if place is None or place.storage.value is not None or self._state is not None and self._state.node.primitive != "leaf":
-        place = self._stored()
+    value = self._state
+    if place is None or place.storage.value is not None or value is not None and (value.node.primitive != "leaf" or value.writes):
+        place = self._stored()  # a leaf that was written to stands for other memory: for numbers that were drawn, say
     other = plain(place.copy(cut=True))
     tape_of(other).version = 0
     for t in (self, other):

@@ -33,7 +33,9 @@ class Block:
     def around(cls, array, owner=None):
         """A block over the memory of a NumPy array (any dtype, writable or not), from its first element on."""
         self = cls.__new__(cls)
-        span = 0 if array.size == 0 else array.itemsize + sum((n - 1) * s for n, s in zip(array.shape, array.strides))
+        span = array.nbytes
+        if span and not array.flags.c_contiguous:
+            span = array.itemsize + sum((n - 1) * s for n, s in zip(array.shape, array.strides))
         self.address, self.nbytes = array.__array_interface__["data"][0], span
         self.bytes = _bytes_at(self.address, span)
         self.owner = array if owner is None else owner

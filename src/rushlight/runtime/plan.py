@@ -285,8 +285,8 @@ def make(recorder, trace, step, counts):
         stored = {h._state: n for n, (_, h) in enumerate(fresh)}
         overwritten = {h.overwrites for h in plan.unfreed}
         for value in wanted:
-            if value.node.primitive == "leaf" and value not in overwritten:
-                continue  # the tensor itself is kept
+            if value.node.primitive == "leaf" and value not in overwritten and value.family is entered[value.node.attributes[0]].family:
+                continue  # the tensor itself is kept (a copy of it is the same node, but keeps what the tensor may lose)
             if value in stored:
                 plan.shared.append((value, stored[value]))
                 continue
@@ -294,8 +294,9 @@ def make(recorder, trace, step, counts):
             node, seen_as = _without_repeats(value.node)
             plan.repeats.append(None if seen_as is None else evaluator((tuple(value.node.shape), seen_as)))
             outputs.append(Output(node, graph.row_major(node.shape), None))
+    kept = {*plan.saved, *(v for v, _ in plan.shared)}
     plan.read_leaves = [(v.node.attributes[0], v) for v in {v: 0 for h in plan.unfreed for v in h.reads}
-                        if v.node.primitive == "leaf" and v not in plan.saved]
+                        if v.node.primitive == "leaf" and v not in kept]
     reads = {i for i, _ in plan.read_leaves}
     plan.kept_leaves = [v.needs_grad and i in plan.reached or i in reads for i, v in enumerate(entered)]
     plan.views = [(i, trace.handles[i]._state.node.dtype) for i in views]
@@ -432,17 +433,19 @@ def _record(recorder, plan, trace, job):
 
 
 def _new_place(ring, layout, kind):
-    """A place for a result, in a block that an earlier run used and nobody sees any more, or in a new one."""
+    """A place for a result, in a block that an earlier run used and nobody sees any more, or in a new one; where results grow from run to
+    run (a cache of keys and values), one with room for some more of them."""
     shape, strides, count = layout
     dtype, itemsize = kind
     size = count * itemsize
-    block = None
+    block, grown = None, False
     for candidate in ring or ():
-        if candidate.nbytes == size and getrefcount(candidate) == 3 and getrefcount(candidate.bytes) == 2:
+        if size <= candidate.nbytes <= size + size // 8 and getrefcount(candidate) == 3 and getrefcount(candidate.bytes) == 2:
             block = candidate
             break
+        grown = grown or candidate.nbytes < size
     if block is None:
-        block = Block(size)
+        block = Block(size + size // 8 if grown else size)
         if ring is not None:
             ring.keep(block)
     return Place(Storage(block, size, dtype), shape, strides, 0, dtype)

@@ -53,7 +53,8 @@ class Storage:
         """Note a tensor that lies here."""
         self.alone = False
         self.members = [m for m in self.members if m() is not None]
-        self.members.append(weakref.ref(tensor))
+        if not any(m() is tensor for m in self.members):
+            self.members.append(weakref.ref(tensor))
 
     def with_members(self, tensors):
         """The assignments that note tensors that lie here."""

@@ -1,22 +1,17 @@
-"""The ways in and out of a tensor: NumPy and DLPack share its memory, `repr` and `format` show it, pickle and `deepcopy` keep it.
+"""The ways in and out of a tensor: NumPy and DLPack share its memory, `repr` and `format` show it.
 
     t.numpy(), np.asarray(t)     an array over the tensor's memory
     from_dlpack(x), np.from_dlpack(t)
-    pickle, deepcopy             tensors that share a storage still do afterwards
 
 Everything here is attached to Tensor when the module is imported.  Start with `numpy`.
 """
-import copy
-
 import numpy as np
 
 from ..runtime.memory import Block
 from ..runtime.recorder import here
-from ..runtime.storage import Place, Storage
 from . import creation, printing
 from .device import CPU
 from .dispatch import asks
-from .tape import tape_of
 from .tensor import Tensor
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -168,6 +163,9 @@ class UntypedStorage:
     def __hash__(self):
         return id(self._storage)
 
+    def __reduce__(self):
+        return UntypedStorage, (self._storage,)
+
 
 def grow(storage, size, exactly=False):
     """Room for `size` bytes, for every tensor that lies in the storage."""
@@ -184,64 +182,8 @@ def untyped_storage(self):
     return UntypedStorage(self._stored().storage)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Pickle and deepcopy
-
-def _storage_of(data, dtype):
-    storage = Storage(Block(len(data)), len(data), dtype)
-    storage.block.bytes[:] = np.frombuffer(data, np.uint8)
-    return storage
-
-
-def _reduce_storage(self):
-    return _storage_of, (self.block.bytes[:self.size].tobytes(), self.dtype)
-
-
-Storage.__reduce__ = _reduce_storage
-
-
-def rebuild(cls, storage, offset, shape, strides, dtype, requires_grad, state):
-    """A tensor out of what `__reduce_ex__` took it apart into."""
-    t = cls.__new__(cls) if cls is Tensor else Tensor.__new__(cls)
-    t._place = Place(storage, tuple(shape), tuple(strides), offset, dtype)
-    storage.join(t)
-    if requires_grad:
-        tape_of(t).requires_grad = True
-    t.__dict__.update(state)
-    return t
-
-
-def __reduce_ex__(self, protocol):
-    if not self.is_leaf:
-        raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the pickle protocol: detach() this one first")
-    place = self._stored()
-    return rebuild, (type(self), place.storage, place.offset, tuple(place.shape), tuple(place.strides), place.dtype, self.requires_grad,
-                     dict(self.__dict__))  # hooks stay behind, as in PyTorch
-
-
-def __deepcopy__(self, memo):
-    if not self.is_leaf:
-        raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  If you were "
-                           "attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see "
-                           "https://github.com/pytorch/pytorch/pull/103001")
-    if id(self) in memo:
-        return memo[id(self)]
-    place = self._stored()
-    storage = memo.get(id(place.storage))
-    if storage is None:
-        old = place.storage
-        storage = memo[id(old)] = Storage(Block(old.size), old.size, old.dtype)
-        storage.block.bytes[:] = old.block.bytes[:old.size]
-        memo.setdefault(id(memo), []).append(old)  # alive until the copy is whole, so that its id is not taken again
-    made = memo[id(self)] = rebuild(type(self), storage, place.offset, place.shape, place.strides, place.dtype, self.requires_grad, {})
-    made.__dict__.update(copy.deepcopy(self.__dict__, memo))
-    if self._tape is not None and self._tape.grad is not None:
-        made.grad = copy.deepcopy(self.grad, memo)
-    return made
-
-
 for _function in (asarray, from_dlpack):
     asks(_function)
-for _function in (numpy, __array__, __array_wrap__, __dlpack__, __dlpack_device__, __repr__, __format__, untyped_storage, __reduce_ex__, __deepcopy__):
+for _function in (numpy, __array__, __array_wrap__, __dlpack__, __dlpack_device__, __repr__, __format__, untyped_storage):
     setattr(Tensor, _function.__name__, _function)
 Tensor.__array_priority__ = 1000

@@ -45,7 +45,7 @@ def cast_array(array, dtype):
 
 
 def infer(data):
-    """(NumPy array, dtype) for nested sequences of Python numbers, NumPy scalars and one-element tensors."""
+    """(NumPy array, the dtype it would have) for nested sequences of Python numbers, NumPy scalars and one-element tensors."""
     kinds, shape = set(), []
     flat = _flatten(data, shape, 0, kinds)
     if not kinds:
@@ -54,14 +54,23 @@ def infer(data):
     for kind in kinds:
         d = {bool: dtypes.bool_, int: dtypes.int64, float: get_default_dtype(), complex: get_default_dtype().to_complex()}.get(kind, kind)
         dtype = d if dtype is None else dtypes.promote(dtype, d)
-    if dtype is dtypes.int64 and any(isinstance(x, int) and not -2**63 <= x < 2**63 for x in flat):
-        raise RuntimeError("Overflow when unpacking long long")
-    if dtype is dtypes.bfloat16 or dtype is dtypes.float16:
-        return np.array(flat, np.float64).astype(dtype.numpy).reshape(shape), dtype
-    return np.array(flat, dtype.numpy).reshape(shape), dtype
+    wide = {"f": np.float64, "c": np.complex128}.get(dtype.kind, dtype.numpy)  # rounded once, to the dtype that is wanted
+    try:
+        return np.array(flat, wide).reshape(shape), dtype
+    except OverflowError:
+        raise RuntimeError("Overflow when unpacking long long") from None
+
+
+_NUMBERS = {bool, int, float, complex}
 
 
 def _flatten(data, shape, depth, kinds):
+    if type(data) in (list, tuple) and data and len(shape) in (depth, depth + 1) and (found := set(map(type, data))) <= _NUMBERS:
+        if len(shape) == depth:
+            shape.append(len(data))
+        if shape[depth] == len(data):  # numbers only, as most lists are
+            kinds |= found
+            return data
     if isinstance(data, Tensor):
         if data.ndim:
             data = list(data.unbind(0))
@@ -96,7 +105,7 @@ def _flatten(data, shape, depth, kinds):
         scalar = isinstance(item, (bool, int, float, complex, np.generic)) or (isinstance(item, (Tensor, np.ndarray)) and item.ndim == 0)
         if scalar and len(shape) > depth + 1:
             raise TypeError("not a sequence")
-        flat += _flatten(item, shape, depth + 1, kinds)
+        flat.extend(_flatten(item, shape, depth + 1, kinds))
     return flat
 
 
@@ -138,7 +147,7 @@ def from_numpy(ndarray):
     if ndarray.dtype.byteorder not in "=|" and ndarray.dtype.newbyteorder("=") != ndarray.dtype:
         raise ValueError("given numpy array has byte order different from the native byte order. Conversion between byte orders is "
                          "currently not supported.")
-    if any(s < 0 for s in ndarray.strides):
+    if min(ndarray.strides, default=0) < 0:
         raise ValueError("At least one stride in the given numpy array is negative, and tensors with negative strides are not currently "
                          "supported. (You can probably work around this by making a copy of your array  with array.copy().) ")
     if any(s % ndarray.itemsize for s in ndarray.strides):

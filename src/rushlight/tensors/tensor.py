@@ -9,7 +9,7 @@
 A tensor is pending (only `_state`), or stored (`_place`), or stored and entered (both).  Looking at it (`item`, `numpy`, printing)
 flushes the recorder.  Methods that compute are attached by the floors above, from the operators' definitions.
 """
-from struct import unpack_from
+from struct import pack_into, unpack_from
 
 import numpy as np
 
@@ -199,6 +199,20 @@ class Tensor:
             return unpack_from(code, place.storage.block.bytes, place.offset * place.dtype.itemsize)[0]
         array = place.array().reshape(())
         return array.astype(np.float32).item() if self.dtype is dtypes.bfloat16 else array.item()
+
+    def _overwrite(self, number, add=False):
+        """Write a number over that of a tensor without dimensions, or add it, at once.  Returns what it then holds; None, and nothing has
+        happened, where what was recorded may read it or others see its memory."""
+        place = self._place
+        if place is None or place.shape or self._state is not None or self._tape is not None or not place.storage.alone:
+            return None
+        storage, code, start = place.storage, _CODES.get(place.dtype), place.offset * place.dtype.itemsize
+        if code is None:
+            return None
+        memory = storage.block.bytes
+        pack_into(code, memory, start, number + unpack_from(code, memory, start)[0] if add else number)
+        storage.version += 1
+        return unpack_from(code, memory, start)[0]
 
     def tolist(self):
         """Nested lists of Python numbers."""

@@ -388,7 +388,7 @@ def pool_text(triple):
 @functools.cache
 def pool():
     """The machine code of this process's pool: `parallel_for` and `scratch` are for native code, see `_TEXT`."""
-    code = jit.compile(pool_text(host().triple))
+    code = jit.compile(pool_text(host().triple), quick=True)
     ctypes.CFUNCTYPE(None)(code.address("initialize"))()
     ctypes.CFUNCTYPE(None, ctypes.c_int32)(code.address("want"))(get_num_threads())
     os.register_at_fork(after_in_child=ctypes.CFUNCTYPE(None)(code.address("start_anew")))
@@ -425,7 +425,8 @@ def set_num_threads(count):
     if count < 1:
         raise RuntimeError(f"set_num_threads: {count} threads cannot run anything")
     _threads = count
-    ctypes.CFUNCTYPE(None, ctypes.c_int32)(pool().address("want"))(count)
+    if pool.cache_info().currsize:  # else it asks when it is made
+        ctypes.CFUNCTYPE(None, ctypes.c_int32)(pool().address("want"))(count)
 
 
 def _default_threads():

@@ -12,6 +12,10 @@ import numpy as np
 
 import rushlight as torch
 
+from ...ir.dtypes import of_numpy
+from ...runtime.storage import fresh
+from ...tensors.tensor import plain
+
 
 def default_collate(batch):
     """The samples of a batch, stacked leaf by leaf."""
@@ -78,13 +82,31 @@ def _like_sequence(original, values):
 
 
 def _stack(batch, *, collate_fn_map=None):
-    return torch.stack(list(batch), 0)
+    batch = list(batch)
+    if all(type(sample) is torch.Tensor and sample._state is None and not sample.requires_grad for sample in batch):
+        made = _stack_in_memory([sample._array() for sample in batch], batch[0].dtype)
+        if made is not None:
+            return made
+    return torch.stack(batch, 0)
 
 
 def _stack_arrays(batch, *, collate_fn_map=None):
     if batch[0].dtype.kind in "SUO":
         raise TypeError(f"default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {batch[0].dtype}")
-    return _stack([torch.as_tensor(array) for array in batch])
+    made = None
+    if all(type(array) is np.ndarray for array in batch):
+        made = _stack_in_memory(batch, of_numpy(batch[0].dtype))
+    return _stack([torch.as_tensor(array) for array in batch]) if made is None else made
+
+
+def _stack_in_memory(arrays, dtype):
+    """The rows of a batch, which are all in memory already, copied into it; None where they are not of one shape and dtype."""
+    first = arrays[0]
+    if any(array.shape != first.shape or array.dtype != dtype.numpy for array in arrays):
+        return None
+    place = fresh((len(arrays), *first.shape), dtype)
+    np.stack(arrays, out=place.array())
+    return plain(place)
 
 
 def _numpy_numbers(batch, *, collate_fn_map=None):

@@ -8,8 +8,6 @@ import math
 import warnings
 from bisect import bisect_right
 
-import numpy as np
-
 import rushlight as torch
 
 
@@ -51,6 +49,13 @@ class TensorDataset(Dataset):
         return self.tensors[0].size(0)
 
 
+def _fetched(dataset, indices):
+    """The samples of these numbers, all at once where the dataset has a way to get them so."""
+    if callable(getattr(dataset, "__getitems__", None)):
+        return dataset.__getitems__(indices)
+    return [dataset[i] for i in indices]
+
+
 class StackDataset(Dataset):
     """Sample i is sample i of every dataset, in a tuple or (given by name) in a dictionary."""
 
@@ -70,6 +75,15 @@ class StackDataset(Dataset):
         if isinstance(self.datasets, dict):
             return {name: dataset[index] for name, dataset in self.datasets.items()}
         return tuple(dataset[index] for dataset in self.datasets)
+
+    def __getitems__(self, indices):
+        """The samples of a whole batch at once."""
+        named = isinstance(self.datasets, dict)
+        columns = [_fetched(dataset, indices) for dataset in (self.datasets.values() if named else self.datasets)]
+        for column in columns:
+            if len(column) != len(indices):
+                raise ValueError(f"Nested dataset's output size mismatch. Expected {len(indices)}, got {len(column)}")
+        return [dict(zip(self.datasets, row)) if named else row for row in zip(*columns)]
 
     def __len__(self):
         return self._length
@@ -135,10 +149,7 @@ class Subset(Dataset):
 
     def __getitems__(self, indices):
         """The samples of a whole batch at once, where `dataset` has a way to get them."""
-        numbers = [self.indices[i] for i in indices]
-        if callable(getattr(self.dataset, "__getitems__", None)):
-            return self.dataset.__getitems__(numbers)
-        return [self.dataset[i] for i in numbers]
+        return _fetched(self.dataset, [self.indices[i] for i in indices])
 
     def __len__(self):
         return len(self.indices)
@@ -164,20 +175,3 @@ def random_split(dataset, lengths, generator=None):
         raise ValueError("Sum of input lengths does not equal the length of the input dataset!")
     numbers = torch.randperm(sum(lengths), generator=generator).tolist()
     return [Subset(dataset, numbers[end - length:end]) for end, length in zip(itertools.accumulate(lengths), lengths)]
-
-
-def stacked_rows(dataset):
-    """A function that brings a batch of sample numbers to the tensors that stacking the samples one by one would give.
-
-    Only for datasets that are known to hold rows of tensors, else None: a batch is one look-up in each tensor then.
-    """
-    fetch = type(dataset).__getitem__
-    if fetch is TensorDataset.__getitem__ and not hasattr(dataset, "__getitems__"):
-        def rows(numbers):
-            numbers = torch.from_numpy(np.array(numbers))
-            return [tensor[numbers] for tensor in dataset.tensors]
-        return rows
-    if fetch is Subset.__getitem__ and type(dataset).__getitems__ is Subset.__getitems__:
-        inner = stacked_rows(dataset.dataset)
-        return inner and (lambda numbers: inner([dataset.indices[i] for i in numbers]))
-    return None
