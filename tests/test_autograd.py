@@ -73,9 +73,12 @@ def test_grad_returns_instead_of_accumulating_and_names_what_is_unused():
         grad((x * 2).sum(), torch.ones(1))
 
 
-def test_batched_gradients_are_refused_and_not_quietly_taken_for_others():
-    x = leaf(3.0)
-    with pytest.raises(NotImplementedError, match="is_grads_batched=True is not there"):
+def test_a_batch_of_gradients_gives_a_jacobian():
+    x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    y = x * x
+    g, = grad(y, x, torch.eye(3), is_grads_batched=True)
+    assert g.tolist() == [[2, 0, 0], [0, 4, 0], [0, 0, 6]]
+    with pytest.raises((RuntimeError, ValueError)):
         grad((x * 2).sum(), x, is_grads_batched=True)
 
 
@@ -309,6 +312,32 @@ def test_overwriting_after_a_look_is_refused_too():
     y = w.exp()
     y.tolist()
     y.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
+@pytest.mark.parametrize("look", [False, True], ids=["pending", "stored"])
+@pytest.mark.parametrize("held", [False, True], ids=["dropped", "held"])
+def test_a_copy_keeps_for_backward_what_its_original_loses(look, held):
+    x, z = torch.ones(3, requires_grad=True), torch.tensor([0.1, 0.2, 0.3])
+    copy = z.clone()
+    y = copy * x
+    copy = copy if held else None
+    if look:
+        y.tolist()
+    z.mul_(100)
+    assert z.tolist() == pytest.approx([10, 20, 30])
+    y.sum().backward()
+    assert x.grad.tolist() == pytest.approx([0.1, 0.2, 0.3])
+
+
+@pytest.mark.parametrize("look", [False, True], ids=["pending", "stored"])
+def test_overwriting_a_copy_that_backward_reads_is_refused(look):
+    x, copy = torch.ones(3, requires_grad=True), torch.ones(3).clone()
+    y = copy * x
+    if look:
+        y.tolist()
+    copy.mul_(3)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         y.sum().backward()
 

@@ -132,3 +132,24 @@ def test_sums_of_nothing_are_zero_and_products_one():
 def test_a_singular_matrix_is_refused_when_the_inverse_is_looked_at():
     with pytest.raises(torch.linalg.LinAlgError):
         torch.linalg.inv(torch.zeros(2, 2)).tolist()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("function", [
+    lambda x, y: x / 0.0316, lambda x, y: x * 0.999, lambda x, y: x.addcmul(y, y, value=0.001), lambda x, y: x.addcdiv(y, y, value=-0.01),
+    lambda x, y: x.lerp(y, 0.1), lambda x, y: x.add(y, alpha=-0.5),
+], ids=["/ number", "* number", "addcmul", "addcdiv", "lerp", "add"])
+def test_narrow_floats_are_rounded_once(function, dtype):
+    x, y = (torch.tensor(np.random.default_rng(n).standard_normal(40).astype(np.float32)).to(dtype) for n in (0, 1))
+    assert function(x, y).tolist() == function(x.float(), y.float()).to(dtype).tolist()
+
+
+def test_a_sum_beside_what_is_made_of_rows_and_columns():
+    rows, columns, p = (np.random.default_rng(n).standard_normal(shape).astype(np.float32) for n, shape in enumerate([(5, 1), (1, 3), (5, 3)]))
+    r, c, q = torch.tensor(rows), torch.tensor(columns), torch.tensor(p)
+    c.add_(1)
+    product = r * c
+    q.sub_(product * (product * product).sum())
+    del product
+    expected = rows * (columns + 1)
+    np.testing.assert_allclose(q.numpy(), p - expected * (expected**2).sum(), rtol=1e-4, atol=1e-5)

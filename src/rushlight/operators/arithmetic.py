@@ -10,7 +10,21 @@ from numbers import Number
 
 from ..ir import dtypes, graph
 from ..tensors.tensor import Tensor
-from .building import apply, as_operand, binary, broadcast, cast, choose, constant, elementwise, float_dtype, reduce_to, result_dtype, unary
+from .building import (
+    apply,
+    as_operand,
+    binary,
+    broadcast,
+    cast,
+    choose,
+    constant,
+    elementwise,
+    float_dtype,
+    reduce_to,
+    result_dtype,
+    unary,
+    wide_of,
+)
 from .calling import OPERANDS
 from .definition import attach, exported, operator, write_in_place, write_out
 from .index_checks import check_divisor
@@ -22,7 +36,8 @@ def _refuse_bool(name, *operands):
 
 
 def _scaled(name, other, alpha, dtype):
-    """alpha * other in the dtype of the result."""
+    """alpha * other; both are taken in the dtype of the result, their product is not rounded to it."""
+    other = cast(as_operand(other), dtype)
     if alpha is None:
         return other
     if dtype is not dtypes.bool_ and alpha.dtype is dtypes.bool_:
@@ -30,7 +45,7 @@ def _scaled(name, other, alpha, dtype):
     if dtypes.category(alpha.dtype) > dtypes.category(dtype):
         kind = "integral" if dtype.is_integral else "non-complex"
         raise RuntimeError(f"{name}: For {kind} input tensors, argument alpha must not be a {'floating point' if dtype.is_integral else 'complex'} number.")
-    return binary("and" if dtype is dtypes.bool_ else "mul", other, alpha, dtype)
+    return binary("and" if dtype is dtypes.bool_ else "mul", other, cast(alpha, dtype), wide_of(dtype))
 
 
 @operator(pointwise=True)
@@ -41,7 +56,8 @@ def add(input: Tensor | Number, other: Tensor | Number, *, alpha: Number | None 
     tensor([11, 12])
     """
     dtype = result_dtype(input, other)
-    return binary("or" if dtype is dtypes.bool_ else "add", input, _scaled("add", other, alpha, dtype), dtype, label="add")
+    input, other = cast(as_operand(input), dtype), _scaled("add", other, alpha, dtype)
+    return cast(binary("or" if dtype is dtypes.bool_ else "add", input, other, wide_of(dtype), label="add"), dtype)
 
 
 @add.gradient
@@ -58,7 +74,7 @@ def sub(input: Tensor | Number, other: Tensor | Number, *, alpha: Number | None 
     """
     _refuse_bool("sub", input, other)
     dtype = result_dtype(input, other)
-    return binary("sub", input, _scaled("sub", other, alpha, dtype), dtype)
+    return cast(binary("sub", cast(as_operand(input), dtype), _scaled("sub", other, alpha, dtype), wide_of(dtype)), dtype)
 
 
 @sub.gradient
@@ -83,7 +99,7 @@ def mul(input: Tensor | Number, other: Tensor | Number) -> Tensor:
             [3., 6.]])
     """
     dtype = result_dtype(input, other)
-    return binary("and" if dtype is dtypes.bool_ else "mul", input, other, dtype, label="mul")
+    return cast(binary("and" if dtype is dtypes.bool_ else "mul", input, other, wide_of(dtype), label="mul"), dtype)
 
 
 @mul.gradient
@@ -99,7 +115,8 @@ def div(input: Tensor | Number, other: Tensor | Number, *, rounding_mode: str | 
     tensor([ 3, -3])
     """
     if rounding_mode is None:
-        return binary("div", input, other, floating=True)
+        dtype = float_dtype(result_dtype(input, other))
+        return cast(binary("div", input, other, wide_of(dtype)), dtype)
     if rounding_mode not in ("trunc", "floor"):
         raise RuntimeError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'")
     if rounding_mode == "floor":
@@ -271,7 +288,8 @@ def power(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
 def power_gradient(grad, result, input, exponent):
     mine = other = None
     if not input._state.weak:
-        slope = choose(binary("eq", exponent, 0), constant(0, result.dtype), exponent * power(input, exponent - 1))
+        less = binary("sub", exponent, 1, result.dtype if exponent._state.weak else None)  # a number is not rounded to the default dtype
+        slope = choose(binary("eq", exponent, 0), constant(0, result.dtype), exponent * power(input, less))
         mine = reduce_to(grad * slope.conj(), input)
     if not exponent._state.weak:
         dead = binary("eq", input, 0)
@@ -410,7 +428,8 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
     dtype = result_dtype(input, tensor1, tensor2)
     if dtypes.category(value.dtype) > dtypes.category(dtype):
         raise RuntimeError("addcmul: For integral input tensors, argument value must not be a floating point number.")
-    return binary("add", input, binary("mul", binary("mul", tensor1, value, dtype), tensor2, dtype), dtype, label="addcmul")
+    wide = wide_of(dtype)
+    return cast(binary("add", input, binary("mul", binary("mul", tensor1, value, wide), tensor2, wide), wide, label="addcmul"), dtype)
 
 
 @operator(pointwise=True)
@@ -420,7 +439,8 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
     if tensor1.dtype.is_integral and tensor2.dtype.is_integral:
         raise RuntimeError("addcdiv: Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true division "
                            "of tensor1 and tensor2.")
-    return binary("add", input, binary("div", binary("mul", tensor1, value, dtype), tensor2, dtype), dtype, label="addcdiv")
+    wide = wide_of(dtype)
+    return cast(binary("add", input, binary("div", binary("mul", tensor1, value, wide), tensor2, wide), wide, label="addcdiv"), dtype)
 
 
 @operator(pointwise=True)
@@ -437,10 +457,11 @@ def lerp(input: Tensor, end: Tensor, weight: Tensor | Number) -> Tensor:
         raise RuntimeError(f"lerp: expected dtype {dtype.name} for `weight` but got dtype {weight.dtype.name}")
     if dtype.is_integral:
         raise NotImplementedError(f"lerp: not there for {dtype.name} tensors")
-    gap = binary("sub", end, input, dtype, label="lerp")
+    wide = wide_of(dtype)
+    gap = binary("sub", end, input, wide, label="lerp")
     near = binary("lt", unary("abs", weight), constant(0.5))  # from the nearer end, so that 1 gives exactly `end`
-    far = binary("sub", end, binary("mul", gap, binary("sub", constant(1, dtype), weight, dtype), dtype), dtype, label="lerp")
-    return choose(near, binary("add", input, binary("mul", weight, gap, dtype), dtype, label="lerp"), far)
+    far = binary("sub", end, binary("mul", gap, binary("sub", constant(1, wide), weight, wide), wide), wide, label="lerp")
+    return cast(choose(near, binary("add", input, binary("mul", weight, gap, wide), wide, label="lerp"), far), dtype)
 
 
 @lerp.gradient

@@ -196,6 +196,12 @@ def binary(name, a, b, dtype=None, floating=False, label=None):
     return elementwise(name, a, b)
 
 
+def wide_of(dtype):
+    """In what an operation of several steps, or with a Python number, is computed, so that its result is rounded once, as in PyTorch:
+    float32 for the narrow floats."""
+    return dtypes.float32 if dtype.kind == "f" and dtype.itemsize < 4 else dtype
+
+
 def wrap_dim(dim, ndim, name="dim"):
     """A dimension counted from the front; IndexError names the range."""
     n = max(ndim, 1)

@@ -11,7 +11,7 @@ from numbers import Number
 
 from ..ir import dtypes, graph
 from ..tensors.tensor import Tensor
-from .building import apply, binary, broadcast_shape, cast, choose, constant, expand_to, reduce_to, result_dtype, total, unary
+from .building import apply, binary, broadcast_shape, cast, choose, constant, expand_to, reduce_to, result_dtype, total, unary, wide_of
 from .definition import operator
 
 
@@ -159,9 +159,10 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
 
 # A product added to something ----------------------------------------------------------------------------------------
 
-def blended(name, input, product, beta, alpha):
-    """beta * input + alpha * product; a beta of 0 leaves the input out, whatever is in it.  None stands for 1."""
-    dtype = product.dtype
+def blended(name, input, product, beta, alpha, dtype=None):
+    """beta * input + alpha * product; a beta of 0 leaves the input out, whatever is in it.  None stands for 1.  The product may be wider than
+    `dtype`, which is that of the result."""
+    dtype = product.dtype if dtype is None else dtype
     if input.dtype is not dtype:
         raise RuntimeError(f"{name}: self and mat2 must have the same dtype, but got {input.dtype.name} and {dtype.name}")
     try:
@@ -172,11 +173,13 @@ def blended(name, input, product, beta, alpha):
         fits = False
     if not fits:
         raise RuntimeError(f"{name}: The expanded size of the tensor {_shape(product)} must match the existing size of input {_shape(input)}")
+    wide = wide_of(dtype)
+    input, product = cast(input, wide), cast(product, wide)
     if alpha is not None:
-        product = binary("mul", product, alpha, dtype)
+        product = binary("mul", product, alpha, wide)
     if beta is not None:
-        input = choose(binary("eq", beta, 0), constant(0, dtype), binary("mul", input, beta, dtype))
-    return binary("add", input, product, dtype)
+        input = choose(binary("eq", beta, 0), constant(0, wide), binary("mul", input, beta, wide))
+    return cast(binary("add", input, product, wide), dtype)
 
 
 def _times(grad, number):
@@ -190,7 +193,8 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number | None = No
     _check_rank("addmm", "mat2", mat2, 2)
     check_one_dtype("addmm", mat1, mat2)
     _check_inner("addmm", mat1, mat2)
-    return blended("addmm", input, contract(mat1, mat2), beta, alpha)
+    wide = wide_of(mat1.dtype)
+    return blended("addmm", input, contract(cast(mat1, wide), cast(mat2, wide)), beta, alpha, mat1.dtype)
 
 
 @addmm.gradient
