@@ -82,12 +82,12 @@ def loops_of(node):
             or line.startswith("        ") and ("[" in line.split("=")[0])]
 
 
-def test_a_transposed_operand_is_read_through_turned_tiles():
+def test_a_transposed_operand_is_read_through_transposed_tiles():
     x, y = leaf(0, (300, 200), dtypes.float32), leaf(1, (200, 300), dtypes.float32)
     assert loops_of(elementwise("add", permute(x, (1, 0)), y)) == [
         "for i < 4:    tasks of 8",
         "  for j < 5:",
-        "    turn row0[k, l] = leaf0[200*l + k]",
+        "    transpose row0[k, l] = leaf0[200*l + k]",
         "    for 64*i <= k < min(64*i + 64, 200):",
         "      for 64*j <= l < min(64*j + 64, 300) by 16:",
         "        out0[300*k + l] = row0[64*k + -4096*i + l + -64*j] + leaf1[300*k + l]",
@@ -95,11 +95,11 @@ def test_a_transposed_operand_is_read_through_turned_tiles():
     ]
 
 
-def test_an_operand_across_the_rows_of_a_sum_is_turned_by_a_kernel_of_its_own():
+def test_an_operand_across_the_rows_of_a_sum_is_transposed_by_a_kernel_of_its_own():
     x, y = leaf(0, (80, 90), dtypes.float32), leaf(1, (90, 80), dtypes.float32)
     lines = loops_of(reduce("sum", elementwise("mul", permute(x, (1, 0)), y), (1,)))
     assert [line.strip() for line in lines if "[" in line] == [
-        "turn row0[k, l] = leaf0[90*l + k]", "t0[80*k + l] = row0[64*k + -4096*i + l + -64*j]",
+        "transpose row0[k, l] = leaf0[90*l + k]", "t0[80*k + l] = row0[64*k + -4096*i + l + -64*j]",
         "a <- sum (t0[80*i + j] * leaf1[80*i + j])", "out0[i] = a"]
 
 

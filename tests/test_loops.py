@@ -6,6 +6,8 @@ from families import compiled, launch, numbers, spread
 
 from rushlight.compiler.explain import loops_of
 from rushlight.compiler.loops import canonical
+from rushlight.compiler.native.target import host
+from rushlight.compiler.program import Output, compile_program
 from rushlight.ir import graph
 from rushlight.ir.dtypes import float32
 from rushlight.ir.extents import symbol
@@ -45,6 +47,28 @@ def test_a_long_loop_is_cut_into_tasks():
 for i < ((32767 + n0*n1) // (32768)):    tasks of <some>
   for 32768*i <= j < min(32768*i + 32768, n0*n1):
     out0[j] = exp(leaf0[j])"""
+
+
+def test_what_no_cache_would_keep_is_written_past_them_wherever_it_begins():
+    size = host().streamed_bytes // 8
+    root = elementwise("neg", graph.leaf(0, (symbol(0, size),), float32))
+    program = compiled([root], (size,))
+    assert program.plan.steps[0].nest.streams and "note: written past the caches" in program.explain((size,))
+    source = np.arange(size, dtype=np.float32)
+    for count, shift in ((size, 0), (size - 5, 0), (size - 16, 1), (100, 0)):  # the last is small, though its code is the same
+        room = np.full(count + 64, 7, np.float32)
+        start = -room.ctypes.data % 64 // 4 + shift
+        program.run((source.ctypes.data,), (room.ctypes.data + 4 * start,), (), (count,))
+        np.testing.assert_array_equal(room[start:start + count], -source[:count])
+        assert (room[:start] == 7).all() and (room[start + count:] == 7).all()
+
+
+def test_what_is_small_or_written_over_its_input_goes_through_the_caches():
+    size = host().streamed_bytes // 8
+    assert not nest(elementwise("neg", graph.leaf(0, (1000,), float32))).streams
+    over = graph.leaf(0, (size,), float32, storage=0)
+    step, = compile_program([Output(elementwise("neg", over), None, 0)]).plan.steps
+    assert not step.nest.streams
 
 
 def test_a_running_sum_along_rows_goes_from_turn_to_turn_in_the_wider_float():

@@ -7,6 +7,7 @@ from algebra import cross_entropy, layer_norm_step, leaf, log_softmax, perceptro
 from families import agree, launch, now
 
 from rushlight.compiler import storing
+from rushlight.compiler.loops import Accumulate
 from rushlight.compiler.native import threads
 from rushlight.compiler.program import Output, compile_program
 from rushlight.compiler.rewrites import rewrite
@@ -43,6 +44,23 @@ def test_a_softmax_is_one_kernel():
     assert kernels(softmax(leaf(0, (64, 100)))) == ["reduce.max+reduce.sum+div: leaf0 -> target0"]
 
 
+def test_what_alternates_between_parts_is_written_by_one_kernel_before_it_is_read():
+    """Stacks within a stack: each part goes to its own places of one memory, and what reads them reads neighbours."""
+    x = graph.leaf(0, (4, 5, 6), float32)
+    a = [graph.elementwise(name, x) for name in ("exp", "neg", "abs", "floor")]
+    column = [graph.reshape(n, (4, 5, 1, 6, 1)) for n in a]
+    rows = [graph.cat(column[i:i + 2], 4) for i in (0, 2)]
+    image = graph.reshape(graph.cat(rows, 2), (4, 10, 12))
+    root = graph.elementwise("sqrt", image)
+    with Assumptions():
+        plan = schedule([Output(root)])
+    assert [step.name for step in plan.steps] == ["cat", "sqrt"]
+    assert [b.shape for b in plan.steps[0].writes] == [(4, 5, 2, 6, 2)] * 4
+    values = np.random.default_rng(0).random((4, 5, 6)).astype(np.float32) + 1
+    result, = launch(compile_program([Output(root)]), [root], [values])
+    agree([root], [result], [values])
+
+
 def test_a_softmax_keeps_its_exponentials_in_scratch():
     with Assumptions():
         step, = schedule(outputs(softmax(leaf(0, (64, 100))))).steps
@@ -74,12 +92,34 @@ def test_a_cross_entropy_with_its_gradient_is_one_kernel_and_one_for_the_mean():
     assert kernels([loss, gradient]) == ["reduce.max+reduce.sum+sub: leaf0 leaf1 -> t0 target1", "reduce.sum+neg: t0 -> target0"]
 
 
-def test_a_layer_norm_with_its_gradients_reads_the_input_twice_and_writes_one_matrix():
+def test_a_layer_norm_with_its_gradients_reads_the_input_once_and_writes_one_matrix():
     assert kernels(layer_norm_step(4096, 768)) == [
-        "reduce.sum+mul: leaf0 leaf1 leaf2 -> t0 t1 t2 target1",
-        "reduce.sum+div: t2 -> target0",
-        "partial.sum: leaf0 leaf1 leaf2 t0 t1 -> t3 t4",
-        "reduce.sum: t3 t4 -> target2 target3"]
+        "reduce.sum+mul+partial.sum: leaf0 leaf1 leaf2 -> t0 t1 t2 target1",
+        "reduce.sum+div: t0 -> target0",
+        "reduce.sum: t1 t2 -> target2 target3"]
+
+
+def test_rows_are_added_up_where_they_are_reduced_whichever_is_asked_for_first():
+    x = leaf(0, (2, 500, 30))
+    e = x.apply("exp")
+    for asked in ([e.sum(-1), e.sum((0, 1))], [e.sum((0, 1)), e.sum(-1)]):
+        assert len(kernels(asked)) == 2
+        check(asked)
+    few = leaf(0, (500, 30)).apply("exp")
+    assert len(kernels([few.sum(1), few.sum(0)])) == 3  # blocks of rows would be too few tasks
+
+
+def test_rows_that_no_single_loop_walks_are_added_up_apart():
+    x = leaf(0, (5, 9, 200, 30)).permute(1, 0, 2, 3)
+    y = x * x.mean(-1, keep=True)
+    check([y, y.sum((0, 1, 2))])
+
+
+def test_what_is_reduced_twice_is_reduced_once():
+    x = leaf(0, (64, 100))
+    with Assumptions():
+        step, = schedule(outputs([x.sum(-1), x.sum(-1)])).steps
+    assert sum(isinstance(s, Accumulate) for s, _ in step.nest.statements()) == 1
 
 
 def test_a_sum_of_other_data_joins_the_rows_that_need_it():
@@ -202,7 +242,7 @@ def test_a_value_used_twice_at_each_of_many_steps_does_not_grow_without_bound():
 
 
 def test_what_is_dear_and_used_by_several_kernels_is_stored_once():
-    x = leaf(0, (200, 50))
+    x = leaf(0, (100, 50))
     dear = x.apply("sin").apply("exp").apply("sin")
     assert kernels([dear.sum(1), dear.sum(0)]) == ["sin+reduce.sum: leaf0 -> t0 target0", "reduce.sum: t0 -> target1"]
     cheap = x.apply("exp")
@@ -349,3 +389,32 @@ def test_random_graphs(seed, monkeypatch):
     with Assumptions((), graph_of.integers):
         results = graph_of.grow(graph_of.random.randint(3, 14))
     check(results, graph_of.integers)
+
+
+def test_what_goes_back_to_the_parts_of_a_tensor_is_put_together():
+    """Zeros beside each part, added up: every part is written where it belongs, and -0 + 0 is 0."""
+    def beside(x, before, after):
+        return graph.pad(x, ((0, 0), (before, after)))
+    parts = [graph.leaf(i, (4, n), float32) for i, n in enumerate((2, 3, 1))]
+    padded = [beside(x, *widths) for x, widths in zip(parts, ((0, 4), (2, 1), (5, 0)))]
+    for order in ((0, 1, 2), (2, 1, 0), (1, 2, 0), (1, 0, 2)):
+        a, b, c = (padded[i] for i in order)
+        root = graph.elementwise("add", graph.elementwise("add", a, b), c)
+        assert rewrite([root])[0].primitive == "cat"
+        values = [np.full(x.shape, -0.0, np.float32) for x in parts]
+        values[1][:] = np.arange(12.0).reshape(4, 3)
+        result, = launch(compile_program([Output(root)]), [root], values)
+        assert result.tobytes() == np.pad(np.arange(12, dtype=np.float32).reshape(4, 3), ((0, 0), (2, 1))).tobytes()
+    overlapping = graph.elementwise("add", beside(parts[0], 0, 3), beside(parts[1], 1, 1))
+    ones = graph.elementwise("add", graph.pad(parts[0], ((0, 0), (0, 3)), 1), graph.pad(parts[1], ((0, 0), (2, 0)), 1))
+    assert all(rewrite([root])[0].primitive == "add" for root in (overlapping, ones))
+
+
+def test_a_dimension_that_every_term_has_is_no_part_of_an_equality():
+    rows, features, heads, width = (symbol(i, n) for i, n in enumerate((5, 12, 3, 4)))
+    with Assumptions() as known:
+        assert rows * features == rows * heads * width
+        assert known.simplify(width * heads - features) == 0
+        offset = symbol(9, 6, dimension=False)  # of which it is not known that it is not 0
+        assert offset * rows == offset * 5
+        assert known.simplify(rows) is rows

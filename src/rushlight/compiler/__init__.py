@@ -5,15 +5,18 @@
     program.py        compile_program and Program: from the graph to one native call          start here
     stepwise.py       the other way for a graph that is new: node by node, through programs that are there
     rewrites.py       rewrites of the graph before anything else
-    schedule.py       which nodes share a kernel;   storing.py  which values lie in memory between kernels
+    schedule.py       which nodes share a kernel;   storing.py  which values lie in memory between kernels;   steps.py  what comes out
     memory_plan.py    where in the arena these lie
     expressions.py    one element of a node as an expression of loads
-    lowering.py       the nests of maps and reductions;   ordered.py  those that go along an axis in order
+    lowering.py       the nests of maps and of sums of columns;   rows.py  of reductions along rows;   ordered.py  of what goes along
+                      an axis in order
     loops.py          the nest itself, and the passes over it
-    emit.py           a nest as LLVM IR;   turning.py  its tiles with rows and columns exchanged
+    emit.py           a nest as LLVM IR, with transposing.py (tiles with rows and columns exchanged)
+    evaluation.py     its expressions;   reducing.py  how two values of a reduction become one
     products.py       a matrix product as a kernel, written by contraction.py (blocks and tiles), packing.py, microkernel.py (the inner
                       loops), skinny.py (few rows) and tiles.py (what is fused into it)
     sorting.py        a sort as a kernel
+    repetition.py     a loop over time: kernels that are launched again for each turn
     vectormath.py     every element-wise primitive, with transcendentals.py, specialfunctions.py, polynomials.py (their coefficients),
                       conversions.py (how dtypes lie in memory and registers) and lanes.py (arithmetic as Python writes it)
     llvmir.py         LLVM IR as text

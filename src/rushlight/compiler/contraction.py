@@ -24,7 +24,8 @@ For callers.  A product is built for a structure (dtype, form, layouts, what is 
 `m`, `k`, `n`, `begin`, `end` are i64 Values or ints, `scratch` a ptr Value, `panel` a ptr Value loaded from an argument slot
 that holds `microkernel.panel_address(target, dtype)`: the address of code in this process, so an argument, never a constant.
 
-`a` and `b` are an Operand (memory) or a Computed (prologue).  `store` is a Plain (the product is written as it is) or a
+`a` and `b` are an Operand (memory), a Computed (prologue) or a Packer (it packs itself).  `store` is a Plain (the product is written
+as it is), a Finish (it takes whole pieces of columns) or a
 function `store(f, batch, row, column, value, lanes, mask)`: `value` holds C[row, column : column + lanes] as a vector (a
 scalar for one lane) of `microkernel.sum_type(dtype)`, not yet rounded to a narrower dtype; `mask` is None or a vector of i1
 saying which lanes there are.  All positions are i64 Values.  What does not depend on a position may be computed before `build`
@@ -33,7 +34,7 @@ is called: those instructions dominate all of it.  A batch in which B repeats an
 Start with `build`, then `_task`; `choose` says what a task is.
 """
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .llvmir import Function, Value, vector_type
 from .microkernel import Tile, opaque, sum_type, tile
@@ -53,7 +54,8 @@ FEW_ROWS = 16       # up to here reading B is most of the work
 @dataclass
 class Operand:
     """A matrix in memory, in its own dtype.  `layout` is 'rows' (the last index has stride 1), 'columns' (the first of the two has)
-    or 'strided'.  Strides are in elements; `batch_offset(f, batch)` gives how many elements a matrix begins after `pointer`."""
+    or 'strided'; B may be 'slivers', as `build_packing` leaves it.  Strides are in elements; `batch_offset(f, batch)`
+    gives how many elements a matrix begins after `pointer`."""
     layout: str
     pointer: Value
     row_stride: "Value | int"
@@ -69,6 +71,24 @@ class Computed:
     load: Callable
     along: str = "row"
     layout: str = "computed"
+
+
+@dataclass
+class Packer:
+    """A matrix that is brought to where the micro-kernel reads it by code of its own.
+
+    As A: `pack(batch, row, rows, first_k, length, to)` writes rows of `length` numbers.  As B: `pack(batch, first_k, length, column,
+    columns, to, pitch)` writes slivers as packing.pack_slivers does, of which the last may have any numbers beyond its columns."""
+    pack: Callable
+    along: str = "row"
+    layout: str = "packer"
+
+
+@dataclass
+class Finish:
+    """What takes finished rows of a task: `take(batch, row, rows, column, columns, sums, row_pitch, sliver_pitch)`.  They lie in slivers as
+    wide as a tile: column j begins j // wide * sliver_pitch + j % wide behind the start of a row."""
+    take: Callable
 
 
 @dataclass
@@ -102,6 +122,8 @@ def choose(target, dtype, a, b, batch, m, k, n):
     if n == 1 and a_along == "row" or m == 1 and b_along == "column":
         far = m * n * k >= 1 << 20  # out of reach of the near caches fewer columns at a time are faster: whole columns are read
         return Form("columns", 1, shape.lanes if far else few_columns, swapped=n == 1 and a_along == "row")
+    if b == "slivers":
+        return Form("packed", 4 * few_rows, few_columns)
     if b_along == "row" and m <= (2 if b == "computed" else FEW_ROWS):  # what is computed is computed for each two rows
         wide = n >= 2048  # long pieces of rows are read faster, if there are enough of them for all threads
         return Form("rows", FEW_ROWS, 256 if not wide else 1024 if m == 1 else 512)
@@ -114,6 +136,17 @@ def choose(target, dtype, a, b, batch, m, k, n):
     if a == "rows" and as_it_is:
         return Form("packed", 4 * few_rows, few_columns)
     return Form("packed", 2 * few_rows, most_columns)
+
+
+def choose_windows(target, dtype, forward, batch, m, n):
+    """The form of a product of which one factor are windows of images (convolution.py): to pack them costs more than to pack a matrix,
+    so that as many rows as can be share them, as long as there is enough to do for all threads."""
+    shape = tile(target, dtype)
+    most_rows, most_columns = _limits(shape)
+    if forward:
+        size, few_rows = batch * m * n, _parts(64, shape.rows) * shape.rows
+        return Form("packed", most_rows if size >= 1 << 20 else 4 * few_rows if size >= 1 << 18 else 2 * few_rows, most_columns)
+    return Form("packed", most_rows, most_columns if batch * m * n >= 1 << 17 else _parts(64, shape.columns) * shape.columns)
 
 
 def task_count(form, batch, m, n):
@@ -151,6 +184,12 @@ def _scratch_layout(shape):
 def scratch_bytes(target, dtype):
     shape = tile(target, dtype)
     return sum(_scratch_layout(shape)) * (8 if shape.element in ("double", "i64") else 4)
+
+
+def packed_elements(target, dtype, k, n):
+    """How many sums `build_packing` has to have room for; each extent an int or an Extent."""
+    columns = tile(target, dtype).columns
+    return k * (_parts(n, columns) * columns)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -192,8 +231,8 @@ class _Product:
         return pointer
 
 
-def build(f, target, dtype, form, batch, m, k, n, a, b, store, begin, end, scratch, panel):
-    """Emit tasks begin <= t < end of the product into `f`."""
+def build(f, target, dtype, form, batch, m, k, n, a, b, store, begin, end, scratch, panel, k_of=None):
+    """Emit tasks begin <= t < end of the product into `f`.  `k_of(batch)` gives how many k a matrix has, where that may be less."""
     shape = tile(target, dtype)
     batch, m, k, n, begin, end = (f.of(x, "i64") for x in (batch, m, k, n, begin, end))
     if form.swapped:
@@ -208,7 +247,34 @@ def build(f, target, dtype, form, batch, m, k, n, a, b, store, begin, end, scrat
         row = f.mul(f.binary("urem", task, row_tasks), form.rows)
         matrix = f.binary("udiv", rest, column_tasks)
         column = f.mul(f.binary("urem", rest, column_tasks), form.columns)
-        (_skinny_task if form.kind in ("rows", "columns") else _task)(p, matrix, row, column)
+        own = replace(p, k=k_of(matrix)) if k_of else p
+        (_skinny_task if form.kind in ("rows", "columns") else _task)(own, matrix, row, column)
+
+
+def build_packing(f, target, dtype, k, n, b, to, begin, end):
+    """Emit the slivers begin <= s < end of all of B, for a matrix that many products read: block of k after block, in each one sliver after
+    the other.  It is then an Operand of the layout 'slivers'."""
+    shape = tile(target, dtype)
+    k, n, begin, end = (f.of(x, "i64") for x in (k, n, begin, end))
+    p = _Product(f, shape, dtype, None, None, k, n, None, b, None, None, None, None, None, _k_block(f, k))
+    source = _Matrix(p, b, 0)
+    with f.loop(begin, end) as sliver:
+        column = f.mul(sliver, shape.columns)
+        width = _smaller(f, f.of(shape.columns, "i64"), f.binary("sub", n, column))
+        with f.loop(0, k, p.k_block) as first_k:
+            length = _smaller(f, p.k_block, f.binary("sub", k, first_k))
+            load, place = source.reader(first_k, column), _packed_sliver(p, to, first_k, length, column)
+            if source.along == "column":
+                transpose_block(f, shape, load, length, width, place)
+            else:
+                copy_block(f, shape, load, length, width, place, shape.columns, vectors=source.along == "row", fill=shape.columns)
+
+
+def _packed_sliver(p, start, first_k, length, column):
+    """Where a sliver lies that was packed before."""
+    f, columns = p.f, p.shape.columns
+    whole = f.mul(f.binary("udiv", f.add(p.n, columns - 1), columns), columns)
+    return p.at(start, f.mul(first_k, whole), f.mul(length, column))
 
 
 def _swapped(operand):
@@ -236,7 +302,8 @@ def _task(p, matrix, row, column):
     rows = _smaller(f, f.of(p.form.rows, "i64"), f.binary("sub", p.m, row))
     columns = _smaller(f, f.of(p.form.columns, "i64"), f.binary("sub", p.n, column))
     a, b, c = _Matrix(p, p.a, matrix), _Matrix(p, p.b, matrix), _Result(p, matrix)
-    one_block = f.compare("sle", p.k, p.k_block)
+    by_rows = isinstance(p.store, Finish)
+    one_block = f.of(False, "i1") if by_rows else f.compare("sle", p.k, p.k_block)
     with f.loop(0, _at_least_one(f, p.k), p.k_block) as first_k:
         left = f.binary("sub", p.k, first_k)
         length = _smaller(f, p.k_block, left)
@@ -251,7 +318,7 @@ def _task(p, matrix, row, column):
                 at_column = f.add(column, offset)
                 width = _smaller(f, f.of(shape.columns, "i64"), f.binary("sub", columns, offset))
                 whole = f.compare("eq", width, shape.columns)
-                # Unfinished columns of several blocks of k are kept side by side; else one place serves all, and stays in L1.
+                # Unfinished columns of several blocks of k, and rows to come, are kept side by side; else one place serves all, and stays in L1.
                 kept = f.add(f.mul(offset, rows), f.mul(first_row, shape.columns))
                 sums = p.at(p.c_scratch, f.select(one_block, f.of(0, "i64"), kept))
                 to, to_row, ready = sums, shape.columns, finished
@@ -262,8 +329,13 @@ def _task(p, matrix, row, column):
                 vectors = f.binary("udiv", f.add(width, shape.lanes - 1), shape.lanes)
                 arguments = (*block_of_a, *sliver(offset, whole), to, to_row, height, length, vectors, again)
                 f.do(f"call void {p.panel.text}({', '.join(repr(f.of(x, 'i64')) for x in arguments)})")
-                with f.when(ready):
-                    _finish(p, c, at_row, height, at_column, width, sums, shape.columns)
+                if not by_rows:
+                    with f.when(ready):
+                        _finish(p, c, at_row, height, at_column, width, sums, shape.columns)
+            if by_rows:
+                with f.when(finished):
+                    p.store.take(matrix, at_row, height, column, columns, p.at(p.c_scratch, f.mul(first_row, shape.columns)), shape.columns,
+                                 f.mul(rows, shape.columns))
 
 
 def _skinny_task(p, matrix, row, column):
@@ -363,14 +435,17 @@ class _Reader:
 
 def _along(operand):
     """The index along which elements are neighbours: 'row', 'column' or None."""
-    if isinstance(operand, Computed):
+    if isinstance(operand, Computed | Packer):
         return operand.along
-    return {"rows": "row", "columns": "column", "strided": None}[operand.layout]
+    return {"rows": "row", "columns": "column", "strided": None, "slivers": None}[operand.layout]
 
 
 def _block_of_a(p, a, row, rows, first_k, length):
     """Address, strides of a row and of k, and from tile to tile, of the block of A: where it lies, or packed."""
     f = p.f
+    if isinstance(a.operand, Packer):
+        a.operand.pack(a.matrix, row, rows, first_k, length, p.a_scratch)
+        return p.a_scratch, length, 1, length
     if a.in_memory and p.as_it_is and (a.along == "row" or p.form.kind == "direct"):
         return a.place(row, first_k), a.operand.row_stride, a.operand.column_stride, a.operand.row_stride
     load = a.reader(row, first_k)
@@ -384,6 +459,15 @@ def _block_of_a(p, a, row, rows, first_k, length):
 def _block_of_b(p, b, first_k, length, column, columns):
     """Pack a block of B, or only its ragged sliver; returns the function that gives address and stride of k of a sliver."""
     f, shape = p.f, p.shape
+    if b.operand.layout == "slivers":
+        return lambda offset, whole: (_packed_sliver(p, b.operand.pointer, first_k, length, f.add(column, offset)), shape.columns)
+    pitch = f.add(f.mul(length, shape.columns), 16)  # a little apart, or the same row of all slivers would fall into one set of the cache
+
+    def sliver(offset):
+        return p.at(p.b_scratch, f.mul(f.binary("udiv", offset, shape.columns), pitch))
+    if isinstance(b.operand, Packer):
+        b.operand.pack(b.matrix, first_k, length, column, columns, p.b_scratch, pitch)
+        return lambda offset, whole: (sliver(offset), shape.columns)
     load = b.reader(first_k, column)
     last = f.mul(f.binary("udiv", columns, shape.columns), shape.columns)
     rest = f.binary("sub", columns, last)
@@ -395,11 +479,6 @@ def _block_of_b(p, b, first_k, length, column, columns):
             place = f.select(whole, b.place(first_k, f.add(column, offset)), p.b_scratch)
             return place, f.select(whole, f.of(b.operand.row_stride, "i64"), shape.columns)
         return where_it_lies
-    # Slivers lie a little apart, or the same row of all would fall into one set of the cache.
-    pitch = f.add(f.mul(length, shape.columns), 16)
-
-    def sliver(offset):
-        return p.at(p.b_scratch, f.mul(f.binary("udiv", offset, shape.columns), pitch))
     if b.along == "row":
         pack_slivers(f, shape, load, length, last, p.b_scratch, pitch)
         with f.when(f.compare("sgt", rest, 0)):

@@ -21,7 +21,7 @@ import sys
 from ..ir.extents import Extent, product
 from ..ir.graph import topological
 from .expressions import is_int
-from .loops import LANES, Accumulate, Carry, Close, Loop, Open, Store, Turn, inputs_of
+from .loops import LANES, Accumulate, Carry, Close, Loop, Open, Store, Transpose, inputs_of
 
 PARTS = ("graph", "schedule", "loops", "llvm", "asm", "time")
 
@@ -43,10 +43,11 @@ def debug_made(made, texts):
     for number, step in enumerate(made.plan.steps):
         if wanted() & {"schedule", "loops"}:
             lines += _step(made, number, step, None, None, "loops" in wanted())
-        if wanted() & {"llvm", "asm"} and hasattr(step, "writes") and not hasattr(step, "nodes"):
-            text = texts(step)
-            lines += text.splitlines() if "llvm" in wanted() else []
-            lines += _assembly(text).splitlines() if "asm" in wanted() else []
+        for inner in getattr(step, "steps", [step]):
+            if wanted() & {"llvm", "asm"} and not hasattr(inner, "nodes"):
+                text = texts(inner)
+                lines += text.splitlines() if "llvm" in wanted() else []
+                lines += _assembly(text).splitlines() if "asm" in wanted() else []
     _print(lines)
 
 
@@ -101,7 +102,8 @@ def graph(outputs):
             if kind == "scalar":
                 continue
         words = ", ".join([names[i] for i in node.inputs] + _attributes(node))
-        text = names[node] if kind == "leaf" else f"{name or kind}({words})"
+        called = node.primitive if kind.startswith("attention") else name or kind
+        text = names[node] if kind == "leaf" else f"{called}({words})"
         names[node] = f"v{len(lines)}"
         line = f"{names[node]} = {text}"
         lines.append(f"{line:<48} {node.dtype.name} ({', '.join(map(size, node.shape))})" + ("   wanted" if node in ends else ""))
@@ -114,6 +116,9 @@ def _attributes(node):
         return ["axes " + " ".join(map(str, node.attributes[0]))]
     if kind in ("scan", "argsort"):
         return [f"axis {node.attributes[0]}"]
+    if kind == "loop":
+        body, turns = node.attributes
+        return [f"{size(turns)} turns" + (", from the last to the first" if body.backwards else "")]
     if kind in ("leaf", "library", "reshape", "expand", "extent"):
         return [size(node.attributes[0])] if kind == "extent" else []
     return [_words(a) for a in node.attributes]
@@ -142,24 +147,44 @@ def _step(made, number, step, integers, seconds, loops):
             facts.append(f"{_seconds(seconds)}, {sum(moved) / rate:.1f} GB/s, {work / rate:.1f} G operations/s")
     facts.append(made.origins[number])
     lines = [line, "        " + ", ".join(facts)]
-    nest = getattr(step, "nest", None)
-    if loops and nest is not None:
-        lines += ["        " + text for text in loops_of(nest, integers)]
+    if loops:
+        lines += ["        " + text for text in _code(step, integers)]
     return lines
 
 
+def _code(step, integers, places=None):
+    """The pseudo-code of a step; of a loop, that of each step in it, under a line for that."""
+    lines = []
+    for inner in getattr(step, "steps", ()):
+        lines.append(f"{_title(inner)}: {_list(inner.reads, step.places)} -> {_list(inner.writes, step.places)}")
+        lines += ["    " + line for line in _code(inner, integers, step.places)]
+    nest = getattr(step, "nest", None)
+    if nest is None:
+        return lines
+    streams = not hasattr(step, "a") and nest.streams  # what writes the results of a product says itself how
+    return loops_of(nest, integers, places) + ["note: written past the caches where many bytes are moved"] * bool(streams)
+
+
 def _title(step):
+    if hasattr(step, "turns"):
+        return f"loop of {size(step.turns)} turns"
     if hasattr(step, "nodes"):
         return "on the host, by NumPy: " + ", ".join(n.attributes[0] if n.primitive == "library" else n.primitive for n in step.nodes)
     return getattr(step, "name", None) or step.node.primitive
 
 
-def _list(buffers):
-    return ", ".join(dict.fromkeys(map(name_of, buffers))) or "nothing"
+def _list(buffers, places=None):
+    return ", ".join(dict.fromkeys(name_of(b, places) for b in buffers)) or "nothing"
 
 
-def name_of(buffer):
-    """What a buffer is called: leaf0, out0, t0 (in the arena), row0 (in a worker's scratch)."""
+def name_of(buffer, places=None):
+    """What a buffer is called: leaf0, out0, t0 (in the arena), row0 (in a worker's scratch); in a loop, whose `places` are given, leaf0[turn]
+    for a part of it, and out0[turn - 1] for a state (see repetition.Place)."""
+    place = None if places is None else places.get((buffer.kind, buffer.number))
+    if place is not None and place.follows is not None:
+        return f"{name_of(places['target', place.follows].buffer)}[turn - 1]"
+    if place is not None:
+        return name_of(place.buffer) + ("" if is_int(place.stride, 0) else "[turn]")
     return {"leaf": "leaf", "target": "out", "arena": "t", "scratch": "row"}[buffer.kind] + str(buffer.number)
 
 
@@ -178,8 +203,12 @@ def _now(x, integers):
 def operations(step, integers):
     """About how many element-wise operations a step does; a multiply and an add in a matrix product are two."""
     total = 0
+    if hasattr(step, "turns"):
+        return _now(step.turns, integers) * sum(operations(inner, integers) for inner in step.steps)
+    if hasattr(step, "operations"):
+        return _now(step.operations, integers)
     if hasattr(step, "a"):
-        total += 2 * _now(product(step.node.shape) * step.node.inputs[0].shape[-1], integers)
+        total += 2 * _now(_multiplications(step.node), integers)
     nest = getattr(step, "nest", None)
     if nest is None:
         return total
@@ -193,6 +222,16 @@ def operations(step, integers):
         seen.update(new)
         total += count * (len(new) + isinstance(s, (Accumulate, Carry)))
     return total
+
+
+def _multiplications(node):
+    """How many a product does, or a convolution: one for each result and each number of a window, those in its border included."""
+    first, second = node.inputs
+    if node.primitive == "convolution":
+        return product(node.shape) * product(second.shape[1:])
+    if node.primitive.startswith("correlation"):
+        return product(first.shape) * product(node.shape[1 - first.ndim:])
+    return product(node.shape) * first.shape[-1]
 
 
 def _below(statement):
@@ -223,16 +262,16 @@ _INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|",
           "gt": ">", "ge": ">=", "floor_divide": "//", "remainder": "%"}
 
 
-def loops_of(nest, integers=None):
+def loops_of(nest, integers=None, places=None):
     """The lines of a nest; with `integers`, numbers that follow from them are given as they are."""
-    return _Printer(nest, integers).lines()
+    return _Printer(nest, integers, places).lines()
 
 
 class _Printer:
     """The pseudo-code of a nest.  An expression that is used more than once gets a name where it is first needed."""
 
-    def __init__(self, nest, integers):
-        self.nest, self.integers, self.axes, self.names, self.accumulators = nest, integers, {}, {}, {}
+    def __init__(self, nest, integers, places):
+        self.nest, self.integers, self.places, self.axes, self.names, self.accumulators = nest, integers, places, {}, {}, {}
         users = {}
         for e in nest.expressions():
             for a in inputs_of(e):
@@ -278,12 +317,12 @@ class _Printer:
             else:
                 self.share(s, indent, out)
                 if isinstance(s, Store):
-                    out.append(f"{indent}{name_of(s.buffer)}[{self.place(s.place)}] = {self.text(s.expression, top=True)}")
+                    out.append(f"{indent}{name_of(s.buffer, self.places)}[{self.place(s.place)}] = {self.text(s.expression, top=True)}")
                 elif isinstance(s, Carry):
                     out.append(f"{indent}{self.accumulator(s.accumulator)} = {self.text(s.expression, top=True)}")
-                elif isinstance(s, Turn):
+                elif isinstance(s, Transpose):
                     rows, columns = self.axis(s.row), self.axis(s.column)
-                    out.append(f"{indent}turn {name_of(s.tile)}[{rows}, {columns}] = {self.text(s.load)}")
+                    out.append(f"{indent}transpose {name_of(s.tile)}[{rows}, {columns}] = {self.text(s.load)}")
                 elif isinstance(s, Accumulate):
                     place = f" at {self.text(s.position)}" if s.position is not None else ""
                     out.append(f"{indent}{self.accumulator(s.accumulator)} <- {s.accumulator.name} {self.text(s.expression)}{place}")
@@ -313,7 +352,7 @@ class _Printer:
             return self.names[e]
         if e.op == "load":
             buffer, place = e.data
-            text = f"{name_of(buffer)}[{self.place(place)}]"
+            text = f"{name_of(buffer, self.places)}[{self.place(place)}]"
             return f"{text} where {self.text(e.args[0])}" if e.args else text
         if e.op == "index":
             return self.place(e.data) if top else f"({self.place(e.data)})"

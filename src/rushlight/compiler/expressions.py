@@ -327,15 +327,16 @@ class Reader:
         return [(x, tuple(place), self.both(condition, here))], lambda v: self.make("where", (here, v, self.constant(value, node.dtype)), node.dtype)
 
     def _cat(self, node, index, condition):
-        axis, needs, ends, start = node.attributes[0], [], [], 0
-        for part in node.inputs:
-            end = start + part.shape[axis]
+        axis, needs, ends = node.attributes[0], [], []
+        parts = _parts_at(node, index[axis])
+        for part, start, end in parts:
             place = index[axis] + start * -1
+            if len(parts) == 1:
+                return [(part, (*index[:axis], place, *index[axis + 1:]), condition)], lambda x: x
             before = self.make("lt", (self.index(index[axis]), self.index(Affine((), end))), dtypes.bool_)
-            here = self.both(condition, before, None if is_int(start, 0) else self.make("not", (ends[-1],), dtypes.bool_))
+            here = self.both(condition, before, self.make("not", (ends[-1],), dtypes.bool_) if ends else None)
             needs.append((part, (*index[:axis], place, *index[axis + 1:]), here))
             ends.append(before)
-            start = end
 
         def make(*values):
             result = values[-1]
@@ -362,6 +363,33 @@ class Reader:
         if value.op in ("constant", "extent"):
             return Affine((), int(value.data) if value.op == "constant" else value.data)
         return Affine((), 0, [(value, 1)])
+
+
+def _parts_at(cat, place):
+    """[(part, where it starts, where it ends)] of those parts of a cat that may be met at a place along its dimension.
+
+        cat(a, b, c)[n + i] for i < n       ->      b alone, where all have n rows
+    """
+    last, start, parts = None, 0, []
+    if _never_negative(place):
+        last = place.constant
+        for axis, c in place.terms:
+            last = last + (axis.extent - 1) * c
+    for part in cat.inputs:
+        end = start + part.shape[cat.attributes[0]]
+        if last is None or not (_surely_at_most(end, place.constant) or _surely_at_most(last + 1, start)):
+            parts.append((part, start, end))
+        start = end
+    return parts or [(cat.inputs[0], 0, start)]  # of a cat that is empty, which nobody will read
+
+
+def _surely_at_most(a, b):
+    """Whether a <= b by what is already known; asks no guard."""
+    difference = a - b
+    if isinstance(difference, Extent) and current() is not None:
+        difference = current().simplify(difference)
+    _, high = bounds(difference)
+    return high is not None and high <= 0
 
 
 def _never_negative(place):

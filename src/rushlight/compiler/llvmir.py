@@ -205,8 +205,36 @@ class Function:
     def load(self, type, pointer, align=None):
         return self.value(type, f"load {type}, ptr {pointer.text}, align {align or _size(element_type(type))}")
 
-    def store(self, x, pointer, align=None):
-        self.do(f"store {x!r}, ptr {pointer.text}, align {align or _size(element_type(x.type))}")
+    def store(self, x, pointer, align=None, past_caches=False):
+        """`past_caches`: the memory is not read first, and nothing of it stays in a cache; it has to be aligned to whole vectors."""
+        hint = ""
+        if past_caches:
+            self.declarations["!0"], hint = "!0 = !{i32 1}", ", !nontemporal !0"
+        self.do(f"store {x!r}, ptr {pointer.text}, align {align or _size(element_type(x.type))}{hint}")
+
+    def load_where(self, mask, type, pointer):
+        """The lanes of a mask, from neighbouring places; the others are 0."""
+        return self._masked("load", type, type, pointer, mask, self.of(0, type))
+
+    def store_where(self, mask, x, pointer):
+        """The lanes of a mask, to neighbouring places."""
+        self._masked("store", "void", x.type, x, pointer, mask)
+
+    def gather(self, mask, type, pointers):
+        """The lanes of a mask, each from its own place; the others are 0."""
+        return self._masked("gather", type, type, pointers, mask, self.of(0, type))
+
+    def scatter(self, mask, x, pointers):
+        """The lanes of a mask, each to its own place."""
+        self._masked("scatter", "void", x.type, x, pointers, mask)
+
+    def _masked(self, what, result, type, *arguments):
+        """One of the four; the alignment, that of an element, comes after the pointer, which is a vector of them in the last two."""
+        lanes, element = lanes_of(type), element_type(type)
+        at = next(i for i, a in enumerate(arguments) if element_type(a.type) == "ptr") + 1
+        places = f"v{lanes}p0" if lanes_of(arguments[at - 1].type) > 1 else "p0"
+        return self.intrinsic(f"llvm.masked.{what}.v{lanes}{short_name(element)}.{places}", result,
+                              *arguments[:at], Value(str(_size(element)), "i32"), *arguments[at:])
 
     # Lanes
     def splat(self, x, lanes):

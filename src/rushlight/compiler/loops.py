@@ -18,14 +18,17 @@ reductions are cut into blocks first (rewrites.py), and their sums are reduced b
 
 Read `Nest`, then `merge_axes`, `divide_into_tasks`, `canonical`.
 """
+import functools
+
 from ..ir.extents import bounds, extent_value, maximum, product
 from .expressions import Axis, is_int, key, price, same
+from .native.target import host
 
 LANES = 16              # of every reduction, whatever the dtype and the target; vector loops go by so many, or twice as many
 TASK_ELEMENTS = 16384   # about what one task should touch, where its time is not known
 MANY = 8192             # elements that are worth longer code
-TILE = 64               # rows and columns of a tile that is turned, or half as many of 8 bytes
-LEAST_TURNED = 8        # the least extents for which that is worth while
+TILE = 64               # rows and columns of a tile that is transposed, or half as many of 8 bytes
+LEAST_TRANSPOSED = 8    # the least extents for which that is worth while
 LEAST_STORED = 4096     # the least elements for which a kernel of its own is
 COLUMNS = 2048          # the widest row of accumulators that is kept in scratch
 
@@ -88,7 +91,7 @@ class Store:
         return (self.expression,)
 
 
-class Turn:
+class Transpose:
     """A tile of an operand is copied to scratch with its rows and columns exchanged: the load's neighbours lie along `row`, those of
     the tile along `column`.  Both axes have windows of the tile's size."""
 
@@ -117,7 +120,7 @@ class Nest:
         self.group = 1   # units in a task
         self.notes = []
         self.scratch = []  # scratch buffers
-        self._wide = None
+        self._wide = self._streams = None
 
     def statements(self):
         """Every statement that has expressions, with the loops around it."""
@@ -125,7 +128,7 @@ class Nest:
             for s in body:
                 if isinstance(s, Loop):
                     yield from walk(s.body, (*around, s.axis))
-                elif isinstance(s, (Store, Accumulate, Carry, Turn)):
+                elif isinstance(s, (Store, Accumulate, Carry, Transpose)):
                     yield s, around
         return walk(self.body, ())
 
@@ -135,7 +138,7 @@ class Nest:
             for s in body:
                 if isinstance(s, Loop):
                     yield from walk(s.body, s)
-                elif isinstance(s, (Store, Accumulate, Carry, Turn)):
+                elif isinstance(s, (Store, Accumulate, Carry, Transpose)):
                     yield s, loop
         return walk(self.body, None)
 
@@ -160,6 +163,11 @@ class Nest:
                     order.append(e)
         return order
 
+    @functools.cached_property
+    def settled(self):
+        """`expressions` of a nest that is changed no more."""
+        return self.expressions()
+
     def places(self):
         """The places of all loads, stores and indices."""
         for e in self.expressions():
@@ -177,15 +185,38 @@ class Nest:
         than its instructions take to start (more would not find registers), and where elements are small.  It makes the code half as
         dear again, so there have to be many elements.  The sizes when the code is made decide; the bits are the same."""
         if self._wide is None:
-            varying = [e for e in self.expressions() if self.vector in e.axes]
+            varying = [e for e in self.settled if self.vector in e.axes]
             size = max((e.dtype.itemsize for e in varying), default=8)
             worth = size <= 2 or (size <= 4 and sum(price(e.op) for e in varying) >= 16)
-            self._wide = worth and extent_value(self.vector.extent) > LANES and self._is_large()
+            large = any(extent_value(b.elements) >= MANY for b in self.memory().values())
+            self._wide = worth and extent_value(self.vector.extent) > LANES and large
         return self._wide
 
-    def _is_large(self):
-        buffers = [e.data[0] for e in self.expressions() if e.op == "load"] + [s.buffer for s, _ in self.statements() if isinstance(s, Store)]
-        return any(extent_value(b.elements) >= MANY for b in buffers if b.kind != "scratch")
+    @property
+    def streams(self):
+        """The stores whose whole vectors may be written past the caches, which they are if at the run so many bytes are moved that
+        nothing of them would stay there: vectors that fill cache lines, to memory that is not read here.  It takes longer code, so there
+        have to be many bytes when it is made, and what is a small part of them stays out of it."""
+        if self._streams is None:
+            moved, found = extent_value(self.bytes), []
+            read = {(e.data[0].kind, e.data[0].number) for e in self.settled if e.op == "load"}
+            for s, _ in self.statements() if self.vector is not None and 4 * moved >= host().streamed_bytes else ():
+                if (isinstance(s, Store) and s.buffer.kind in ("target", "arena") and s.buffer.storage is None
+                        and (s.buffer.kind, s.buffer.number) not in read and is_int(s.place.coefficient(self.vector), 1) and not s.place.dynamic
+                        and s.buffer.dtype.itemsize >= 4 and 8 * extent_value(_bytes_of(s.buffer)) >= moved):
+                    found.append(s)
+            self._streams = frozenset(found)
+        return self._streams
+
+    def memory(self):
+        """The memory that it reads and writes: (kind, number) -> Buffer."""
+        buffers = [e.data[0] for e in self.settled if e.op == "load"] + [s.buffer for s, _ in self.statements() if isinstance(s, Store)]
+        return {(b.kind, b.number): b for b in buffers if b.kind != "scratch"}
+
+    @property
+    def bytes(self):
+        """How many it reads and writes."""
+        return sum(map(_bytes_of, self.memory().values()))
 
     @property
     def units(self):
@@ -198,6 +229,10 @@ class Nest:
     def terms(self, place):
         """The terms of a place along axes that are still there."""
         return [(a, c) for a, c in place.terms if a not in self.merged]
+
+
+def _bytes_of(buffer):
+    return product(n for n, stride in zip(buffer.shape, buffer.strides) if not is_int(stride, 0)) * buffer.dtype.itemsize
 
 
 def inputs_of(e):
@@ -339,8 +374,9 @@ class Slots:
 
 
 def canonical(nest, slots=None):
-    """(text, slots): two nests of the same text differ in their arguments only.  `slots` are those there are already."""
-    slots, names, lines = slots or Slots(), {}, []
+    """(text, slots): two nests of the same text differ in their arguments only.  `slots` are those there are already, of a kernel that
+    the nest is a part of; how wide its turns are and where it writes are that kernel's affair then."""
+    alone, slots, names, lines = slots is None, slots or Slots(), {}, []
     axes = {}
 
     def axis_name(axis):
@@ -383,9 +419,9 @@ def canonical(nest, slots=None):
                 lines.append(f"{indent}open {names[s.accumulator]} {s.accumulator.name} {s.accumulator.dtype.name}")
             elif isinstance(s, Close):
                 lines.append(f"{indent}close {names[s.accumulator]}")
-            elif isinstance(s, Turn):
+            elif isinstance(s, Transpose):
                 tile = f"{s.tile.dtype.name} {s.tile.shape[0]} s{slots.size(s.row)} s{slots.size(s.column)}"
-                lines.append(f"{indent}turn {names[s.load]} {tile} {axis_name(s.row)} {axis_name(s.column)}")
+                lines.append(f"{indent}transpose {names[s.load]} {tile} {axis_name(s.row)} {axis_name(s.column)}")
             elif isinstance(s, (Accumulate, Carry)):
                 arrow = "<-" if isinstance(s, Accumulate) else "="
                 lines.append(f"{indent}{names[s.accumulator]} {arrow} {','.join(names[e] for e in s.expressions)}")
@@ -404,10 +440,12 @@ def canonical(nest, slots=None):
     slots.number("units", nest.units)
     for a in nest.outer:
         lines.append(f"unit {axis_name(a)} s{slots.extent(a)}")
-    if nest.wide:
+    if alone and nest.wide:
         lines.append("wide")
+    if alone and nest.streams:
+        lines.append(f"streams s{slots.number('streams', nest.bytes // host().streamed_bytes)}")
     open_names(nest.body)
-    for e in nest.expressions():
+    for e in nest.settled:
         text = expression_text(e)
         names[e] = f"e{len(names)}"
         lines.append(f"{names[e]} {e.dtype.name} {text}")

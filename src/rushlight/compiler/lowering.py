@@ -1,7 +1,7 @@
 """From what a kernel shall compute to its loop nest: three shapes of nests cover maps and reductions.
 
     map      y = exp(a) + b                      one loop over all elements, cut into tasks
-    rows     m = max(a, 1); y = exp(a - m)       for each row: one loop for each stage, results of reductions in registers
+    rows     m = max(a, 1); y = exp(a - m)       for each row: one loop for each stage, results of reductions in registers (rows.py)
     columns  s = sum(a, 0)                       for each block of columns: rows added up into a row of accumulators
 
 Operands of a map that lie across it are read through tiles (`read_in_tiles`).  A `Space` gives every dimension an axis, and splits
@@ -9,29 +9,23 @@ axes where a reshape wants finer ones.  Start with `map_nest`.
 """
 from ..ir.extents import extent_value, product
 from ..ir.graph import row_major
-from .emit import neutral
-from .expressions import Affine, Axis, Buffer, MustStore, Reader, SplitAxis, affine, is_int, key, place_in, price
+from .expressions import Affine, Axis, Buffer, MustStore, Reader, SplitAxis, affine, is_int, place_in
 from .loops import (
     COLUMNS,
-    LANES,
     LEAST_STORED,
-    LEAST_TURNED,
+    LEAST_TRANSPOSED,
     TILE,
-    Accumulate,
-    Accumulator,
-    Close,
     Loop,
     Nest,
-    Open,
     Store,
-    Turn,
+    Transpose,
     divide_into_tasks,
     expressions_of,
-    inputs_of,
     merge_axes,
     task_elements,
     window,
 )
+from .reducing import combined, neutral
 
 
 class Space:
@@ -91,11 +85,11 @@ def map_nest(stores, buffer_of):
 
 
 def read_in_tiles(nest, reader, statements):
-    """Turn tiles of operands whose neighbours lie along another axis than those of the result.
+    """Transpose tiles of operands whose neighbours lie along another axis than those of the result.
 
         before   for i < n: for j < m by 16: y[m i + j] = x[n j + i]
         after    for tiles of 64 i and 64 j:
-                     turn t[64 i + j] = x[n j + i]
+                     transpose t[64 i + j] = x[n j + i]
                      for i: for j by 16: y[m i + j] = t[64 i + j]
 
     True where it was done; for operands that no axis of the nest goes along there is nothing to win.
@@ -104,7 +98,7 @@ def read_in_tiles(nest, reader, statements):
     for e in expressions_of(statements):
         if e.op == "load" and not e.args and not e.data[1].dynamic and not any(is_int(e.data[1].coefficient(column), n) for n in (0, 1)):
             for axis in nest.outer:
-                if is_int(e.data[1].coefficient(axis), 1) and extent_value(axis.extent) >= LEAST_TURNED <= extent_value(column.extent):
+                if is_int(e.data[1].coefficient(axis), 1) and extent_value(axis.extent) >= LEAST_TRANSPOSED <= extent_value(column.extent):
                     across.setdefault(axis, []).append(e)
     if not across:
         return False
@@ -113,80 +107,17 @@ def read_in_tiles(nest, reader, statements):
     nest.outer.remove(row)
     rows, columns = window(nest, row, size), window(nest, column, size)
     place = Affine([(row, size), (rows, -size * size), (column, 1), (columns, -size)])
-    turned = {}
+    transposed = {}
     for n, e in enumerate(loads):
         nest.scratch.append(Buffer("scratch", n, e.dtype, (size, size)))
-        turned[e] = reader.make("load", (), e.dtype, (nest.scratch[-1], place))
-    statements = [Store(s.buffer, s.place, _rebuilt(s.expression, turned, reader)) for s in statements]
-    nest.body = [*(Turn(tile, e, row, column) for tile, e in zip(nest.scratch, loads)), Loop(row, [Loop(column, statements)])]
+        transposed[e] = reader.make("load", (), e.dtype, (nest.scratch[-1], place))
+    statements = [Store(s.buffer, s.place, rebuilt(s.expression, transposed, reader)) for s in statements]
+    nest.body = [*(Transpose(tile, e, row, column) for tile, e in zip(nest.scratch, loads)), Loop(row, [Loop(column, statements)])]
     return True
 
 
-def row_nest(reductions, stores, buffer_of):
-    """Reductions of one shape over the same dimensions, the last one among them, and maps over the whole or over the kept shape.
-
-    `stores` are (node, buffer, offset).  Partial reductions (rewrites.py) give one result for each block of the run."""
-    shape, reduced = reductions[0].inputs[0].shape, reductions[0].attributes[0]
-    space, cut = Space(shape, reduced), _cut_of(reductions[0])
-
-    def build():
-        kept = tuple(i for d, i in enumerate(space.index) if d not in reduced)
-        if cut:
-            kept = (affine(cut[0]), *kept)
-        outer = [a for a in space.axes if not a.reduced]
-        reader = Reader(buffer_of)
-        levels = {}  # stage -> (what is accumulated, stores of the whole shape, stores of the kept shape)
-
-        def stage(expression):
-            """Which loop over a row can compute it: the one after the loops whose results it needs."""
-            return 1 + max((a.level for a in expression.results), default=-1)
-
-        for r in reductions:
-            expression = reader.read(r.inputs[0], space.index)
-            accumulator = Accumulator(r.primitive.split(".")[1], r.inputs[0].dtype, outer, stage(expression))
-            position = None
-            if accumulator.name.startswith("arg"):
-                flat = Affine()
-                for d, stride in zip(reduced, row_major([shape[d] for d in reduced])):
-                    flat += space.index[d] * stride
-                position = reader.index(flat)
-            levels.setdefault(accumulator.level, ([], [], []))[0].append(Accumulate(accumulator, expression, position))
-            reader.results[r] = reader.make("result", (), r.dtype, accumulator), kept
-        for node, buffer, offset in stores:
-            whole = node not in reader.results and tuple(map(key, node.shape)) == tuple(map(key, shape))
-            index = space.index if whole else _spread(kept, node.shape)
-            expression = reader.read(node, index)
-            levels.setdefault(stage(expression), ([], [], []))[1 if whole else 2].append(
-                Store(buffer, place_in(buffer.strides, index) + offset, expression))
-        return reader, levels, [] if cut else _keep_dear_rows(levels, reader, space, shape, reduced)
-    reader, levels, rows_kept = attempt(space, build)
-    nest = Nest([], [])
-    nest.scratch = rows_kept
-    inner = [a for a in space.axes if a.reduced] or [Axis(1, True)]
-    for level in sorted(levels):
-        accumulates, maps, rows = levels[level]
-        nest.body += rows
-        if accumulates or maps:
-            nest.body += [Open(s.accumulator) for s in accumulates]
-            body = [*accumulates, *maps]
-            for axis in reversed(inner):
-                body = [Loop(axis, body)]
-            nest.body += body
-            nest.body += [Close(s.accumulator) for s in accumulates]
-    places = list(nest.places())
-    outer = merge_axes(nest, [a for a in space.axes if not a.reduced], places)
-    _merge_run(nest, space, inner, places, reductions if len(stores) + len(reductions) > 2 else reductions[0].inputs)
-    nest.outer = outer
-    if cut:
-        if len([a for a in inner if a not in nest.merged]) > 1:
-            raise MustStore(reductions[0].inputs[0], "its rows cannot be walked in one run")
-        window(nest, nest.vector, cut[1], cut[0])
-    _store_what_lies_across(nest, reader)
-    return divide_into_tasks(nest)
-
-
-def _store_what_lies_across(nest, reader):
-    """An operand whose neighbours lie along another axis than the vectors is turned by a kernel of its own, in tiles."""
+def store_what_lies_across(nest, reader):
+    """An operand whose neighbours lie along another axis than the vectors is transposed by a kernel of its own, in tiles."""
     for e in nest.expressions():
         node = reader.permuted.get(e)
         if node is not None and not any(is_int(e.data[1].coefficient(nest.vector), n) for n in (0, 1)):
@@ -194,64 +125,13 @@ def _store_what_lies_across(nest, reader):
                 raise MustStore(node, "its neighbours lie across the vectors that it is read in")
 
 
-def _spread(index, shape):
+def spread(index, shape):
     """An index for a shape that may have other dimensions of extent 1 than the one that it was made for."""
     rest = iter([i for i in index if i.terms])
     return tuple(Affine() if is_int(n, 1) else next(rest) for n in shape)
 
 
-def _keep_dear_rows(levels, reader, space, shape, reduced):
-    """Keep what is dear and used by several loops over a row in a row of scratch.
-
-        before   for j: s += exp(a[j] - m)                   for j: y[j] = exp(a[j] - m) / s
-        after    for j: s += e[j] = exp(a[j] - m)            for j: y[j] = e[j] / s
-
-    Changes the statements in `levels` and returns the rows.  Ends: each expression is looked at once in each loop.
-    """
-    walked = {axis for d in reduced for axis, _ in space.index[d].terms}
-    uses = {}  # expression -> the levels whose loops compute it
-    for level in sorted(levels):
-        for e in _all_of(s for part in levels[level][:2] for s in part):
-            uses.setdefault(e, []).append(level)
-    place, rows = Affine(), {}
-    for d, stride in zip(reduced, row_major([shape[d] for d in reduced])):
-        place += space.index[d] * stride
-    for level in sorted(levels):
-        accumulates, maps, _ = levels[level]
-        now = {e: reader.make("load", (), e.dtype, (row, place)) for e, row in rows.items()}
-        stack = [s.expression for s in (*accumulates, *maps)]
-        first = {}
-        while stack:
-            e = stack.pop()
-            if e in now:
-                continue
-            if len(uses[e]) > 1 and e.op not in ("load", "index") and _cost(e, walked) >= _DEAR:
-                first.setdefault(e)
-            else:
-                stack.extend(e.args)
-        for s in (*accumulates, *maps):
-            s.expression = _rebuilt(s.expression, now, reader)
-        for e in first:
-            turns = (product(shape[d] for d in reduced) + (2 * LANES - 1)) // (2 * LANES)
-            length = turns * (2 * LANES)  # the last turn writes whole vectors
-            rows[e] = Buffer("scratch", len(rows), e.dtype, (length,))
-            maps.append(Store(rows[e], place, now[e]))
-    return list(rows.values())
-
-
-def _cost(e, walked):
-    """About how many instructions it takes to compute an expression in a loop over these axes."""
-    total, seen, stack = 0, set(), [e]
-    while stack:
-        e = stack.pop()
-        if e not in seen and not walked.isdisjoint(e.axes):
-            seen.add(e)
-            total += price(e.op)
-            stack.extend(inputs_of(e))
-    return total
-
-
-def _rebuilt(root, now, reader):
+def rebuilt(root, now, reader):
     """An expression with the parts that `now` names replaced; it notes there what the others have become."""
     stack = [root]
     while stack:
@@ -267,54 +147,15 @@ def _rebuilt(root, now, reader):
     return now[root]
 
 
-_DEAR = 15  # what a row in scratch should save at least, in instructions
-
-
-def _all_of(statements):
-    """Every expression that statements compute, once."""
-    found, stack = {}, [e for s in statements for e in s.expressions]
-    while stack:
-        e = stack.pop()
-        if e not in found:
-            found[e] = None
-            stack.extend(inputs_of(e))
-    return found
-
-
-def _cut_of(reduction):
+def cut_of(reduction):
     """(the axis that counts blocks, the length of one) of a partial reduction; None for a whole one."""
     return (Axis(1), reduction.attributes[1]) if reduction.primitive.startswith("partial.") else None
-
-
-def _merge_run(nest, space, inner, places, blame):
-    """The trailing reduced dimensions have to become one loop, or lanes would not follow from the shape alone."""
-    run = []
-    for axis in reversed(space.axes):
-        if not axis.reduced:
-            break
-        run.insert(0, axis)
-    left = merge_axes(nest, run, places)
-    if len(left) > 1 and not all(isinstance(a.extent, int) and a.extent % LANES == 0 for a in left[-1:]):
-        raise MustStore(blame[0], "its rows cannot be walked in one run")
-    nest.vector = left[-1] if left else inner[-1]
-    nest.body = _without_merged(nest.body, nest.merged)
-
-
-def _without_merged(body, merged):
-    result = []
-    for s in body:
-        if isinstance(s, Loop):
-            inner = _without_merged(s.body, merged)
-            result += inner if s.axis in merged else [Loop(s.axis, inner)]
-        else:
-            result.append(s)
-    return result
 
 
 def column_nest(reductions, stores, buffer_of):
     """Reductions of one shape over the same dimensions, the last one not among them, and maps of what comes out."""
     shape, reduced = reductions[0].inputs[0].shape, reductions[0].attributes[0]
-    space, blocks, cut = Space(shape, reduced), Axis(1), _cut_of(reductions[0])
+    space, blocks, cut = Space(shape, reduced), Axis(1), cut_of(reductions[0])
 
     def build():
         kept = tuple(i for d, i in enumerate(space.index) if d not in reduced)
@@ -329,11 +170,11 @@ def column_nest(reductions, stores, buffer_of):
             name = r.primitive.split(".")[1]
             expression = reader.read(r.inputs[0], space.index)
             partial = reader.make("load", (), r.dtype, (row, place))
-            sums.append(Store(row, place, reader.make(_COMBINE[name], (partial, expression), r.dtype)))
+            sums.append(Store(row, place, combined(reader, name, partial, expression)))
             clear.append(Store(row, place, reader.constant(neutral(name, r.dtype), r.dtype)))
             reader.results[r] = partial, kept
         results = [Store(buffer, place_in(buffer.strides, index) + offset, reader.read(node, index))
-                   for node, buffer, offset in stores for index in [_spread(kept, node.shape)]]
+                   for node, buffer, offset in stores for index in [spread(kept, node.shape)]]
         return reader, clear, sums, results, rows
     reader, clear, sums, results, rows = attempt(space, build)
     nest = Nest([], [*clear, *sums, *results])
@@ -354,11 +195,8 @@ def column_nest(reductions, stores, buffer_of):
         window(nest, rows_axes[0], cut[1], cut[0])
     window(nest, columns, COLUMNS, blocks)
     nest.scratch = rows
-    _store_what_lies_across(nest, reader)
+    store_what_lies_across(nest, reader)
     return divide_into_tasks(nest)
-
-
-_COMBINE = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
 
 
 def is_row_reduction(node):

@@ -10,23 +10,14 @@ counts, so the bits do not depend on threads.  Sums and products run in the next
 """
 from ..ir import dtypes
 from ..ir.graph import row_major
-from .emit import neutral
 from .expressions import Affine, Axis, Buffer, Reader, is_int, place_in
 from .loops import Accumulator, Carry, Loop, Nest, Open, Store, divide_into_tasks, merge_axes, window
 from .lowering import Space, attempt
+from .reducing import combined, neutral
 
 BLOCK_COLUMNS = 256  # of a block that a task takes down its rows
 SCATTERED = 64       # of a block of columns to scatter
-_COMBINE = {"sum": "add", "add": "add", "prod": "mul", "mul": "mul", "max": "maximum", "min": "minimum"}
 _WIDER = {dtypes.float16: dtypes.float32, dtypes.bfloat16: dtypes.float32, dtypes.float32: dtypes.float64}
-
-
-def combined(reader, name, old, new):
-    """Two values by one step of a reduction or a scatter."""
-    dtype = old.dtype
-    if dtype is dtypes.bool_:
-        return reader.make("or" if name in ("max", "sum", "add") else "and", (old, new), dtype)
-    return reader.make(_COMBINE[name], (old, new), dtype)
 
 
 def _kept_in(name, dtype):

@@ -85,11 +85,12 @@ def _strides(space, place):
     return strides
 
 
-def epilogue(product, stores, buffer_of):
+def epilogue(product, stores, buffer_of, parts=None):
     """The nest of what is computed from a product: `stores` are (node, buffer, offset), nodes of its shape or of a reshape of it.
 
-    Its outer axes are those of the batch, `vector` the columns; between them are the rows.  (nest, the product's own buffer where
-    that is all that is stored, with strides for each of its dimensions, and its offset; else None)
+    Its outer axes are those of the batch, `vector` the columns; between them are the rows.  `parts` are the dimensions of each, where they
+    are not all but the last two, and these.  (nest, the product's own buffer where that is all that is stored, with strides for each of
+    its dimensions, and its offset; else None)
     """
     space = Space(product.shape)
 
@@ -105,9 +106,10 @@ def epilogue(product, stores, buffer_of):
     statements = attempt(space, build)
     nest = Nest([], statements)
     places = list(nest.places())
-    plain = _plain(product, space, statements)
-    batch, rows, columns = (merge_axes(nest, [a for i in part for a, _ in i.terms], places)
-                            for part in (space.index[:-2], space.index[-2:-1], space.index[-1:]))
+    plain = None if parts else _plain(product, space, statements)
+    dims = range(product.ndim)
+    batch, rows, columns = (merge_axes(nest, [a for d in part for a, _ in space.index[d].terms], places)
+                            for part in parts or (dims[:-2], dims[-2:-1], dims[-1:]))
     if len(columns) > 1:
         raise MustStore(product, "its columns are several dimensions of what is computed from it")
     nest.outer, nest.vector = batch, columns[0] if columns else None
@@ -138,15 +140,18 @@ def _same_shape(a, b):
 class Product:
     """One contraction over buffers: `canonical()` gives text and slots, `emit()` the module.
 
-    `a` and `b` are what `operand` gives; (nest, plain) is the epilogue.  A plain product is written by the micro-kernel itself."""
+    `a` and `b` are what `operand` gives; (nest, plain) is the epilogue.  A plain product is written by the micro-kernel itself.  With
+    `packed`, b is what a `Packing` made."""
 
-    def __init__(self, node, a, b, nest, plain):
+    def __init__(self, node, a, b, nest, plain, packed=False):
         self.dtype, self.nest, self.plain = node.dtype, nest, plain
         self.prologues = {name: x for name, x in (("a", a), ("b", b)) if isinstance(x, Prologue)}
         self.memory = {name: x for name, x in (("a", a), ("b", b), ("c", plain)) if x and name not in self.prologues}
         self.m, self.k, self.n = node.shape[-2], node.inputs[0].shape[-1], node.shape[-1]
-        self.batch_axes = _batch_axes(node.shape[:-2], [buffer for buffer, _ in self.memory.values()])
+        self.batch_axes = batch_axes(node.shape[:-2], [buffer for buffer, _ in self.memory.values()])
         self.layouts = tuple(f"computed along {x.along}" if isinstance(x, Prologue) else _layout(x[0]) for x in (a, b))
+        if packed:
+            self.layouts = self.layouts[0], "slivers"
         self.batch = 1
         for extent, _ in self.batch_axes:
             self.batch = extent * self.batch
@@ -160,8 +165,9 @@ class Product:
         slots = Slots()
         for name, (buffer, offset) in self.memory.items():
             slots.once((name, "pointer"), "pointer", buffer, offset)
-            slots.number((name, "row"), buffer.strides[-2])
-            slots.number((name, "column"), buffer.strides[-1])
+            if name != "b" or self.layouts[1] != "slivers":
+                slots.number((name, "row"), buffer.strides[-2])
+                slots.number((name, "column"), buffer.strides[-1])
         for name in ("m", "k", "n", "batch"):
             slots.number(name, getattr(self, name))
         slots.number("panel", microkernel.panel_address(host(), self.dtype))
@@ -188,15 +194,15 @@ class Product:
         if self.plain:
             store = contraction.Plain(argument(("c", "pointer"), "ptr"), argument(("c", "row")), self._offset(argument, "c"))
         else:
-            store = self._store(f, Tiles(f, self.nest, slots, args))
+            store = TileStore(Tiles(f, self.nest, slots, args), self.nest, self.dtype)
         contraction.build(f, host(), self.dtype, self.form, argument("batch"), argument("m"), argument("k"), argument("n"), a, b,
                           store, begin, end, scratch, argument("panel", "ptr"))
         f.ret()
         return module_text([f])
 
     def _operand(self, argument, which, layout):
-        row = 1 if layout == "columns" else argument((which, "row"))
-        column = 1 if layout == "rows" else argument((which, "column"))
+        row = 1 if layout in ("columns", "slivers") else argument((which, "row"))
+        column = 1 if layout in ("rows", "slivers") else argument((which, "column"))
         return contraction.Operand(layout, argument((which, "pointer"), "ptr"), row, column, self._offset(argument, which))
 
     def _computed(self, f, which, tiles):
@@ -223,29 +229,73 @@ class Product:
             return total
         return offset
 
-    def _store(self, f, tiles):
-        """What is done with each piece of a finished row."""
-        product = next(s.accumulator for s in self._all(self.nest.body) if isinstance(s, Open))
-        statements = [s for s, _ in self.nest.statements()]
-        inner = self.nest.vector
-        rows = [axis for _, around in self.nest.statements() for axis in around if axis is not inner]
-        rows = list(dict.fromkeys(rows))
-        tiles.row = rows[0] if len(rows) == 1 else None
 
-        def store(f, batch, row, column, value, lanes, mask):
-            places = {**tiles.split(self.nest.outer, batch), **tiles.split(rows, row)}
-            if inner is not None:
-                places[inner] = column
-            elif lanes > 1:  # a single column: it is in the first lane
-                value, lanes, mask = f.extract(value, 0), 1, None
-            tiles.run(statements, places, inner, lanes, mask, {product: _rounded(f, value, self.dtype, lanes)})
-        return store
+class TileStore:
+    """Does what an epilogue says with each piece of a finished row: `store` of contraction.build."""
 
-    def _all(self, body):
-        for s in body:
-            yield s
-            if isinstance(s, Loop):
-                yield from self._all(s.body)
+    def __init__(self, tiles, nest, dtype):
+        self.tiles, self.nest, self.dtype = tiles, nest, dtype
+        self.product = next(s.accumulator for s in _all(nest.body) if isinstance(s, Open))
+        self.statements = [s for s, _ in nest.statements()]
+        rows = [axis for _, around in nest.statements() for axis in around if axis is not nest.vector]
+        self.rows = list(dict.fromkeys(rows))
+        tiles.row = self.rows[0] if len(self.rows) == 1 else None
+
+    def __call__(self, f, batch, row, column, value, lanes, mask):
+        tiles, inner = self.tiles, self.nest.vector
+        places = {**tiles.split(self.nest.outer, batch), **tiles.split(self.rows, row)}
+        if inner is not None:
+            places[inner] = column
+        elif lanes > 1:  # a single column: it is in the first lane
+            value, lanes, mask = f.extract(value, 0), 1, None
+        tiles.run(self.statements, places, inner, lanes, mask, {self.product: _rounded(f, value, self.dtype, lanes)})
+
+    def in_row(self, row, lanes):
+        """The context in which pieces of this row are stored one after the other: what they share is computed once."""
+        return self.tiles.in_row(self.tiles.split(self.rows, row), self.nest.vector, 1 if self.nest.vector is None else lanes)
+
+
+def _all(body):
+    for s in body:
+        yield s
+        if isinstance(s, Loop):
+            yield from _all(s.body)
+
+
+class Packing:
+    """The matrix B of many products, packed once for all of them: `canonical()` gives text and slots, `emit()` the module."""
+
+    scratch_bytes = 0
+
+    def __init__(self, dtype, b, k, n, result):
+        self.dtype, (self.buffer, self.offset), self.k, self.n, self.result = dtype, b, k, n, result
+        self.layout = _layout(self.buffer)
+        columns = microkernel.tile(host(), dtype).columns
+        self.tasks = (n + (columns - 1)) // columns
+
+    def canonical(self):
+        slots = Slots()
+        slots.once("from", "pointer", self.buffer, self.offset)
+        slots.once("to", "pointer", self.result, 0)
+        for name, number in (("row", self.buffer.strides[-2]), ("column", self.buffer.strides[-1]), ("k", self.k), ("n", self.n)):
+            slots.number(name, number)
+        return f"packing {self.dtype.name} {self.layout} {vars(host())}", slots
+
+    def emit(self, slots, name="kernel"):
+        f = Function(name, [("ptr", "args"), ("i64", "begin"), ("i64", "end"), ("ptr", "scratch")], attributes=host().function_attributes)
+        args, begin, end, _ = f.parameters
+        source, to, row, column, k, n = (f.load("ptr" if name in ("from", "to") else "i64", f.element(args, "i64", slots.once(name, None)))
+                                         for name in ("from", "to", "row", "column", "k", "n"))
+        b = contraction.Operand(self.layout, source, 1 if self.layout == "columns" else row, 1 if self.layout == "rows" else column)
+        contraction.build_packing(f, host(), self.dtype, k, n, b, to, begin, end)
+        f.ret()
+        return module_text([f])
+
+
+def packed_buffer(kind, number, product):
+    """Memory for the B of a product, packed."""
+    dtype = {"float": dtypes.float32, "double": dtypes.float64, "i32": dtypes.int32, "i64": dtypes.int64}[microkernel.sum_type(product.dtype)]
+    return Buffer(kind, number, dtype, (contraction.packed_elements(host(), product.dtype, product.k, product.n),))
 
 
 def _widened(f, x, dtype, lanes):
@@ -271,7 +321,7 @@ def _layout(buffer):
     return "columns" if is_int(buffer.strides[-2], 1) else "strided"
 
 
-def _batch_axes(shape, buffers):
+def batch_axes(shape, buffers):
     """[(extent, strides)] of the batch dimensions; neighbours become one where no operand has a gap, repeated matrices included."""
     axes = []
     for d, n in enumerate(shape):

@@ -18,7 +18,7 @@ import threading
 import time
 from collections import OrderedDict
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 
 import numpy as np
@@ -33,10 +33,10 @@ from .loops import canonical
 from .memory_plan import ALIGNMENT, row_bytes, share_slots
 from .native import jit
 from .native.launch import Blueprint
-from .products import Product
-from .schedule import ContractionStep, HostStep, NestStep, Output, schedule
-from .sorting import Sort
+from .schedule import schedule
+from .steps import AttentionStep, ContractionStep, HostStep, LoopStep, NestStep, Output, PackStep
 from .stepwise import Stepwise
+from .storing import CONVOLUTIONS
 
 __all__ = ["Output", "Program", "ReferenceProgram", "Stepwise", "compile_cold", "compile_program"]
 
@@ -94,8 +94,12 @@ _kernels = _Kernels()
 @functools.cache
 def _compiler_version():
     """A hash of the compiler's own sources: what a canonical text becomes follows from it and from them."""
-    sources = sorted((file.name, file.read_bytes()) for file in resources.files(__package__).iterdir() if file.name.endswith(".py"))
-    return hashlib.sha256(repr(sources).encode()).hexdigest()
+    found = hashlib.sha256()
+    for file in sorted(resources.files(__package__).iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".py"):
+            source = file.read_bytes()
+            found.update(f"{file.name} {len(source)} ".encode() + source)
+    return found.hexdigest()
 
 
 class _Numbers:
@@ -127,10 +131,10 @@ class _Numbers:
         return place
 
     def starts(self, sizes):
-        """The places of where parts of these sizes begin that lie one behind the other, and of where the last one ends."""
+        """The places of where parts begin that lie one behind the other, and of where the last one ends; `sizes` are the places of theirs."""
         starts = [self.index(0)]
         for size in sizes:
-            starts.append(self.total(starts[-1], self.index(size)))
+            starts.append(self.total(starts[-1], size))
         return starts
 
     def function(self):
@@ -149,12 +153,28 @@ class _Numbers:
 
 @dataclass
 class _Kernel:
-    """One launch: the code, its slots (see Program._slot), and the places of its number of tasks and of its bytes of scratch."""
+    """One launch: the code, its slots (see Program._slot), and the places of its number of tasks and of its bytes of scratch; in a loop also
+    how its slots move (see Program._moves)."""
     code: object
     slots: list
     tasks: int
     scratch: int
     origin: str
+    moves: list = field(default_factory=list)
+
+
+@dataclass
+class _Loop:
+    """Kernels that are launched `turns` times (the place of that number); `written` are (slot, the place of the bytes that it moves by) of
+    what the states follow, by number of the target."""
+    turns: int
+    kernels: list
+    written: dict
+    scratch: int
+
+    @property
+    def origin(self):
+        return ", ".join(dict.fromkeys(k.origin for k in self.kernels))
 
 
 @contextmanager
@@ -185,7 +205,7 @@ class Program:
         self._scalars = {n.attributes[0]: n.dtype.kind for n in topological([o.node for o in outputs]) if n.primitive == "scalar"}
         self._numbers = _Numbers()
         slot_of, sizes = share_slots(plan.steps, plan.arena)
-        starts = self._numbers.starts(sizes)
+        starts = self._numbers.starts([self._numbers.largest(map(self._numbers.index, s)) for s in sizes])
         self._arena_bytes = starts.pop()
         self._starts = {number: starts[slot] for number, slot in slot_of.items()}
         self._numbers.index(0)  # what host steps ask for later is there
@@ -196,7 +216,7 @@ class Program:
                 continue
             if not self._parts or isinstance(self._parts[-1], HostStep):
                 self._parts.append([])
-            self._parts[-1].append(self._kernel(step))
+            self._parts[-1].append(self._loop(step) if isinstance(step, LoopStep) else self._kernel(step))
         self._scratch = [None if isinstance(part, HostStep) else self._numbers.largest(k.scratch for k in part) for part in self._parts]
         self._evaluate = self._numbers.function()
         self._blueprints = None  # of the parts; made at the first run, which tells how many leaves and scalars there are
@@ -207,28 +227,59 @@ class Program:
                 self.run = self._run_and_tell
         self._read, self._written = (operator.itemgetter(*numbers) for numbers in zip(*plan.same)) if plan.same else (None, None)
 
-    def _kernel(self, step):
+    def _loop(self, step):
+        kernels = [self._kernel(s, step.places) for s in step.steps]
+        written = {}
+        for place in step.places.values():
+            if place.follows is not None:
+                target = step.places["target", place.follows]
+                written[place.follows] = self._address(target.buffer, target.first), self._bytes(target.buffer, target.stride)
+        return _Loop(self._numbers.index(step.turns), kernels, written, self._numbers.largest(k.scratch for k in kernels))
+
+    def _kernel(self, step, places=None):
+        """The launch of a step; `places` are those of the loop that it is in."""
         source, text, slots, write = _source(step)
         code, origin = _kernels.get(text, write)
         if isinstance(step, NestStep):
-            *rows, scratch = self._numbers.starts([row_bytes(row) for row in step.nest.scratch])
+            *rows, scratch = self._numbers.starts([self._numbers.index(row_bytes(row)) for row in step.nest.scratch])
         else:
             rows, scratch = (), self._numbers.index(source.scratch_bytes)
-        return _Kernel(code, [self._slot(rows, *entry) for entry in slots.entries], self._numbers.index(source.tasks), scratch, origin)
+        return _Kernel(code, [self._slot(rows, places, *entry) for entry in slots.entries], self._numbers.index(source.tasks), scratch, origin,
+                       self._moves(places, slots.entries) if places else [])
 
-    def _slot(self, rows, kind, what, more=None):
-        """(base or None, the place of a number): the number itself, or what is added to a base.  `rows` are the places of scratch."""
+    def _moves(self, places, entries):
+        """[(slot, the number of a target or None, the place of bytes)]: how slots move after a turn, by so many bytes, or to that far behind
+        where the target was."""
+        moves = []
+        for number, (kind, what, *more) in enumerate(entries):
+            place = places.get((what.kind, what.number)) if kind == "pointer" else None
+            if place is not None and place.follows is not None:
+                moves.append((number, place.follows, self._bytes(what, more[0])))
+            elif place is not None and not is_int(place.stride, 0):
+                moves.append((number, None, self._bytes(what, place.stride)))
+        return moves
+
+    def _bytes(self, buffer, elements):
+        """The place of the bytes of so many elements."""
+        return self._numbers.index(elements * buffer.dtype.itemsize)
+
+    def _slot(self, rows, places, kind, what, more=None):
+        """(base or None, the place of a number): the number itself, or what is added to a base.  `rows` are the places of scratch, `places`
+        those of the buffers of a loop."""
         if kind == "integer":
             return None, self._numbers.index(what)
         if kind == "scalar":
             return ("scalar", what), self._numbers.index(0)
         if what.kind == "scratch":
             return None, rows[what.number]
+        if places:
+            place = places[what.kind, what.number]
+            return self._address(place.buffer, place.first + more)
         return self._address(what, more)
 
     def _address(self, buffer, offset=0):
         """(base, the place of the bytes from there) of an element of a buffer."""
-        place = self._numbers.index(offset * buffer.dtype.itemsize)
+        place = self._bytes(buffer, offset)
         if buffer.kind != "arena":
             return (buffer.kind, buffer.number), place
         return ("arena", 0), self._starts[buffer.number] if is_int(offset, 0) else self._numbers.total(self._starts[buffer.number], place)
@@ -263,7 +314,8 @@ class Program:
 
     def _instance(self, leaves, scalars, integers):
         if self._blueprints is None:
-            self._blueprints = self._all_blueprints(leaves, scalars)
+            with _no_collection():
+                self._blueprints = self._all_blueprints(leaves, scalars)
         numbers = self._evaluate(integers)
         parts = [functools.partial(self._run_on_host, part, leaves, numbers, scalars, integers) if isinstance(part, HostStep)
                  else blueprint.launcher(numbers) for part, blueprint in zip(self._parts, self._blueprints)]
@@ -281,14 +333,28 @@ class Program:
             if isinstance(kernels, HostStep):
                 result.append(None)
                 continue
-            steps, frame, patches = [], [], []
-            for kernel in kernels:
-                steps.append((kernel.code.address("kernel"), len(frame), kernel.tasks))
-                for base, number in kernel.slots:
+            frame, patches, loops, codes = [], [], [], []
+
+            def lay_out(slots, frame=frame, patches=patches):
+                """Slots at the end of the frame; the number of the first."""
+                for base, number in slots:
                     if base is not None:
                         patches.append((len(frame), self._base(base, leaves), number))
                     frame.append(number)
-            result.append(Blueprint(steps, frame, letters, patches, scratch, [k.code for k in kernels]))
+                return len(frame) - len(slots)
+
+            def launch(kernel, codes=codes, lay_out=lay_out):
+                codes.append(kernel.code)
+                return kernel.code.address("kernel"), lay_out(kernel.slots), kernel.tasks
+
+            steps = []
+            for kernel in kernels:
+                if isinstance(kernel, _Loop):
+                    steps.append((0, len(loops), kernel.turns))
+                    loops.append(_laid_out(kernel, launch, lay_out))
+                else:
+                    steps.append(launch(kernel))
+            result.append(Blueprint(steps, frame, letters, patches, scratch, codes, loops))
         return result
 
     def _base(self, base, leaves):
@@ -342,13 +408,43 @@ class Program:
         explain.debug_run(self, integers, self.timed(pointers, targets, scalars, integers))
 
 
+def _laid_out(loop, launch, lay_out):
+    """(the launches of a loop, the moves after each turn): a slot that follows a target moves before that does."""
+    at = {number: lay_out([slot]) for number, (slot, _) in loop.written.items()}
+    steps, following, going_on = [], [], []
+    for kernel in loop.kernels:
+        steps.append(launch(kernel))
+        first = steps[-1][1]
+        for slot, target, number in kernel.moves:
+            if target is None:
+                going_on.append((first + slot, first + slot, number))
+            else:
+                following.append((first + slot, at[target], number))
+    return steps, [*following, *going_on, *((at[number], at[number], by) for number, (_, by) in loop.written.items())]
+
+
 def _source(step):
-    """(nest, product or sort of a step, its canonical text, the slots, a function that gives its LLVM IR)."""
+    """(nest, product, packing, attention or sort of a step, its canonical text, the slots, a function that gives its LLVM IR).
+
+    What few programs need is imported where it is met: it is half of the compiler, and the first result should come soon."""
     if isinstance(step, NestStep):
         source, (text, slots) = step.nest, canonical(step.nest)
         return source, text, slots, lambda: emit(step.nest, slots)
-    source = Product(step.node, step.a, step.b, step.nest, step.plain) if isinstance(step, ContractionStep) else Sort(
-        step.node, step.x, step.result, step.work)
+    if isinstance(step, ContractionStep) and step.node.primitive in CONVOLUTIONS:
+        from .convolution import Convolution
+        source = Convolution(step.node, step.a, step.b, step.nest)
+    elif isinstance(step, ContractionStep):
+        from .products import Product
+        source = Product(step.node, step.a, step.b, step.nest, step.plain, step.packed)
+    elif isinstance(step, PackStep):
+        from .products import Packing
+        source = Packing(step.dtype, step.b, step.k, step.n, step.result)
+    elif isinstance(step, AttentionStep):
+        from .attention import Attention
+        source = Attention(step.node, step.inputs, step.results)
+    else:
+        from .sorting import Sort
+        source = Sort(step.node, step.x, step.result, step.work)
     text, slots = source.canonical()
     return source, text, slots, lambda: source.emit(slots)
 

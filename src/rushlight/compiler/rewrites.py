@@ -5,7 +5,10 @@
     sum(x, (0, 1)) of 4096 x 768            ->  sum(sum(x, 1), 0)                     rows are summed where they are made
     sum(x of 10 million)                    ->  sum(partial sums of blocks)           threads, and precision
     permute(a @ b, (1, 0))                  ->  permute(b) @ permute(a)               written as it is wanted
+    correlation(y, x)                       ->  sum(correlations of some images)      threads
     scatter add of one number in each row   ->  where(column == index, x + v, x)      reads like any other map
+    mean(x) and, in its gradient, mean(x)   ->  the same node twice                   made once
+    pad(a, ..) + pad(b, ..)                 ->  cat(a, b)                             each part is written where it belongs
     as_strided(assign(x, v, region), region) -> v
 
 They are part of what an operator means to every program, fused or not, so results do not depend on fusion.  Start with `rewrite`.
@@ -13,12 +16,15 @@ They are part of what an operator means to every program, fused or not, so resul
 from collections import Counter
 
 from ..ir.extents import Extent, current, extent_value, product
-from ..ir.graph import Node, contraction, elementwise, expand, numel, permute, reduce, reshape, topological
-from .expressions import is_int, key
+from ..ir.graph import Node, cat, contraction, elementwise, expand, numel, pad, permute, reduce, reshape, topological
+from .expressions import is_int, key, same
 
 ROW_BLOCK = 65536     # elements of a run that are summed as one
-COLUMN_BLOCK = 256    # rows that are added up as one
+COLUMN_BLOCK = 128    # rows that are added up as one
+WHOLE_COLUMN = 256    # and so many where there are no more
 LONG_ROW = 256        # elements that are summed before what lies around them
+CORRELATION_PARTS = ((1 << 15, 16), (1 << 18, 4))  # (elements of the result, parts that images are then divided into)
+LEAST_PART = 512      # places of all images that are worth a part
 
 
 def rewrite(roots):
@@ -26,7 +32,7 @@ def rewrite(roots):
 
     Ends: each node is visited once, and no rule's result is visited again except through a shorter reduction.
     """
-    new, order, plain = {}, topological(roots), simplifier()
+    new, order, plain, made, wanted = {}, topological(roots), simplifier(), {}, set(roots)
     users = Counter(i for node in order for i in node.inputs)
     users.update(roots)
     for node in order:
@@ -38,8 +44,24 @@ def rewrite(roots):
         rule = _RULES.get(node.primitive.split(".")[0])
         if node.primitive == "permute" and node.inputs[0].primitive == "contraction" and users[node.inputs[0]] == 1:
             rule = _transposed_product
-        new[node] = rule(node_now) if rule else node_now
+        node_now = rule(node_now) if rule else node_now
+        first = made.setdefault(_content(node_now), node_now)
+        new[node] = node_now if node in wanted else first  # what is wanted has memory of its own
     return [new[r] for r in roots]
+
+
+def _content(node):
+    """What a node says: two nodes of the same content are the same value."""
+    return node.primitive, node.inputs, _plain(node.attributes), _plain(node.shape), node.dtype
+
+
+def _plain(x):
+    """Attributes as something to compare: extents by their terms, floats by their bits, what has no hash by its identity."""
+    if isinstance(x, tuple):
+        return tuple(map(_plain, x))
+    if isinstance(x, (int, str, Extent)):
+        return type(x), key(x)
+    return repr(x) if isinstance(x, (float, complex)) else id(x)
 
 
 def simplifier():
@@ -116,7 +138,7 @@ def _cut(node):
     if len(row) < len(axes):
         return _in_turn(name, x, row, node.attributes[0])
     block = ROW_BLOCK if last in axes else COLUMN_BLOCK
-    if product(x.shape[a] for a in axes) <= block:
+    if product(x.shape[a] for a in axes) <= (ROW_BLOCK if last in axes else WHOLE_COLUMN):
         return node
     run = [axes[-1]]
     while run[0] - 1 in axes or (run[0] > 0 and is_int(x.shape[run[0] - 1], 1) and any(a < run[0] for a in axes)):
@@ -163,6 +185,21 @@ def _transposed_product(node):
     return contraction(permute(b, swap), permute(a, swap))
 
 
+def _correlation(node):
+    """Sums over many images that are few are made for some of the images each, and then added up.
+
+        before   correlation(y, x)                           gradient of 64 x 64 x 3 x 3 weights, from 32 images
+        after    sum(correlations(y, x, 8 images each), 0)   four of them
+
+    Elsewhere there are enough sums for all threads."""
+    y, x = node.inputs
+    parts = next((parts for most, parts in CORRELATION_PARTS if product(node.shape) <= most), 1)
+    if parts == 1 or not y.shape[0] >= parts or not product(y.shape) >= parts * LEAST_PART * y.shape[1]:
+        return node
+    images = (y.shape[0] + (parts - 1)) // parts
+    return reduce("sum", Node("correlations", (y, x), (*node.attributes, images), (parts, *node.shape), node.dtype), (0,))
+
+
 def _as_strided(node):
     """What was just written into a region, read from the same region.
 
@@ -185,6 +222,48 @@ def _assign(node):
     if flat.primitive == "assign" and _same(flat.attributes, node.attributes) and _same(flat.inputs[1].shape, value.shape):
         return Node("assign", (flat.inputs[0], value), node.attributes, node.shape, node.dtype)
     return node
+
+
+def _add(node):
+    """What is sent back to the parts of one tensor, each with zeros where the others are, is put together.
+
+        before   pad(a, ((0, 0), (0, n))) + pad(b, ((0, 0), (m, 0)))          a of m columns, b of n
+        after    cat(a + 0, b + 0)                                            (+ 0, for -0 + 0 is 0)
+    """
+    for first, second in (node.inputs, node.inputs[::-1]):
+        axis = _lie_side_by_side(first, second)
+        if axis is None:
+            continue
+        parts = [p for x in (first.inputs[0], second.inputs[0]) for p in (x.inputs if x.primitive == "cat" and x.attributes == (axis,) else (x,))]
+        widths = [(low, second.attributes[0][d][1]) if d == axis else (low, high) for d, (low, high) in enumerate(first.attributes[0])]
+        joined = pad(cat(map(_plus_zero, parts), axis), widths)
+        if _same(joined.shape, node.shape):
+            return joined
+    return node
+
+
+def _lie_side_by_side(first, second):
+    """The dimension along which one padded node ends where the other begins; None where they do not."""
+    if any(x.primitive != "pad" or x.dtype.kind not in "fiu" or repr(x.attributes[1]) not in ("0", "0.0") for x in (first, second)):
+        return None
+    (a, b), (widths, others) = ((x.inputs[0].shape for x in (first, second)), (x.attributes[0] for x in (first, second)))
+    apart = [d for d in range(first.ndim) if not (_same(widths[d], others[d]) and _same(a[d], b[d]))]
+    if len(apart) != 1:
+        return None
+    d, = apart
+    return d if same(widths[d][0] + a[d], others[d][0]) and same(widths[d][1], b[d] + others[d][1]) else None
+
+
+def _plus_zero(x):
+    if x.dtype.kind != "f" or x.primitive == "add" and x.inputs[1].primitive == "expand" and _is_zero(x.inputs[1].inputs[0]):
+        return x
+    return elementwise("add", x, expand(reshape(Node("constant", (), (0.0,), (), x.dtype), (1,) * x.ndim), x.shape))
+
+
+def _is_zero(x):
+    while x.primitive == "reshape":
+        x = x.inputs[0]
+    return x.primitive == "constant" and repr(x.attributes[0]) == "0.0"
 
 
 def _scatter(node):
@@ -239,4 +318,5 @@ def _same(a, b):
     return key(a) == key(b)
 
 
-_RULES = {"leaf": _leaf, "reduce": _reduce, "as_strided": _as_strided, "assign": _assign, "scatter": _scatter}
+_RULES = {"leaf": _leaf, "correlation": _correlation, "reduce": _reduce, "as_strided": _as_strided, "assign": _assign, "add": _add,
+          "scatter": _scatter}

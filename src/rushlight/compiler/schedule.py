@@ -12,80 +12,18 @@ the same iteration space when nothing it needs waits for that group.  An attempt
 stored as well; then there is another.  Read `schedule`, then `_Scheduler.plan`.
 """
 from collections import Counter
-from dataclasses import dataclass, field
 
 from ..ir import dtypes
-from ..ir.extents import product
-from ..ir.graph import Node, row_major, topological
+from ..ir.extents import extent_value, product
+from ..ir.graph import own_strides, row_major, topological
+from .attention import operations
 from .expressions import Buffer, MustStore, is_inline, is_int, is_movement, key, same
 from .loops import Store, inputs_of
-from .lowering import assign_stores, column_nest, is_row_reduction, map_nest, row_nest
-from .ordered import column_argument_nest, scan_nest, scatter_nest
-from .products import Prologue, epilogue, operand
-from .rewrites import rewrite, simplifier
-from .sorting import work_slots
-from .storing import LARGEST_KERNEL, Storing
-
-
-@dataclass(frozen=True)
-class Output:
-    """A value wanted: `strides` are those of the memory it is written to, in elements (None: row-major).  With `storage` it becomes
-    the content of the memory that leaves of this storage number are read from; else it has memory of its own."""
-    node: Node
-    strides: tuple | None = None
-    storage: int | None = None
-
-
-@dataclass
-class NestStep:
-    """One kernel made from a loop nest."""
-    nest: object
-    reads: list
-    writes: list
-    name: str
-
-
-@dataclass
-class ContractionStep:
-    """One matrix product: its operands as (buffer, offset), its epilogue, and where it is written directly (products.py)."""
-    node: Node
-    a: tuple
-    b: tuple
-    nest: object
-    plain: tuple
-    reads: list
-    writes: list
-    name: str
-
-
-@dataclass
-class SortStep:
-    """Places in ascending order; `work` is memory to sort in."""
-    node: Node
-    x: Buffer
-    result: Buffer
-    work: Buffer
-    reads: list
-    writes: list
-
-
-@dataclass
-class HostStep:
-    """Nodes that the reference interpreter runs; `inputs` and `results` are (node, buffer)."""
-    nodes: list
-    inputs: list
-    results: list
-    reads: list
-    writes: list
-
-
-@dataclass
-class Plan:
-    """Steps in running order; `buffers` are those of the arena; `leaves` the numbers of the leaves that are read."""
-    steps: list
-    arena: list
-    leaves: list = field(default_factory=list)
-    same: list = field(default_factory=list)  # (leaf, output) numbers that the plan takes for the same memory
+from .lowering import assign_stores, column_nest, is_row_reduction, map_nest
+from .rewrites import COLUMN_BLOCK, rewrite, simplifier
+from .rows import MustBeApart, row_nest
+from .steps import AttentionStep, ContractionStep, HostStep, NestStep, Output, Plan, SortStep
+from .storing import CONVOLUTIONS, LARGEST_KERNEL, Storing
 
 
 class _MustCopy(Exception):
@@ -99,12 +37,12 @@ class _MustCopy(Exception):
 def schedule(outputs, fuse=True, in_place=True):
     """The Plan that computes the outputs.  Ends: each further attempt stores at least one node more, or writes one output less in
     place; what is kept because it is dear is decided once."""
-    forced, copied, kept = {}, set() if in_place else set(range(len(outputs))), None
+    forced, copied, apart, kept = {}, set() if in_place else set(range(len(outputs))), set(), None
     plain = simplifier()
     outputs = [Output(node, plain(o.strides), o.storage) for node, o in zip(rewrite([o.node for o in outputs]), outputs)]
     past = _Past()
     while True:
-        scheduler = _Scheduler(outputs, fuse, forced, copied, kept or (), past)
+        scheduler = _Scheduler(outputs, fuse, forced, copied, apart, kept or (), past)
         plan = scheduler.plan()
         if not scheduler.problems:
             kept = scheduler.dear_values() if kept is None else ()
@@ -113,6 +51,8 @@ def schedule(outputs, fuse=True, in_place=True):
         for problem in scheduler.problems:
             if isinstance(problem, _MustCopy):
                 copied.add(problem.output)
+            elif isinstance(problem, MustBeApart):
+                apart.update(problem.nodes)
             elif problem.node in scheduler.forced_before:
                 raise AssertionError(f"{problem.node} is stored and still cannot be read: {problem.why}") from problem
             else:
@@ -127,27 +67,30 @@ class _Past:
 
 
 class _Group:
-    """What becomes one kernel.  `kind` is map, rows, columns, contraction, assign, scatter, scan, best (argmax down columns), sort or
-    host; `shape` and `reduced` its iteration space."""
+    """What becomes one kernel.  `kind` is map, rows, columns, contraction, pieces (of a cat), assign, scatter, scan, best (argmax down
+    columns), sort, loop or host; `shape` and `reduced` its iteration space."""
 
     def __init__(self, kind, shape, reduced=()):
         self.kind, self.shape, self.reduced = kind, shape, reduced
         self.nodes = []
         self.reads = set()  # the stored nodes that it reads
         self.needs = set()  # groups that have to run before
+        self.is_needed = False  # by another group
         self.after = 0      # those and all that have to run before them, as bits
         self.made_of = 0    # the nodes that are computed in it, as bits
 
 
 TILE_OPERANDS = 2       # matrices that are read and written beside a product of any size
 TILE_ELEMENTS = 65536   # of a product beside which there may be more
+MOST_PARTS = 16         # of a cat that one kernel writes
+LEAST_BLOCKS = 4        # of rows that are added up by the kernel that reduces each of them
 _NEIGHBOURS = 8         # groups that are looked at when a node seeks one to join
 _FUSABLE = ("map", "rows", "columns", "rows cut", "columns cut")
 
 
 class _Scheduler:
-    def __init__(self, outputs, fuse, forced, copied, kept, past):
-        self.outputs, self.fuse, self.forced, self.copied, self.past = outputs, fuse, forced, copied, past
+    def __init__(self, outputs, fuse, forced, copied, apart, kept, past):
+        self.outputs, self.fuse, self.forced, self.copied, self.apart, self.past = outputs, fuse, forced, copied, apart, past
         self.forced_before = set(forced)
         self.problems = []  # why this attempt is none
         self.order = topological([o.node for o in outputs])
@@ -155,7 +98,7 @@ class _Scheduler:
         self.arena = past.arena
         self.reads = {}     # node -> the stored nodes that computing it reads
         self.home = {}      # stored node -> Group
-        self.groups, self.bit = [], {}
+        self.groups, self.bit, self.calls = [], {}, {}  # calls: a call of several results -> the group that makes it
         self.readers = {}   # stored node -> the groups that read it
         self.read_with = {}  # stored node -> the stored nodes that somebody reads together with it
         self.final = []     # (node, Buffer) copies at the very end
@@ -173,7 +116,7 @@ class _Scheduler:
         for group in self._in_order():
             try:
                 steps += self._steps_again(group)
-            except (MustStore, _MustCopy) as problem:
+            except (MustStore, MustBeApart, _MustCopy) as problem:
                 self.problems.append(problem)
         if not self.problems:
             for source, target in self.final:
@@ -245,10 +188,10 @@ class _Scheduler:
                 self.direct[flat] = self.direct[node]
 
     def _arena_buffer(self, node):
-        buffer = self.past.buffers.get(node)
+        name = (node, "row-major") if node in self.forced else node
+        buffer = self.past.buffers.get(name)
         if buffer is None:
-            buffer = self.past.buffers[node] = Buffer("arena", len(self.arena), node.dtype, node.shape)
-            self.arena.append(buffer)
+            buffer = self.past.buffers[name] = self._memory(node.dtype, node.shape, None if node in self.forced else own_strides(node))
         return buffer
 
     def _buffer_of(self, node):
@@ -274,12 +217,12 @@ class _Scheduler:
     def _find_home(self, node):
         kind, shape, reduced = self._kind(node)
         needs = {self.home[n] for n in self.reads[node] if n in self.home}
-        if node.primitive == "part":
-            for group in self.groups:
-                if group.nodes[0].primitive == "part" and group.nodes[0].inputs == node.inputs:
-                    group.nodes.append(node)
-                    self.home[node] = group
-                    return
+        call = _call_of(node)
+        group = self.calls.get(call)
+        if group is not None and (node.primitive == "part" or all(n.primitive != node.primitive for n in group.nodes)):
+            self.home[node] = group
+            group.nodes.append(node)
+            return
         group = None
         if self.fuse and node not in self.forced and kind in _FUSABLE:
             group = next((g for g in self._near(node, needs) if self._may_join(node, kind, shape, reduced, g, needs)), None)
@@ -287,7 +230,9 @@ class _Scheduler:
             group = _Group(kind, shape, reduced)
             self.bit[group] = 1 << len(self.groups)
             self.groups.append(group)
-        elif kind == "rows" and group.kind == "map":
+            if call is not None:
+                self.calls[call] = group
+        elif kind == "rows" and group.kind in ("map", "columns cut"):
             group.kind, group.reduced = "rows", reduced
         group.nodes.append(node)
         group.made_of |= self.storing.made_of[node]
@@ -311,10 +256,15 @@ class _Scheduler:
         if other is group or other in group.needs:
             return
         group.needs.add(other)
+        other.is_needed = True
         new, bit = self.bit[other] | other.after, self.bit[group]
-        for g in self.groups:
-            if g is group or g.after & bit:
-                g.after |= new
+        if new | group.after == group.after:
+            return
+        group.after |= new
+        if group.is_needed:
+            for g in self.groups:
+                if g.after & bit:
+                    g.after |= new
 
     def _depends(self, group, on):
         return bool(group.after & self.bit[on])
@@ -327,21 +277,31 @@ class _Scheduler:
             if not rows and node.primitive in ("reduce.argmax", "reduce.argmin"):
                 return "best", node.inputs[0].shape, node.attributes[0]
             return "rows" if rows else "columns", node.inputs[0].shape, node.attributes[0]
-        if node.primitive == "contraction":
+        if node.primitive == "contraction" or node.primitive in CONVOLUTIONS:
             return "contraction", node.shape, ()
         if node.primitive == "assign":
             return "assign", node.shape, ()
+        if node.primitive == "cat":
+            parts = [part for part, _, _ in self._stores_of(node)]
+            return ("map" if _parts_together(parts) == len(parts) else "pieces"), parts[0].shape, ()
         if is_inline(node) or node.primitive == "leaf":
             return "map", node.shape, ()
-        return {"scan": "scan", "scatter": "scatter", "argsort": "sort"}.get(node.primitive.split(".")[0], "host"), node.shape, ()
+        if node.primitive == "part" and node.inputs[0].primitive == "loop":
+            return "loop", node.shape, ()
+        own = {"scan": "scan", "scatter": "scatter", "argsort": "sort", "attention": "attention", "attention_gradient": "attention"}
+        return own.get(node.primitive.split(".")[0], "host"), node.shape, ()
 
     def _may_join(self, node, kind, shape, reduced, group, needs):
         if self.storing.size(self.storing.made_of[node] | group.made_of) > LARGEST_KERNEL:
             return False
         if group.nodes[0] in self.forced or not self._fits(kind, shape, reduced, group):
             return False
-        if kind in ("columns", "rows cut", "columns cut") and group in needs:
-            return False  # what it gives is known only when all rows are added up
+        if group in needs and (kind in ("columns", "rows cut") or (kind == "columns cut" and group.kind != "rows")):
+            return False  # it asks for what is known only when all rows are added up
+        if any(self.home.get(n) is group and n.primitive.startswith("partial.") for n in self.reads[node]):
+            return False
+        if {kind, group.kind} == {"rows", "columns cut"} and not self.apart.isdisjoint([node, *group.nodes]):
+            return False
         if group.kind == "contraction" and not (group in needs and self._suits_tiles(node, group)):
             return False
         return not any(self._depends(other, group) for other in needs if other is not group)
@@ -367,7 +327,10 @@ class _Scheduler:
                 return shape == other or (group.kind == "rows" and sized == kept)
             return group.kind == "columns" and sized == kept
         if kind == "rows":
-            return shape == other and (group.kind == "map" or (group.kind == "rows" and reduced == group.reduced))
+            return shape == other and (group.kind == "map" or (group.kind == "rows" and reduced == group.reduced)
+                                       or (group.kind == "columns cut" and _rows_and_columns(extents, reduced, group.reduced)))
+        if kind == "columns cut" and group.kind == "rows":
+            return shape == other and _rows_and_columns(extents, group.reduced, reduced)
         return group.kind == kind and shape == other and reduced == group.reduced
 
     def _readers_first(self):
@@ -448,20 +411,36 @@ class _Scheduler:
         if group.kind == "host":
             self._check_reads(group)
             return [self._host_step(group)]
+        if group.kind == "loop":
+            from .repetition import loop_steps
+            self._check_reads(group)
+            return loop_steps(node.inputs[0], group.nodes, self._buffer_of, self._memory,
+                              lambda wanted: schedule([Output(*o) for o in wanted], self.fuse))
+        if group.kind == "pieces":
+            self._check_reads(group)
+            stores = self._stores_of(node)
+            together = _parts_together([part for part, _, _ in stores])
+            return [self._nest_step(map_nest(stores[i:i + together], self._buffer_of_others(group)), "cat") for i in range(0, len(stores), together)]
         if group.kind == "assign":
             return self._assign_steps(node)
         if group.kind == "scatter":
             return self._scatter_steps(node)
         if group.kind in ("scan", "best"):
+            from .ordered import column_argument_nest, scan_nest
             nest = (scan_nest if group.kind == "scan" else column_argument_nest)(node, self.buffers[node], self._buffer_of)
             self._check_in_place(nest, [node])
             return [self._nest_step(nest, node.primitive)]
         if group.kind == "sort":
             return [self._sort_step(node)]
+        if group.kind == "attention":
+            return [self._attention_step(group)]
         stores, buffer_of = self._stores(group)
         reductions = [n for n in group.nodes if n.primitive.startswith(("reduce.", "partial."))]
         if group.kind == "map":
             nest = map_nest(stores, buffer_of)
+        elif group.kind == "rows":
+            down = [n for n in reductions if n.primitive.startswith("partial.")]
+            nest = row_nest([n for n in reductions if n not in down], stores, buffer_of, down)
         else:
             nest = (row_nest if group.kind.startswith("rows") else column_nest)(reductions, stores, buffer_of)
         self._check_in_place(nest, group.nodes)
@@ -469,13 +448,39 @@ class _Scheduler:
 
     def _stores(self, group):
         """What a group writes as (node, buffer, offset), and from where it reads what lies in memory before it runs."""
+        stores = [s for n in group.nodes if self._is_wanted_outside(n, group) for s in self._stores_of(n)]
+        return stores, self._buffer_of_others(group)
+
+    def _buffer_of_others(self, group):
         inside = set(group.nodes)
-        stores = [(n, self.buffers[n], 0) for n in group.nodes if self._is_wanted_outside(n, group)]
-        return stores, lambda n: self.leaf_buffers.get(n) if n in inside else self.buffers.get(n)
+        return lambda n: self.leaf_buffers.get(n) if n in inside else self.buffers.get(n)
+
+    def _stores_of(self, node):
+        """How a node is written: as one map, or a cat as one for each part of it.
+
+            cat(exp(a), b)      ->      y[i] = exp(a[i]); y[n + i] = b[i]
+        """
+        return self._regions(node, self.buffers[node], 0) if node.primitive == "cat" else [(node, self.buffers[node], 0)]
+
+    def _regions(self, cat, buffer, offset):
+        """The parts of a cat, and of the cats that it is made of, each as (node, its region of a buffer, where that begins)."""
+        regions, start, (axis,) = [], 0, cat.attributes
+        for part in cat.inputs:
+            region = Buffer(buffer.kind, buffer.number, buffer.dtype, part.shape, buffer.strides, buffer.storage)
+            at = offset + start * buffer.strides[axis]
+            regions += self._regions(part, region, at) if part.primitive == "cat" and part not in self.buffers else [(part, region, at)]
+            start = part.shape[axis] + start
+        return regions
 
     def _contraction_step(self, group):
+        from .products import Prologue, epilogue, operand
         node = group.nodes[0]
-        a, b = (operand(i, self._buffer_of, (node, i) in self.storing.prologues) for i in node.inputs)
+        windowed = node.primitive in CONVOLUTIONS
+        if windowed:
+            from .convolution import convolution_epilogue as epilogue
+            from .convolution import operands
+        a, b = operands(node, self._buffer_of) if windowed else (
+            operand(i, self._buffer_of, (node, i) in self.storing.prologues) for i in node.inputs)
         reads = [n for x in (a, b) for n in (self._nest_step(x.nest, "").reads if isinstance(x, Prologue) else x[:1])]
         for n in group.nodes:
             if n in self.direct and any(x.storage == self.direct[n].storage for x in reads if x.kind == "leaf"):
@@ -518,16 +523,31 @@ class _Scheduler:
         steps = self._content_steps(node, [(node.inputs[0], target, 0)])
         if any(is_int(n, 0) for n in node.inputs[1].shape):
             return steps
+        from .ordered import scatter_nest
         nest = scatter_nest(node, target, self._buffer_of)
         self._check_in_place(nest, [node])
         return [*steps, self._nest_step(nest, node.primitive)]
 
+    def _memory(self, dtype, shape, strides=None):
+        """A new buffer in the arena."""
+        self.arena.append(Buffer("arena", len(self.arena), dtype, shape, strides))
+        return self.arena[-1]
+
     def _sort_step(self, node):
+        from .sorting import work_slots
         x, result = self.buffers[node.inputs[0]], self.buffers[node]
         self._check_reads(self.home[node])
-        work = Buffer("arena", len(self.arena), dtypes.int64, (work_slots(node),))
-        self.arena.append(work)
+        work = self._memory(dtypes.int64, (work_slots(node),))
         return SortStep(node, x, result, work, [x], [result, work])
+
+    def _attention_step(self, group):
+        from .products import operand
+        self._check_reads(group)
+        node = group.nodes[0]
+        inputs = [operand(i, self._buffer_of) for i in node.inputs]
+        results = {n.primitive.partition(".")[2]: self.buffers[n] for n in group.nodes}
+        name = node.primitive.partition(".")[0] + (": " + ", ".join(filter(None, results)) if any(results) else "")
+        return AttentionStep(node, inputs, results, [self._whole(buffer) for buffer, _ in inputs], list(results.values()), name, operations(node))
 
     def _host_step(self, group):
         call = group.nodes[0].inputs[0] if group.nodes[0].primitive == "part" else None
@@ -550,6 +570,22 @@ class _Scheduler:
         return self.arena[buffer.number] if buffer.kind == "arena" else buffer
 
 
+def _call_of(node):
+    """What a node is one of several results of, if it is."""
+    if node.primitive == "part":
+        return node.inputs[0]
+    kind = node.primitive.partition(".")[0]
+    return (kind, node.inputs, node.attributes[0]) if kind in ("attention", "attention_gradient") else None
+
+
+def _rows_and_columns(shape, along, down):
+    """Whether rows that are reduced `along` themselves can be added up `down` their columns by the same kernel: each dimension is of
+    one kind, and there are so many rows that blocks of them are tasks enough."""
+    sized = {d for d, n in enumerate(shape) if not is_int(n, 1)}
+    apart = not set(along) & set(down) & sized and sized <= {*along, *down} and sized & set(along)
+    return bool(apart) and extent_value(product(shape[d] for d in down)) >= LEAST_BLOCKS * COLUMN_BLOCK
+
+
 def _one_memory(a, b):
     return a.kind == b.kind and a.number == b.number
 
@@ -563,6 +599,12 @@ def _all_in(statement):
             found.add(e)
             stack.extend(inputs_of(e))
     return found
+
+
+def _parts_together(parts):
+    """How many parts of a cat are written by one kernel: parts of one shape, and not too many."""
+    shapes = {tuple(map(key, part.shape)) for part in parts}
+    return min(len(parts), MOST_PARTS) if len(shapes) == 1 else 1
 
 
 def _empty(step):

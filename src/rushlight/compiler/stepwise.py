@@ -18,7 +18,7 @@ from ..ir.extents import Assumptions, Extent, check, current, product, symbol
 from ..ir.graph import Node, leaf, row_major, scalar, topological
 from .expressions import is_movement, key
 from .memory_plan import ALIGNMENT
-from .schedule import Output
+from .steps import Output
 
 LARGEST = 64            # nodes, and bytes that they fill: beyond, calls cost more than they save
 LARGEST_BYTES = 32 << 20

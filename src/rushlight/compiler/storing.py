@@ -2,6 +2,7 @@
 
     y = exp(a) + b; s = sum(y)        ->   stored: s (a reduction is one pass over y, which needs no memory)
     y = (a * 2) @ b                   ->   stored: y (a * 2 is computed as it is read, where it is large and b is narrow)
+    y = stack((a, b), -1) * c         ->   stored: the stack (its parts are written between each other)
     x = f(f(f( ... a)))               ->   stored: every so many f, or the kernel would have no end
     t = lgamma(x), used by 3 kernels  ->   stored: t (`dear_values`: known when the kernels are)
 
@@ -9,8 +10,9 @@ Start with `Storing`.
 """
 from ..ir.extents import product
 from ..ir.graph import ELEMENTWISE
-from .expressions import is_inline, is_movement, key, price
+from .expressions import is_inline, is_int, is_movement, key, price
 
+CONVOLUTIONS = ("convolution", "correlation", "correlations")  # the primitives of convolution.py
 LARGEST_VALUE = 400     # instructions of one vector, about, that a value may take from what is stored
 LARGEST_KERNEL = 1000   # and a kernel
 LARGEST_PROLOGUE = 12   # instructions of one vector that are rather done several times than their result written down once
@@ -39,7 +41,7 @@ class Storing:
         """Store a node, or what it reads, where its kind wants it."""
         if node.primitive == "leaf":
             return
-        if node.primitive == "library":
+        if node.primitive in ("library", "loop"):
             self.stored.update(node.inputs)
         elif not is_inline(node):
             self.stored.add(node)
@@ -49,10 +51,16 @@ class Storing:
                         self.prologues.add((node, i))
                     else:
                         self.stored.add(_moved(i))
+            elif node.primitive.startswith("attention") or node.primitive in CONVOLUTIONS:
+                self.stored.update(map(_moved, node.inputs))
             elif node.primitive == "argsort" or (not self.fuse and node.primitive.startswith(("scan.", "scatter."))):
                 self.stored.update(node.inputs)
+        elif _alternates(node) and any(user.primitive != "cat" for user in self.users.get(node, ())):
+            self.stored.add(node)
         elif not self.fuse and not is_movement(node) and node.primitive not in _LEAVES:
             self.stored.add(node)
+        elif node.primitive == "add" and any(i.primitive == "contraction" for i in node.inputs):
+            self.stored.update(i for i in node.inputs if _is_running_sum(i))
 
     def _is_prologue(self, operand, others):
         """Whether an operand of a product is computed again by each task that reads it, of which there are few where its `others` are
@@ -119,6 +127,24 @@ class Storing:
             if (len(left) + bool(relieved) - 1) * self.size(inside) >= DEAR_VALUE:
                 chosen[node] = makers
         return chosen
+
+
+def _alternates(node):
+    """Whether neighbours come from different parts of a cat: read as a vector, each of its numbers would have to be asked where it is from."""
+    if node.primitive != "cat":
+        return False
+    axis, = node.attributes
+    return axis == node.ndim - 1 and all(is_int(part.shape[axis], 1) for part in node.inputs) or any(map(_alternates, node.inputs))
+
+
+def _is_running_sum(node):
+    """Whether products are added up in it.  Such a sum is written down before the next product is added to it, where that is made: else the
+    last one would find all others in memory, and add them up at once.
+
+        before   k0: a @ b     k1: c @ d          k2: e @ f, + (k0 + k1)
+        after    k0: a @ b     k1: c @ d, + k0    k2: e @ f, + k1
+    """
+    return node.primitive == "add" and any(i.primitive == "contraction" for i in node.inputs)
 
 
 def _moved(node):

@@ -28,6 +28,8 @@ class Assumptions:
     def __init__(self, known=(), integers=None):
         self.guards, self.integers, self.step = [], integers, None
         self.equal = {}  # atom -> what it is equal to
+        self._noted = None, {}  # a list of guards, and its extents by relation and hash
+        self._simple = {}       # extents by hash -> what they were simplified to, as long as nothing new is known to be equal
         self.learn(known)
 
     def learn(self, guards):
@@ -66,35 +68,70 @@ class Assumptions:
 
     def add(self, relation, extent):
         """Note that `extent relation 0` was relied on; relation is '==', '!=', '<' or '>='."""
-        if not any(r == relation and _same_text(e, extent) for r, e in self.guards):
+        if self._noted[0] is not self.guards:
+            self._noted = self.guards, {}
+        alike = self._noted[1].setdefault((relation, hash(extent)), [])
+        if not any(_same_text(e, extent) for e in alike):
+            alike.append(extent)
             self.guards.append((relation, extent))
             self._learn(relation, extent)
 
     def _learn(self, relation, extent):
         if relation != "==":
             return
-        for monomial, factor in sorted(extent.terms, key=_term_order, reverse=True):
+        terms = _without_common_dimensions(extent.terms)
+        for monomial, factor in sorted(terms, key=_term_order, reverse=True):
             alone = len(monomial) == 1 and factor in (1, -1) and monomial[0][0] in "di"
-            if alone and not any(monomial[0] in _atoms(m) for m, _ in extent.terms if m != monomial):
-                rest = _make({m: -f * factor for m, f in extent.terms if m != monomial}, 0)
+            if alone and not any(monomial[0] in _atoms(m) for m, _ in terms if m != monomial):
+                rest = _make({m: -f * factor for m, f in terms if m != monomial}, 0)
                 self.equal[monomial[0]] = _with_value(rest, monomial[0].value)
+                self._simple = {}
                 return
+
+    def are_one(self, a, b):
+        """Whether two symbols are known to equal each other: what `simplify` would find of their difference, as it is asked most often."""
+        first, second = self._name_of(a), self._name_of(b)
+        return first is not None and first == second
+
+    def _name_of(self, x):
+        """The symbol that stands for what a symbol equals; None of all else."""
+        while isinstance(x, Extent) and len(x.terms) == 1:
+            (monomial, factor), = x.terms
+            if factor != 1 or len(monomial) != 1 or monomial[0][0] not in "di":
+                return None
+            if monomial[0] not in self.equal:
+                return monomial[0]
+            x = self.equal[monomial[0]]
+        return None
 
     def simplify(self, extent):
         """The same integer, with every symbol replaced that is known to equal something else."""
-        for _ in range(64):
-            if not isinstance(extent, Extent) or not self.equal:
-                return extent
-            hit = next((a for m, _ in extent.terms for a in _atoms(m) if a in self.equal), None)
-            if hit is None:
-                return extent
-            extent = extent.substitute(self.equal)
-        return extent
+        if not self.equal or not isinstance(extent, Extent):
+            return extent
+        before, simple = self._simple.get(hash(extent), (None, None))
+        if before is None or before.terms != extent.terms:
+            simple = extent
+            for _ in range(64):
+                if not isinstance(simple, Extent) or not any(a in self.equal for m, _ in simple.terms for a in _atoms(m)):
+                    break
+                simple = simple.substitute(self.equal)
+            self._simple[hash(extent)] = extent, simple
+        return simple
 
 
 def current():
     """The Assumptions in force in this thread, or None."""
     return getattr(_here, "assumptions", None)
+
+
+def _without_common_dimensions(terms):
+    """Terms whose sum is zero, divided by the dimensions (which are not zero) that stand in each of them:  B T n - B T C   ->   n - C"""
+    monomials = [list(m) for m, _ in terms]
+    for atom in terms[0][0]:
+        if atom[0] == "d" and all(atom in m for m in monomials):
+            for m in monomials:
+                m.remove(atom)
+    return tuple((tuple(m), factor) for m, (_, factor) in zip(monomials, terms))
 
 
 def _atoms(monomial):
@@ -453,9 +490,11 @@ def _nonnegative(x):
 def _decide(relation, a, b):
     """Whether a relation b, for == and <, writing down a guard when it does not hold for every value."""
     assumptions = current()
-    difference = a - b
+    if relation == "==" and assumptions is not None and assumptions.are_one(a, b):
+        return True
     if assumptions is not None:
-        difference = assumptions.simplify(difference)
+        a, b = assumptions.simplify(a), assumptions.simplify(b)
+    difference = a - b
     if isinstance(difference, int):
         return difference == 0 if relation == "==" else difference < 0
     low, high = bounds(difference)

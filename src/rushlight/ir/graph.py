@@ -231,11 +231,11 @@ def attention_log_sum(query, key, value, scale, mask, causal):
     return Node("attention.log_sum", inputs, (causal,), (*query.shape[:-1], 1), sums_dtype(query.dtype))
 
 
-def attention_gradient(name, grad, query, key, value, scale, log_sum, delta, mask, causal, strides):
-    """The gradient of the attention for its "query", "key" or "value", given that of its result; those of the same inputs are made
-    together.  `delta` is the sum of grad * result along each row, (*batch, L, 1) like `log_sum`."""
+def attention_gradient(name, grad, query, key, value, scale, log_sum, result, mask, causal, strides):
+    """The gradient of an attention with that result for its "query", "key" or "value", given that of the result; those of the same
+    inputs are made together."""
     like = {"query": query, "key": key, "value": value}[name]
-    inputs = (grad, query, key, value, scale, log_sum, delta) + (() if mask is None else (mask,))
+    inputs = (grad, query, key, value, scale, log_sum, result) + (() if mask is None else (mask,))
     return Node("attention_gradient." + name, inputs, (causal, tuple(strides)), like.shape, like.dtype)
 
 
@@ -249,7 +249,8 @@ def convolution(x, w, counts, stride, dilation, before, groups):
     """Windows of (N, C, *size) times (O, C / groups, *kernel): (N, O, *counts).
 
     y[n, o, i] = sum of w[o, c, tap] * x[n, c', i * stride + tap * dilation - before] over c and tap, x being 0 outside of its size;
-    c' is c counted from the first channel of the group of o.  `before` may be negative, as may what is left behind the last window."""
+    c' is c counted from the first channel of the group of o.  `before` may be negative, as may what is left behind the last window; with a
+    negative dilation the kernel lies there mirrored."""
     assert x.ndim == w.ndim == len(counts) + 2 and x.dtype is w.dtype, (x, w, counts)
     attributes = tuple(stride), tuple(dilation), tuple(before), groups
     return Node("convolution", (x, w), attributes, (x.shape[0], w.shape[0], *counts), x.dtype)

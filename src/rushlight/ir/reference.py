@@ -283,10 +283,11 @@ def _attention(name, query, key, value, scale, mask=None, causal=False):
     return log_sum if name == "log_sum" else np.matmul(_weights(scores, log_sum), value.astype(np.float64))
 
 
-def _attention_gradient(name, grad, query, key, value, scale, log_sum, delta, mask=None, causal=False):
+def _attention_gradient(name, grad, query, key, value, scale, log_sum, result, mask=None, causal=False):
     weights, grad = _weights(_scores(query, key, scale, mask, causal), log_sum.astype(np.float64)), grad.astype(np.float64)
     if name == "value":
         return np.matmul(np.swapaxes(weights, -1, -2), grad)
+    delta = np.sum(grad * result, axis=-1, keepdims=True)
     slopes = weights * (np.matmul(grad, np.swapaxes(value, -1, -2).astype(np.float64)) - delta) * scale.astype(np.float64)
     return np.matmul(slopes, key.astype(np.float64)) if name == "query" else np.matmul(np.swapaxes(slopes, -1, -2), query.astype(np.float64))
 

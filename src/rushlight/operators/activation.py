@@ -1,6 +1,6 @@
 """Activations: relu, gelu, softmax and their kin.
 
-    softmax(x, 1)     e = exp(x - max), e / sum(e): one row kernel; its gradient reads only the result
+    softmax(x, 1)     e = exp(x - max), e * (1 / sum(e)): one row kernel; its gradient reads only the result
     F.relu(x, True)   in place: `with_inplace` gives every activation PyTorch's `inplace` argument
 
 Gradients that can be had from the result alone are written so, since then the input need not be kept.
@@ -19,6 +19,7 @@ from ..tensors.tensor import Tensor
 from .building import apply, binary, broadcast, cast, choose, constant, elementwise, unary, wrap_dim
 from .definition import exported, operator, write_in_place
 from .elementwise import sigmoid, tanh
+from .factories import empty_like, zeros_like
 from .random import default_generator
 from .reductions import reduced, summed
 
@@ -73,8 +74,8 @@ def relu(input: Tensor) -> Tensor:
 
 @relu.gradient
 def relu_gradient(grad, result, input):
-    """Reads only the result: the gradient passes where it is positive."""
-    return _gate(grad, binary("gt", result, 0))
+    """Reads only the result: the gradient passes where that is not 0, and where it is NaN."""
+    return choose(binary("le", result, 0), constant(0, grad.dtype), grad)
 
 
 @operator(pointwise=True, methods=False, namespace=False)
@@ -225,12 +226,12 @@ def hardshrink_gradient(grad, result, input, lambd):
 
 @operator(pointwise=True, methods=False, namespace=False)
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """input moved towards 0 by `lambd`, and 0 where it would cross."""
+    """input moved towards 0 by `lambd`, and 0 of its sign where it would cross; NaN stays NaN."""
     floating("softshrink", input)
     if lambd < 0:
         raise RuntimeError(f"softshrink: lambda must be greater or equal to 0, but found to be {lambd}.")
-    moved = choose(binary("gt", input, lambd), binary("sub", input, lambd), constant(0, input.dtype))
-    return choose(elementwise("isnan", input), input, choose(binary("lt", input, -lambd), binary("add", input, lambd), moved))
+    moved = choose(binary("gt", input, lambd), binary("sub", input, lambd), binary("mul", input, 0, input.dtype))
+    return choose(binary("lt", input, -lambd), binary("add", input, lambd), moved)
 
 
 @softshrink.gradient
@@ -439,7 +440,8 @@ def softmax(input: Tensor, dim: int, dtype: dtypes.DType | None = None) -> Tenso
     wrap_dim(dim, input.ndim, "softmax")
     x, axes = _less_greatest(_row_operand("softmax", input, dtype), dim)
     e = unary("exp", x)
-    return cast(binary("div", e, summed(e, axes, True)), dtype or input.dtype)
+    share = binary("div", 1, summed(e, axes, True), x.dtype)  # once a row: a division takes longer than the exponential
+    return cast(binary("mul", e, share), dtype or input.dtype)
 
 
 @softmax.gradient
@@ -483,3 +485,21 @@ def _over_dim(name, function, sign=None):
 
 functional_softmax, functional_log_softmax = _over_dim("softmax", softmax), _over_dim("log_softmax", log_softmax)
 softmin = _over_dim("softmin", softmax, sign=-1)
+
+
+def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
+    """softmax((logits + Gumbel noise) / tau): a sample from the classes that gradients flow through; with `hard` it is one-hot, and its gradient that of
+    the soft one (https://arxiv.org/abs/1611.01144).  `eps` has no meaning any more."""
+    if eps != 1e-10:
+        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
+    noise = -empty_like(logits.detach()).exponential_().log()
+    soft = softmax((logits + noise) / tau, dim)
+    if not hard:
+        return soft
+    best = soft.detach().argmax(dim, keepdim=True)
+    return zeros_like(soft.detach()).scatter(dim, best, 1.0) - soft.detach() + soft
+
+
+def rrelu_(input, lower=1.0 / 8, upper=1.0 / 3, training=False):
+    """The in-place form of `rrelu`."""
+    return rrelu(input, lower, upper, training, True)

@@ -26,9 +26,9 @@ _PRUNINGS_PER_LIMIT = 32
 _DAY = 86400.0
 
 
-def key(text, target, passes=False):
+def key(text, target, passes=False, quick=False):
     """The name of what compiling `text` gives."""
-    rest = (_FORMAT, llvmlite.__version__, target.triple, target.cpu, target.features, passes)
+    rest = (_FORMAT, llvmlite.__version__, target.triple, target.cpu, target.features, passes, quick)
     return hashlib.sha256(f"{rest}\n{text}".encode()).hexdigest()
 
 

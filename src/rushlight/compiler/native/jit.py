@@ -55,19 +55,20 @@ class Code:
             _free_dropped()
 
 
-def compile(text, target=None, passes=False, symbols=None, name=None):
+def compile(text, target=None, passes=False, symbols=None, name=None, quick=False):
     """The machine code of a module of LLVM IR, from the disk cache if it is there.
 
-    No optimisation passes run on the text unless `passes` is true.  What the text declares is found in the running process, or
+    No optimisation passes run on the text unless `passes` is true; `quick` is for text that every process needs at once, and whose speed
+    does not matter much.  What the text declares is found in the running process, or
     at the addresses that `symbols` gives for names.  On disk it is known by the text, or by `name`, which says all that the text
     follows from, so that `recall` finds it before there is a text.
     """
     target = target or host()
-    key = disk_cache.key(name or text, target, passes)
+    key = disk_cache.key(name or text, target, passes, quick)
     image = disk_cache.load(key)
     from_disk = image is not None
     if image is None:
-        image = emit_object(text, target, passes)
+        image = emit_object(text, target, passes, quick)
         disk_cache.store(key, image)
     return _code(image, _DEFINITION.findall(text), dict(symbols or ()), from_disk)
 
@@ -88,11 +89,11 @@ def _code(image, names, symbols, from_disk):
     return code
 
 
-def emit_object(text, target=None, passes=False):
+def emit_object(text, target=None, passes=False, quick=False):
     """The object code of a module as bytes, also for targets other than the host."""
     target = target or host()
     with _lock:
-        return target.machine().emit_object(_module(text, target, passes))
+        return target.machine(quick).emit_object(_module(text, target, passes))
 
 
 def emit_assembly(text, target=None, passes=False):

@@ -2,15 +2,17 @@
 
     run(values)   bases [leaf, out, arena, lr]            `@call`: from Python's numbers
     patches         frame[slot] = bases[i] + offset       `@run`: once for each slot that moves
-    steps           kernel(&frame[first], 0 .. tasks)     `@run`: one after the other, on the pool where tasks > 1
+    steps           kernel(&frame[first], 0 .. tasks)     `@do`: one after the other, on the pool where tasks > 1
+    loops           turns times: some steps, then moves   `@repeat`: frame[slot] = frame[source] + bytes, after each turn
 
 The frame holds the arguments of all kernels one behind the other: addresses, extents, strides, scalars as bits.  Those that
-change with every run come from the bases; the others are the same as long as, say, the batch size is.
+change with every run come from the bases; the others are the same as long as, say, the batch size is.  A loop makes its steps again over
+the same slots: moves bring them from one turn's part of an array to the next.
 
 A call through ctypes costs a microsecond, more than a small kernel.  So `run` is a builtin function of Python like those written
 in C, made of our own machine code: it takes the tuple apart itself, which costs a tenth of that.
 
-A launcher is used by one thread at a time; different ones run side by side.  Start with `Blueprint`, then `@call` and `@run`.
+A launcher is used by one thread at a time; different ones run side by side.  Start with `Blueprint`, then `@call`, `@run` and `@do`.
 """
 import ctypes
 import functools
@@ -22,9 +24,11 @@ from . import jit, threads
 
 _TEXT = """
 ; What a launcher tells: see Blueprint.
-%program = type { ptr, ptr, i64, ptr, i64, ptr, i64, ptr, ptr, i64, ptr }
+%program = type { ptr, ptr, i64, ptr, i64, ptr, i64, ptr, ptr, i64, ptr, ptr, ptr }
 %patch = type { i64, i64, i64 }  ; slot of the frame, number of the base, bytes to add
-%step = type { ptr, i64, i64 }   ; kernel, its first slot of the frame, tasks
+%step = type { ptr, i64, i64 }   ; kernel, its first slot of the frame, tasks; or null, the number of a loop, turns
+%loop = type { i64, i64, i64, i64 }  ; its first step and the end of them, its first move and the end of them
+%move = type { i64, i64, i64 }   ; slot of the frame, slot that it is made from, bytes to add
 
 define void @run(ptr %program) nounwind {
 entry:
@@ -38,23 +42,18 @@ entry:
   %end.patch = getelementptr %patch, ptr %first.patch, i64 %patches
   %steps.at = getelementptr %program, ptr %program, i64 0, i32 4
   %steps = load i64, ptr %steps.at
-  %step.at = getelementptr %program, ptr %program, i64 0, i32 5
-  %first.step = load ptr, ptr %step.at
-  %end.step = getelementptr %step, ptr %first.step, i64 %steps
   %bytes.at = getelementptr %program, ptr %program, i64 0, i32 6
   %bytes = load i64, ptr %bytes.at
-  %parallel_for.at = getelementptr %program, ptr %program, i64 0, i32 7
-  %parallel_for = load ptr, ptr %parallel_for.at
   %scratch_of.at = getelementptr %program, ptr %program, i64 0, i32 8
   %scratch_of = load ptr, ptr %scratch_of.at
   %scratch = call ptr %scratch_of(i64 %bytes)
   br label %patching
 
 patching:
-  %patch = phi ptr [ %first.patch, %entry ], [ %next.patch, %move ]
+  %patch = phi ptr [ %first.patch, %entry ], [ %next.patch, %put ]
   %patched = icmp eq ptr %patch, %end.patch
-  br i1 %patched, label %stepping, label %move
-move:
+  br i1 %patched, label %ready, label %put
+put:
   %slot = load i64, ptr %patch
   %base.at = getelementptr %patch, ptr %patch, i64 0, i32 1
   %base = load i64, ptr %base.at
@@ -68,21 +67,94 @@ move:
   %next.patch = getelementptr %patch, ptr %patch, i64 1
   br label %patching
 
+ready:
+  call void @do(ptr %program, i64 0, i64 %steps, ptr %scratch)
+  ret void
+}
+
+; The steps from %first up to %end, one after the other.
+define internal void @do(ptr %program, i64 %first, i64 %end, ptr %scratch) nounwind {
+entry:
+  %frame.at = getelementptr %program, ptr %program, i64 0, i32 1
+  %frame = load ptr, ptr %frame.at
+  %step.at = getelementptr %program, ptr %program, i64 0, i32 5
+  %steps = load ptr, ptr %step.at
+  %bytes.at = getelementptr %program, ptr %program, i64 0, i32 6
+  %bytes = load i64, ptr %bytes.at
+  %parallel_for.at = getelementptr %program, ptr %program, i64 0, i32 7
+  %parallel_for = load ptr, ptr %parallel_for.at
+  br label %stepping
 stepping:
-  %step = phi ptr [ %first.step, %patching ], [ %next.step, %do ]
-  %done = icmp eq ptr %step, %end.step
-  br i1 %done, label %return, label %do
-do:
+  %number = phi i64 [ %first, %entry ], [ %next, %stepped ]
+  %done = icmp eq i64 %number, %end
+  br i1 %done, label %return, label %perform
+perform:
+  %step = getelementptr %step, ptr %steps, i64 %number
   %kernel = load ptr, ptr %step
   %args.at = getelementptr %step, ptr %step, i64 0, i32 1
   %args.slot = load i64, ptr %args.at
-  %args = getelementptr i64, ptr %frame, i64 %args.slot
   %tasks.at = getelementptr %step, ptr %step, i64 0, i32 2
   %tasks = load i64, ptr %tasks.at
+  %is.loop = icmp eq ptr %kernel, null
+  br i1 %is.loop, label %again, label %launch
+again:
+  call void @repeat(ptr %program, i64 %args.slot, i64 %tasks, ptr %scratch)
+  br label %stepped
+launch:
+  %args = getelementptr i64, ptr %frame, i64 %args.slot
   call void %parallel_for(ptr %kernel, ptr %args, i64 %tasks, i64 %bytes, ptr %scratch)
-  %next.step = getelementptr %step, ptr %step, i64 1
+  br label %stepped
+stepped:
+  %next = add i64 %number, 1
   br label %stepping
+return:
+  ret void
+}
 
+; The turns of a loop.
+define internal void @repeat(ptr %program, i64 %number, i64 %turns, ptr %scratch) nounwind {
+entry:
+  %frame.at = getelementptr %program, ptr %program, i64 0, i32 1
+  %frame = load ptr, ptr %frame.at
+  %loops.at = getelementptr %program, ptr %program, i64 0, i32 11
+  %loops = load ptr, ptr %loops.at
+  %loop = getelementptr %loop, ptr %loops, i64 %number
+  %first = load i64, ptr %loop
+  %end.at = getelementptr %loop, ptr %loop, i64 0, i32 1
+  %end = load i64, ptr %end.at
+  %first.move.at = getelementptr %loop, ptr %loop, i64 0, i32 2
+  %first.move = load i64, ptr %first.move.at
+  %end.move.at = getelementptr %loop, ptr %loop, i64 0, i32 3
+  %end.move = load i64, ptr %end.move.at
+  %moves.at = getelementptr %program, ptr %program, i64 0, i32 12
+  %moves = load ptr, ptr %moves.at
+  br label %turning
+turning:
+  %turn = phi i64 [ 0, %entry ], [ %next.turn, %moving ]
+  %over = icmp sge i64 %turn, %turns
+  br i1 %over, label %return, label %perform
+perform:
+  call void @do(ptr %program, i64 %first, i64 %end, ptr %scratch)
+  %next.turn = add i64 %turn, 1
+  br label %moving
+moving:
+  %m = phi i64 [ %first.move, %perform ], [ %next.move, %shift ]
+  %moved = icmp eq i64 %m, %end.move
+  br i1 %moved, label %turning, label %shift
+shift:
+  %move = getelementptr %move, ptr %moves, i64 %m
+  %slot = load i64, ptr %move
+  %source.at = getelementptr %move, ptr %move, i64 0, i32 1
+  %source = load i64, ptr %source.at
+  %offset.at = getelementptr %move, ptr %move, i64 0, i32 2
+  %offset = load i64, ptr %offset.at
+  %from = getelementptr i64, ptr %frame, i64 %source
+  %value = load i64, ptr %from
+  %sum = add i64 %value, %offset
+  %to = getelementptr i64, ptr %frame, i64 %slot
+  store i64 %sum, ptr %to
+  %next.move = add i64 %m, 1
+  br label %moving
 return:
   ret void
 }
@@ -216,14 +288,15 @@ def _runner():
     """The machine code of `run`, and how Python is told of it."""
     names = re.findall(r"^declare .*@(Py\w+)\(|^@(_?Py\w+) = external", _TEXT, re.MULTILINE)
     symbols = {a or b: ctypes.addressof(ctypes.c_char.in_dll(ctypes.pythonapi, a or b)) for a, b in names}
-    code = jit.compile(_TEXT, symbols=symbols)
+    code = jit.compile(_TEXT, symbols=symbols, quick=True)
     return code, _MethodDef(b"run", code.address("call"), _FASTCALL_WITH_KEYWORDS, b"run(values, release=False)")
 
 
 class Blueprint:
     """Kernels in running order over one frame, for all sizes that a program meets: `launcher(numbers)` makes it for one of them.
 
-        steps          (address of the kernel, its first slot of the frame, number of tasks *), ...
+        steps          (address of the kernel, its first slot of the frame, number of tasks *), ...; of a loop (0, its number, turns *)
+        loops          (its steps, its moves), ...; a move is (slot of the frame, slot that it is made from, bytes to add *), ...
         frame          its slots *
         bases          one letter for each value of a run: q an integer or address, d a double, f a float (the low four bytes)
         patches        (slot of the frame, number of the base, bytes to add *), ...
@@ -233,33 +306,39 @@ class Blueprint:
     What has a * is given as an index into `numbers`, an array of int64.  The rest is the same each time, and is laid out here.
     """
 
-    _HEAD = 11  # words of %program in _TEXT
+    _HEAD = 13  # words of %program in _TEXT
 
-    def __init__(self, steps, frame, bases, patches, scratch_bytes, keep=()):
+    def __init__(self, steps, frame, bases, patches, scratch_bytes, keep=(), loops=()):
+        every_step, loop_rows, every_move = list(steps), [], []  # what a loop repeats stands behind the steps
+        for inner, moves in loops:
+            loop_rows.append((len(every_step), len(every_step) + len(inner), len(every_move), len(every_move) + len(moves)))
+            every_step += inner
+            every_move += moves
         if set(bases) - set("qdf"):
             raise ValueError(f"Blueprint: a base is q, d or f, not {(set(bases) - set('qdf')).pop()!r}")
-        if any(not 0 <= first <= len(frame) for _, first, _ in steps):
-            raise ValueError(f"Blueprint: a step begins outside the frame of {len(frame)} slots")
+        if any(not 0 <= first <= (len(frame) if kernel else len(loops) - 1) for kernel, first, _ in every_step):
+            raise ValueError(f"Blueprint: a step begins outside the frame of {len(frame)} slots, or is a loop that is none of {len(loops)}")
+        if any(not 0 <= x < len(frame) for slot, source, _ in every_move for x in (slot, source)):
+            raise ValueError(f"Blueprint: a move is outside the frame of {len(frame)} slots")
         if any(not 0 <= slot < len(frame) or not 0 <= base < len(bases) for slot, base, _ in patches):
             raise ValueError(f"Blueprint: a patch is outside the frame of {len(frame)} slots or the {len(bases)} bases")
         code, definition = _runner()
         pool, letters = threads.pool(), np.frombuffer(bases.encode() or b" ", np.uint8)
         self._keep = code, definition, pool, letters, keep
         self._definition = ctypes.byref(definition)
-        fixed, moving = [0] * self._HEAD, {6: scratch_bytes}  # the words of a launcher; position of a word -> index of its number
-        starts = []
-        for rows, indexed in (([[0]] * (len(bases) + 1), ()), ([[i] for i in frame], (0,)), (patches, (2,)), (steps, (2,))):
-            starts.append(len(fixed))
-            for row in rows:
-                for i, word in enumerate(row):
-                    if i in indexed:
-                        moving[len(fixed)] = word
-                    fixed.append(word)
-        fixed[2], fixed[4], fixed[7:self._HEAD] = len(patches), len(steps), (
-            pool.address("parallel_for"), pool.address("scratch"), len(bases), letters.ctypes.data)
-        self._fixed = np.array(fixed, np.int64)
-        self._positions, self._numbers = np.array(list(moving), np.int64), np.array(list(moving.values()), np.int64)
-        self._pointers, self._starts = np.array([0, 1, 3, 5]), np.array(starts) * 8
+        head = [0, 0, len(patches), 0, len(steps), 0, scratch_bytes, pool.address("parallel_for"), pool.address("scratch"), len(bases),
+                letters.ctypes.data, 0, 0]
+        parts, starts, positions, end = [np.array(head, np.int64)], [], [np.array([6])], self._HEAD  # positions: of the words that are indices
+        for rows, width, indexed in (([0] * (len(bases) + 1), 1, None), (frame, 1, 0), (patches, 3, 2), (every_step, 3, 2), (loop_rows, 4, None),
+                                     (every_move, 3, 2)):
+            parts.append(np.array(rows, np.int64).reshape(-1))
+            starts.append(end)
+            if indexed is not None:
+                positions.append(np.arange(end + indexed, end + len(parts[-1]), width))
+            end += len(parts[-1])
+        self._fixed, self._positions = np.concatenate(parts), np.concatenate(positions)
+        self._numbers = self._fixed[self._positions]
+        self._pointers, self._starts = np.array([0, 1, 3, 5, 11, 12]), np.array(starts) * 8
 
     def launcher(self, numbers):
         """The launcher with these numbers: `run(values, release=False)` runs all steps once; `values` has one number for each base.

@@ -75,6 +75,12 @@ class Target:
         return self.level == "avx512"
 
     @property
+    def streamed_bytes(self):
+        """From how many bytes on, read and written by one kernel, what it writes had better go past the caches: it would be gone before
+        anybody reads it, and a store into a cache reads the memory that it writes over first.  (Measured: from half of the L3 on.)"""
+        return min(self.l3_bytes // 2, 32 * 1024 * _KB)
+
+    @property
     def converts_to_long(self):
         """Whether floats become integers of 64 bits by vectors."""
         return self.level in ("avx512", "neon")
@@ -93,19 +99,19 @@ class Target:
         """Attributes every kernel is defined with.  Without the width LLVM may split vectors of 512 bits in two."""
         return f'nounwind "min-legal-vector-width"="{self.vector_bits}" "prefer-vector-width"="{self.vector_bits}"'
 
-    def machine(self):
-        """LLVM's code generator for this target, in this thread.
+    def machine(self, quick=False):
+        """LLVM's code generator for this target, in this thread; if `quick`, one that takes a third of the time to make slower code.
 
         Position independent code of the small model reads constants relative to the program counter, inside vector
         instructions; the large model, usual for a JIT, needs a register for the address of each.
         """
         machines = _here.__dict__.setdefault("machines", {})
-        if self not in machines:
+        if (self, quick) not in machines:
             _initialize(self.triple)
             _set_options()
-            machines[self] = llvm.Target.from_triple(self.triple).create_target_machine(
-                cpu=self.cpu, features=self.features, opt=3, reloc="pic", codemodel="small", jit=True)
-        return machines[self]
+            machines[self, quick] = llvm.Target.from_triple(self.triple).create_target_machine(
+                cpu=self.cpu, features=self.features, opt=0 if quick else 3, reloc="pic", codemodel="small", jit=True)
+        return machines[self, quick]
 
 
 _here = threading.local()

@@ -5,13 +5,13 @@
     c0 c1 c2 c3                a2 b2 c2 d2
     d0 d1 d2 d3                a3 b3 c3 d3
 
-It does not matter what the elements are, only their size.  Start with `turn`.
+It does not matter what the elements are, only their size.  Start with `transpose`.
 """
 from .llvmir import vector_type
 from .native.target import host
 
 
-def turn(f, size, source, stride, target, pitch, rows, columns):
+def transpose(f, size, source, stride, target, pitch, rows, columns):
     """target[pitch * i + j] = source[i + stride * j] for i < rows and j < columns: elements of `size` bytes.  At ragged edges they
     are copied one by one."""
     element, lanes = f"i{8 * size}", _lanes(size)
@@ -20,7 +20,7 @@ def turn(f, size, source, stride, target, pitch, rows, columns):
         there = f.element(target, element, f.add(f.mul(i, pitch), j))
         height, width = f.binary("sub", rows, i), f.binary("sub", columns, j)
         full = f.binary("and", f.compare("sge", height, lanes), f.compare("sge", width, lanes))
-        whole, ragged, done = f.label("whole"), f.label("ragged"), f.label("turned")
+        whole, ragged, done = f.label("whole"), f.label("ragged"), f.label("transposed")
         f.branch_if(full, whole, ragged)
         f.start(whole)
         vectors, row = [], first
@@ -28,7 +28,7 @@ def turn(f, size, source, stride, target, pitch, rows, columns):
             vectors.append(f.load(vector_type(element, lanes), row, size))
             row = f.element(row, element, stride)
         for n, column in enumerate(_exchanged(f, vectors, 16 // size)):
-            f.store(column, f.element(there, element, n * pitch), size)
+            f.store(column, f.element(there, element, f.mul(n, pitch)), size)
         f.branch(done)
         f.start(ragged)
         height, width = (f.select(f.compare("slt", n, lanes), n, lanes) for n in (height, width))

@@ -1,0 +1,115 @@
+"""A loop as one step: its body is scheduled once, like a program of its own, and its kernels are launched again for each turn.
+
+    h[t] = tanh(g[t] + h[t - 1] @ w)      ->     w packed; T times: k0 contraction, tanh
+
+                      slot of g        slot of h[t - 1]          slot of h[t]
+    before turn 0     g[0]             the state to begin with   h[0]
+    after a turn      one turn on      where h[t] was            one turn on
+
+The body's leaves and targets are parts of the loop's own inputs and results, each with a `Place`: where it is in the first turn, how far it
+moves with each, or whose place it takes.  A state is read where the turn before wrote it, so none is ever copied.  What the body multiplies
+with in every turn is packed once, in front of the loop.  Start with `loop_steps`.
+"""
+import dataclasses
+from dataclasses import dataclass
+
+from ..ir.graph import Node, leaf, row_major, topological
+from .expressions import Buffer, MustStore, is_int, same
+from .products import Product, Prologue, packed_buffer
+from .steps import LoopStep, PackStep
+
+
+@dataclass
+class Place:
+    """Where a leaf or target of a body is: in `buffer`, in the first turn from element `first` on, `stride` elements further on in each; or,
+    after the first turn, where the target of that number was in the turn before."""
+    buffer: Buffer
+    first: object = 0
+    stride: object = 0
+    follows: int | None = None
+
+
+def loop_steps(call, parts, buffer_of, memory, schedule):
+    """The steps that make a loop: `parts` are the nodes of its results that are wanted, `memory(dtype, shape)` gives more of the arena,
+    `schedule(wanted)` the Plan that makes nodes: (node, strides) of each."""
+    body, turns = call.attributes
+    targets = {p.attributes[0]: buffer_of(p) for p in parts}
+    nodes = {p.attributes[0]: p for p in parts}
+    for number in range(body.states):
+        if number in targets:
+            _must_be_rows(nodes[number], targets[number].strides[1:], targets[number].shape[1:])
+        else:
+            targets[number] = memory(body.results[number].dtype, (turns, *body.results[number].shape))
+    numbers = sorted(targets)  # those of the states come first
+    places, leaves = {}, []
+    for number, node in enumerate(call.inputs):
+        buffer = buffer_of(node)
+        if number < body.states:
+            _must_be_rows(node, buffer.strides, buffer.shape)
+            place, strides = Place(buffer, follows=number), row_major(buffer.shape)
+        elif number < body.states + body.slices:
+            place, strides = _part_of_turn(buffer, turns, body.backwards), buffer.strides[1:]
+        else:
+            place, strides = Place(buffer), buffer.strides
+        places["leaf", number] = place
+        leaves.append((strides, buffer.dtype))
+    outputs = [(node, targets[number].strides[1:]) for node, number in zip(_with_strides([body.results[n] for n in numbers], leaves), numbers)]
+    for n, number in enumerate(numbers):
+        places["target", n] = _part_of_turn(targets[number], turns, body.backwards)
+    plan = schedule(outputs)
+    for buffer in plan.arena:
+        places["arena", buffer.number] = Place(memory(buffer.dtype, buffer.shape))
+    packed, steps = [], []
+    for step in plan.steps:
+        steps.append(_with_packed_operand(step, places, memory, packed))
+    reads = [p.buffer for (kind, _), p in places.items() if kind == "leaf"]
+    writes = [p.buffer for (kind, _), p in places.items() if kind != "leaf"]
+    return [*packed, LoopStep(turns, steps, places, reads, writes)]
+
+
+def _must_be_rows(node, strides, shape):
+    """A state lies where it is given in the first turn, and where it was written in the others: always row by row."""
+    if not all(same(a, b) for a, b in zip(strides, row_major(shape))):
+        raise MustStore(node, "a state lies row by row")
+
+
+def _part_of_turn(buffer, turns, backwards):
+    stride = buffer.strides[0]
+    return Place(buffer, (turns - 1) * stride, stride * -1) if backwards else Place(buffer, 0, stride)
+
+
+def _with_strides(roots, leaves):
+    """The roots over leaves that lie as these do: (strides, dtype) by number."""
+    new = {}
+    for node in topological(roots):
+        if node.primitive == "leaf":
+            number = node.attributes[0]
+            new[node] = leaf(number, node.shape, node.dtype, leaves[number][0])
+        else:
+            new[node] = Node(node.primitive, tuple(new[i] for i in node.inputs), node.attributes, node.shape, node.dtype)
+    return [new[r] for r in roots]
+
+
+def _with_packed_operand(step, places, memory, packed):
+    """A product in a loop whose B is the same in every turn, and would be packed each time, reads it packed by a step in `packed`.
+
+        before   T times: h @ w               after   p = w packed; T times: h @ p
+    """
+    node = getattr(step, "node", None)
+    if node is None or node.primitive != "contraction" or node.ndim != 2 or node.dtype.kind != "f" or isinstance(step.b, Prologue):
+        return step
+    buffer, offset = step.b
+    place = places.get((buffer.kind, buffer.number))
+    if buffer.kind != "leaf" or place.follows is not None or not is_int(place.stride, 0):
+        return step
+    product = Product(node, step.a, step.b, step.nest, step.plain)
+    if product.form.kind != "packed":
+        return step
+    result = packed_buffer("arena", 0, product)
+    result = memory(result.dtype, result.shape)
+    source = Buffer(place.buffer.kind, place.buffer.number, buffer.dtype, buffer.shape, buffer.strides, buffer.storage)
+    packed.append(PackStep(node.dtype, (source, offset), product.k, product.n, result, [place.buffer], [result]))
+    inside = Buffer("leaf", len(places), result.dtype, result.shape)
+    places["leaf", inside.number] = Place(result)
+    reads = [inside if r is buffer else r for r in step.reads]
+    return dataclasses.replace(step, b=(inside, 0), packed=True, reads=reads)
