@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import rushlight
-from rushlight import drawing
 from rushlight.cli import images, runs
+from rushlight.cli.digits import make_model
 from rushlight.cli.main import main
 from rushlight.datasets import digits
 
@@ -80,9 +80,9 @@ def test_ctrl_c_saves_model_metrics_and_report_and_exits_with_130(tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and errors == ""
-    assert sorted(entry.name for entry in (tmp_path / "run").iterdir()) == ["metrics.csv", "model.safetensors", "report.html"]
+    assert sorted(entry.name for entry in (tmp_path / "run").iterdir()) == ["checkpoint.pt", "metrics.csv", "model.safetensors", "report.html", "settings.toml"]
     assert "then stopped" in (tmp_path / "run/report.html").read_text()
-    runs.load_model(tmp_path / "run")
+    runs.load_model(tmp_path / "run", "digits", make_model)
 
 
 def test_a_killed_training_leaves_a_whole_model(tmp_path):
@@ -90,7 +90,8 @@ def test_a_killed_training_leaves_a_whole_model(tmp_path):
     time.sleep(0.1)
     process.kill()
     process.communicate()
-    runs.load_model(tmp_path / "run")
+    runs.load_model(tmp_path / "run", "digits", make_model)
+    assert runs.load_checkpoint(tmp_path / "run")["training"]["epoch"] >= 1
 
 
 def test_a_full_disk_while_saving_keeps_the_file_that_was_there(tmp_path, monkeypatch):
@@ -231,20 +232,3 @@ def test_the_version_and_wrong_arguments(capsys):
     with pytest.raises(SystemExit) as exit:
         main(["train", "digits", "--epochs", "0"])
     assert exit.value.code == 2 and "argument --epochs: invalid positive whole number value: '0'" in capsys.readouterr().err
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Drawings
-
-def test_a_network_is_drawn_with_a_circle_for_each_neuron_and_a_line_for_each_weight():
-    svg = drawing.feedforward([3, 4, 2], outputs="ab", captions=["in", "hidden", "out"])
-    assert svg.count('class="neuron"') == 9 and svg.count("<line") == 3 * 4 + 4 * 2
-    assert "hidden" in svg and ">b</text>" in svg
-    assert drawing.feedforward([100, 2]).count('class="neuron"') == 16
-
-
-def test_charts_survive_empty_single_and_infinite_values():
-    for xs, ys in [([], []), ([1], [2.0]), ([1, 2, 3], [1.0, float("nan"), float("inf")])]:
-        svg = drawing.curves([drawing.Curve("a", xs, ys)], "step", "loss")
-        assert svg.startswith("<svg") and "nan" not in svg and "inf" not in svg
-    assert ">7</text>" in drawing.confusion_matrix([[3, 7], [0, 0]], "ab")

@@ -1,33 +1,57 @@
-"""rushlight train digits: the training of train_digits.py with progress, checkpoints and a report.
+"""rushlight train: a task's training with progress, checkpoints and a report.
 
-    for every step:   show         after every epoch:   test, save model and metrics         at the end:   save, report
+    for every step:   show         after every epoch:   test, save         at the end:   save, report
 
-Ctrl-C asks: the step under way is finished, then model, metrics and report are written and the exit code is 130.  A second
-Ctrl-C does not wait.
+Ctrl-C asks: the step under way is finished, then everything is saved, the report is written and the exit code is 130; --resume goes on from
+there.  A second Ctrl-C does not wait.
 """
 import math
 import signal
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 import rushlight as torch
 
-from . import report
-from .runs import METRICS, MODEL, REPORT, new_run, save_metrics, save_model, write_whole
-from .train_digits import evaluate, make_data, make_model, train
+from . import report, runs
+from .digits import Digits
+from .errors import CommandError
+from .settings import resumed, settings_of
+from .text import Text
+from .training import Training
 
-SIZES = (64, 256, 128, 10)
+TASKS = {"digits": Digits, "text": Text}
 SHOW_EVERY = 0.05  # seconds; a step can be much shorter
 
 
 @dataclass
 class History:
-    """What a run has measured: each step's loss, and a dictionary for each finished epoch."""
+    """What a run has measured: each step's loss, a dictionary for each finished epoch, and sums over the epoch under way."""
 
+    unit: str  # what is counted
     losses: list = field(default_factory=list)
     epochs: list = field(default_factory=list)
+    right: int = 0
+    seen: int = 0
+    seconds: float = 0.0
+
+    def add_step(self, loss, right, seen, seconds):
+        self.losses.append(loss)
+        self.right, self.seen, self.seconds = self.right + right, self.seen + seen, self.seconds + seconds
+
+    def end_epoch(self, held_out_loss, held_out_accuracy):
+        """Enter the epoch under way among the finished ones."""
+        losses = self.losses[self.epochs[-1]["steps"] if self.epochs else 0:]
+        self.epochs.append({
+            "epoch": len(self.epochs) + 1, "steps": len(self.losses), "loss": sum(losses) / len(losses), "accuracy": self.right / self.seen,
+            "held_out_loss": held_out_loss, "held_out_accuracy": held_out_accuracy, f"{self.unit}_per_second": self.speed(),
+        })
+        self.right, self.seen, self.seconds = 0, 0, 0.0
+
+    def speed(self):
+        return round(self.seen / self.seconds) if self.seconds else 0
 
 
 class Interrupts:
@@ -50,39 +74,107 @@ class Interrupts:
             signal.signal(kind, handler)
 
 
-def train_digits(options, console):
+class Run:
+    """A training run and its folder: begun with settings, or opened again to go on."""
+
+    def __init__(self, settings, folder):
+        self.settings, self.folder = settings, folder
+        torch.set_num_threads(settings.threads or torch.get_num_threads())
+        self.task = TASKS[settings.task](settings)
+        torch.manual_seed(settings.seed)
+        self.model = self.task.make_model()
+        self.training = Training(self.model, self.task.learn, settings, self.task.logits)
+        self.history = History(self.task.unit)
+
+    @classmethod
+    def begun(cls, given):
+        """A new run, by what the command line gave."""
+        settings, out = settings_of(given)
+        run = cls(settings, None)  # errors in the data come before there is a folder
+        run.folder = runs.new_run(out, settings.task)
+        runs.save_settings(run.folder, settings)
+        return run
+
+    @classmethod
+    def reopened(cls, folder, given):
+        """The run in `folder`, where it stopped."""
+        folder = Path(folder)
+        settings = resumed(runs.load_settings(folder), given)
+        state = runs.load_checkpoint(folder)
+        run = cls(settings, folder)
+        try:
+            if state["fingerprint"] != run.task.fingerprint:
+                text = settings.file or "the text that comes with Python"
+                raise CommandError(f"{text} is not what it was when the run in {folder} began")
+            done = state["training"]["epoch"]
+            if done >= settings.epochs:
+                raise CommandError(f"the run in {folder} has ended after epoch {done}; --epochs with a larger number goes on")
+            run.history = History(**state["history"])
+            run.training.restore(state["training"])
+        except (LookupError, AttributeError, TypeError, ValueError, RuntimeError) as error:
+            raise runs.damaged(folder / runs.CHECKPOINT, error) from error
+        runs.save_settings(folder, settings)
+        return run
+
+    def save(self):
+        """Everything but the report."""
+        runs.save_checkpoint(self.folder, {"training": self.training.state(), "history": asdict(self.history),
+                                           "fingerprint": self.task.fingerprint})
+        runs.save_model(self.folder, self.model, self.task.about)
+        runs.save_metrics(self.folder, self.history.epochs)
+
+    def epochs(self, progress, interrupts):
+        """Train on; yields after each epoch, when it is entered in the history."""
+        steps, total = self.training.steps_an_epoch, self.settings.epochs * self.training.steps_an_epoch
+        bar = progress.add_task("", total=total, completed=len(self.history.losses), state="")
+        shown = begun = time.perf_counter()
+        for loss, right, seen in self.training.steps():
+            now = time.perf_counter()
+            self.history.add_step(loss, right, seen, now - begun)
+            if now - shown > SHOW_EVERY:
+                shown = now
+                progress.update(bar, completed=len(self.history.losses), state=self._state(loss),
+                                description=f"epoch {len(self.history.epochs) + 1}/{self.settings.epochs}")
+            if len(self.history.losses) % steps == 0:
+                findings = self.task.test(self.model)
+                self.history.end_epoch(findings.loss, findings.accuracy)
+                progress.console.print(_line(self.history.epochs[-1], self.task.unit), highlight=False)
+                yield
+            if interrupts.signal:
+                return
+            begun = time.perf_counter()
+
+    def _state(self, loss):
+        history = self.history
+        return f"loss {loss:.4f}  accuracy {100 * history.right / history.seen:.1f} %  {history.speed():,} {self.task.unit}/s"
+
+    def report(self, stopped):
+        """Test, write the report, and return what was found."""
+        findings = self.task.test(self.model)
+        content = self.task.page(self.model, self.history, self.settings, findings)
+        runs.write_whole(self.folder / runs.REPORT, report.page(content, self.model, self.history, self.settings, stopped))
+        return findings
+
+
+def train(options, console):
     """Train, save and report; returns the exit code."""
-    folder = new_run(options.out, "digits")
-    settings = {"epochs": options.epochs, "lr": options.lr, "seed": options.seed, "batch_size": options.batch_size,
-                "threads": options.threads or torch.get_num_threads()}
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    learn, held_out = make_data()
-    torch.manual_seed(options.seed)
-    model = make_model(SIZES)
-    history = History()
-    console.print(f"[bold]{len(learn)}[/] digits to learn from, [bold]{len(held_out)}[/] held out; "
-                  f"a network of {' - '.join(map(str, SIZES))}\n", highlight=False)
-
+    given = vars(options)
+    run = Run.begun(given) if options.resume is None else Run.reopened(options.resume, given)
+    parameters = sum(parameter.numel() for parameter in run.model.parameters())
+    console.print(f"{run.task.introduction}; {run.settings.model}, {parameters:,} parameters\n", highlight=False)
     with Interrupts() as interrupts, _progress(console) as progress:
-        for _ in _epochs(model, learn, held_out, options, history, progress, interrupts):
-            save_model(folder, model, SIZES, settings)
-            save_metrics(folder, history.epochs)
+        for _ in run.epochs(progress, interrupts):
+            run.save()
         if interrupts.signal:
-            save_model(folder, model, SIZES, settings)
-            save_metrics(folder, history.epochs)
-
-    loss, probabilities, classes = evaluate(model, held_out)
-    images = held_out[:][0].numpy().reshape(-1, 8, 8)
-    page = report.page(model, history, settings, images, probabilities, classes, loss, stopped=interrupts.signal is not None)
-    write_whole(folder / REPORT, page)
-    accuracy = (probabilities.argmax(axis=1) == classes).mean()
-    console.print(f"\n[bold]{100 * accuracy:.2f} %[/] of the held-out digits are right"
-                  + (" (stopped early)" if interrupts.signal else ""), highlight=False)
-    if not math.isfinite(loss):
+            run.save()
+    findings = run.report(stopped=interrupts.signal is not None)
+    console.print(f"\n{run.task.verdict(findings)}" + (" (stopped early)" if interrupts.signal else ""), highlight=False)
+    if not math.isfinite(findings.loss):
         console.print("[yellow]The loss is not a number any more: the learning rate is too high. Try a smaller --lr.[/]")
-    for name in (MODEL, METRICS, REPORT):
-        console.print(f"  [dim]{folder}/[/]{name}", highlight=False, soft_wrap=True)
+    for name in (runs.MODEL, runs.METRICS, runs.REPORT):
+        console.print(f"  [dim]{run.folder}/[/]{name}", highlight=False, soft_wrap=True)
+    if interrupts.signal:
+        console.print(f"  [dim]rushlight train --resume {run.folder} goes on[/]", highlight=False, soft_wrap=True)
     return 0 if interrupts.signal is None else 128 + interrupts.signal
 
 
@@ -91,38 +183,6 @@ def _progress(console):
                     console=console, transient=True)
 
 
-def _epochs(model, learn, held_out, options, history, progress, interrupts):
-    """Train; yields after each epoch, when it is entered in `history`."""
-    steps_an_epoch = -(-len(learn) // options.batch_size)
-    bar = progress.add_task("", total=options.epochs * steps_an_epoch, state="")
-    losses, right, seen, spent = [], 0, 0, 0.0
-    shown = begun = time.perf_counter()
-    for loss, correct, samples in train(model, learn, options.epochs, options.lr, options.batch_size):
-        now = time.perf_counter()
-        spent += now - begun
-        losses.append(loss)
-        history.losses.append(loss)
-        right, seen = right + correct, seen + samples
-        epoch = len(history.epochs) + 1
-        if now - shown > SHOW_EVERY:
-            shown = now
-            progress.update(bar, completed=len(history.losses), description=f"epoch {epoch}/{options.epochs}",
-                            state=f"loss {loss:.4f}  accuracy {100 * right / seen:.1f} %  {seen / spent:,.0f} samples/s")
-        if len(losses) == steps_an_epoch:
-            held_out_loss, probabilities, classes = evaluate(model, held_out)
-            history.epochs.append({
-                "epoch": epoch, "steps": len(history.losses), "loss": sum(losses) / len(losses), "accuracy": right / seen,
-                "held_out_loss": held_out_loss, "held_out_accuracy": float((probabilities.argmax(axis=1) == classes).mean()),
-                "samples_per_second": round(seen / spent),
-            })
-            progress.console.print(_line(history.epochs[-1]), highlight=False)
-            yield epoch
-            losses, right, seen, spent = [], 0, 0, 0.0
-        if interrupts.signal:
-            return
-        begun = time.perf_counter()
-
-
-def _line(epoch):
-    return (f"epoch {epoch['epoch']:3d}   loss {epoch['loss']:.4f}   accuracy {100 * epoch['accuracy']:5.1f} %   "
-            f"held out {100 * epoch['held_out_accuracy']:5.1f} %   [dim]{epoch['samples_per_second']:,} samples/s[/]")
+def _line(epoch, unit):
+    return (f"epoch {epoch['epoch']:3d}   loss {epoch['loss']:.4f} {100 * epoch['accuracy']:5.1f} %   held out "
+            f"{epoch['held_out_loss']:.4f} {100 * epoch['held_out_accuracy']:5.1f} %   [dim]{epoch[f'{unit}_per_second']:,} {unit}/s[/]")

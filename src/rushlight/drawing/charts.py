@@ -23,8 +23,8 @@ class Curve:
     faint: bool = False
 
 
-def round_ticks(low, high, about=5):
-    """About that many round numbers from `low` to `high`: 1, 2 or 5 times a power of ten apart.
+def round_ticks(low, high, about=5, whole=False):
+    """About that many round numbers from `low` to `high`: 1, 2 or 5 times a power of ten apart, and at least 1 if `whole`.
 
     >>> round_ticks(0, 2.3)
     [0.0, 0.5, 1.0, 1.5, 2.0]
@@ -32,13 +32,15 @@ def round_ticks(low, high, about=5):
     span = (high - low) or 1.0
     power = 10.0 ** math.floor(math.log10(span / about))
     step = next(power * factor for factor in (1, 2, 5, 10) if span / (power * factor) <= about)
+    step = max(step, 1.0) if whole else step
     return [round(i * step, 12) for i in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
-def curves(lines, x_label, y_label, y_range=None, percent=False, width=560, height=300):
+def curves(lines, x_label, y_label, y_range=None, percent=False, width=520, height=290):
     """A chart of several curves.  `y_range` cuts off what lies outside; `percent` writes 0.97 as 97 %."""
     lines = [line for line in lines if len(line.xs)]
-    left, right, top, bottom = 52, 84, 26, 40
+    right = 24 + 7 * max((len(line.name) for line in lines if not line.faint), default=0)  # room for the names
+    left, top, bottom = 52, 26, 40
     inner_width, inner_height = width - left - right, height - top - bottom
     finite = [y for line in lines for y in line.ys if math.isfinite(y)] or [0.0]
     x_low, x_high = min((min(line.xs) for line in lines), default=0), max((max(line.xs) for line in lines), default=1)
@@ -54,7 +56,8 @@ def curves(lines, x_label, y_label, y_range=None, percent=False, width=560, heig
         _, at = place(x_low, y)
         parts.append(tag("line", x1=left, y1=at, x2=left + inner_width, y2=at, class_="rule"))
         parts.append(text(left - 8, at + 4, f"{100 * y:g} %" if percent else f"{y:g}", class_="muted", text_anchor="end"))
-    for x in round_ticks(x_low, x_high, about=8):
+    counted = all(isinstance(x, int) for line in lines for x in line.xs)
+    for x in round_ticks(x_low, x_high, about=8, whole=counted):
         at, _ = place(x, y_low)
         parts.append(text(at, top + inner_height + 18, f"{x:g}", class_="muted", text_anchor="middle"))
     parts.append(text(left + inner_width, height - 4, x_label, class_="muted", text_anchor="end"))

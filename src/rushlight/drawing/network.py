@@ -1,14 +1,21 @@
 """A feed-forward network as textbooks draw it: a column of neurons for each layer, a line for each weight.
 
     feedforward([64, 128, 10])                          sizes alone
-    feedforward_of(model, input=x)                      a model's layers and weights, at work on one input
+    neurons(traced(model, x))                           a model's layers and weights, at work on one input
 
 Of a large layer some neurons, evenly chosen, stand for all; the caption gives the true number.  A line is blue for a positive
 weight and orange for a negative one, and the fainter the smaller it is; a neuron is the fuller the more active it is.
 """
 import numpy as np
 
-from .svg import drawing, pixels, tag, text
+from .svg import drawing, grey, pixels, shares, tag, text
+from .tracing import first_sample
+
+ACTIVATIONS = {
+    "ReLU", "ReLU6", "LeakyReLU", "PReLU", "ELU", "SELU", "CELU", "GELU", "SiLU", "Mish", "Sigmoid", "Tanh", "Softplus", "Softsign",
+    "Hardtanh", "Hardswish", "Hardsigmoid", "LogSigmoid", "Softmax", "LogSoftmax", "Tanhshrink", "Hardshrink", "Softshrink", "Threshold",
+}
+PASSED = {"Flatten", "Unflatten", "Dropout", "AlphaDropout", "Identity", "BatchNorm1d"}
 
 
 def feedforward(sizes, weights=None, activities=None, captions=None, outputs=None, image=None, most=14, height=450, gap=220):
@@ -30,7 +37,7 @@ def feedforward(sizes, weights=None, activities=None, captions=None, outputs=Non
 
     parts = []
     if image is not None:
-        cell = 88 / len(image)
+        cell = 88 / max(len(image), len(image[0]))
         middle = top + room / 2
         parts += [pixels(image, 8, middle - 44, cell), tag("rect", x=7, y=middle - 45, width=90, height=90, rx=3, class_="frame")]
         parts += [tag("line", x1=97, y1=middle, x2=place(0, i)[0], y2=place(0, i)[1], class_="rule") for i in range(len(shown[0]))]
@@ -51,24 +58,37 @@ def feedforward(sizes, weights=None, activities=None, captions=None, outputs=Non
     return drawing(width, height, *parts, title="a network with layers of " + ", ".join(map(str, sizes)) + " neurons")
 
 
-def feedforward_of(model, input=None, outputs=None, image=None):
-    """The drawing of a Sequential of Linear layers with activations between them; with `input` (one sample), at work on it."""
-    layers = []  # each a Linear and what follows it
-    for module in model:
-        layers.append([module]) if hasattr(module, "in_features") else layers[-1].append(module)
-    sizes = [layers[0][0].in_features, *(layer[0].out_features for layer in layers)]
-    weights = [layer[0].weight.detach().numpy() for layer in layers]
-    captions = ["input", *("output" if len(layer) == 1 else type(layer[-1]).__name__ for layer in layers)]
-    values = None
-    if input is not None:
-        values = [input.detach().numpy()]
-        for layer in layers:
-            for module in layer:
-                input = module(input)
-            values.append(input.detach().numpy())
+def neurons(trace, outputs=None):
+    """The drawing of a model that is Linear layers one after the other, at work on the first sample that went in."""
+    leaves = list(trace.root.leaves())
+    layers = [part for part in leaves if part.kind == "Linear"]
+    values = [first_sample(layer.input).ravel() for layer in layers] + [first_sample(leaves[-1].output).ravel()]
+    captions = ["input"]
+    for part in leaves:  # a layer is called by its last activation
+        if part.kind == "Linear":
+            captions.append("")
+        elif part.kind in ACTIVATIONS and len(captions) > 1:
+            captions[-1] = part.kind
+    ends_in_logits = not captions[-1]
+    captions[-1] = captions[-1] or "output"
+    if outputs is not None and ends_in_logits:
         values[-1] = np.exp(values[-1] - values[-1].max())  # logits: show what a softmax makes of them
         values[-1] /= values[-1].sum()
-    return feedforward(sizes, weights, values, captions, outputs, image)
+    sizes = [len(value) for value in values]
+    weights = [layer.module.weight.detach().numpy() for layer in layers]
+    entered = first_sample(trace.root.input).squeeze()
+    image = entered if entered.ndim == 2 and 2 < max(entered.shape) <= 64 else None
+    named = outputs if outputs is not None and len(outputs) == sizes[-1] else None
+    return feedforward(sizes, weights, values, captions, named, None if image is None else grey(image))
+
+
+def is_feedforward(trace):
+    """Whether the model is Linear layers with nothing between them that mixes numbers."""
+    leaves = list(trace.root.leaves())
+    layers = [part for part in leaves if part.kind == "Linear"]
+    chained = all(a.module.out_features == b.module.in_features for a, b in zip(layers, layers[1:]))
+    known = all(part.kind in PASSED | ACTIVATIONS | {"Linear"} for part in leaves)
+    return bool(layers) and chained and known and layers[0].input.dim() <= 2
 
 
 def _chosen(size, most):
@@ -83,8 +103,7 @@ def _lines(layer, shown, weights, place):
     if weights is None:
         strengths = np.full((len(shown[layer + 1]), len(shown[layer])), 0.35)
     else:
-        strengths = np.asarray(weights[layer])[np.ix_(shown[layer + 1], shown[layer])]
-        strengths = strengths / (np.abs(strengths).max() or 1.0)
+        strengths = shares(np.asarray(weights[layer])[np.ix_(shown[layer + 1], shown[layer])])
     for j, row in enumerate(strengths):
         for i, strength in enumerate(row):
             if abs(strength) > 0.08:
