@@ -100,6 +100,16 @@ def batched(n, m):
 
 
 @family
+def windows(n, m):
+    x, w, c = graph.leaf(0, (2, 4, n, m), float32), graph.leaf(1, (12, 2, 3, 3), float32), graph.leaf(2, (4, 1, 3, 3), float32)
+    kernel = (1, 1), (1, 1), (1, 1)
+    y = graph.convolution(x, w, (n, m), *kernel, 2)
+    grad = graph.leaf(3, (2, 12, n, m), float32)
+    return [elementwise("maximum", y, grad), graph.convolution(x, c, (n, m), *kernel, 4), graph.correlation(grad, x, (3, 3), *kernel, 2)], [
+        numbers(2, 4, n, m), numbers(12, 2, 3, 3), numbers(4, 1, 3, 3), numbers(2, 12, n, m) * np.float32(0.05)]
+
+
+@family
 def running(n, m):
     x = graph.leaf(0, (n, m), float32)
     return [graph.scan(name, x, axis) for name in ("sum", "max", "argmin") for axis in (0, 1)], [numbers(n, m)]

@@ -393,3 +393,11 @@ def test_the_graph_dies_with_its_tensors():
     del y
     gc.collect()
     assert trace() is None
+
+
+@pytest.mark.parametrize("function, slope", [(lambda x: x.pow(2 / 3), 2 / 3 * 0.7 ** (2 / 3 - 1)), (lambda x: x.lerp(3 * x.detach(), 0.1), 0.9),
+                                             (lambda x: torch.relu(x / 3), 1 / 3)])
+def test_numbers_in_gradients_of_float64_are_not_rounded_to_float32(function, slope):
+    x = torch.tensor([0.7], dtype=torch.float64, requires_grad=True)
+    function(x).sum().backward()
+    assert abs(x.grad.item() - slope) < 1e-15

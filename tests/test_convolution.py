@@ -109,6 +109,32 @@ def test_the_gradient_of_overlapping_maxima_adds_up():
     assert x.grad.tolist() == [[0.0, 0.0, 3.0, 0.0, 0.0]]
 
 
+def of_first_greatest(x, grad, kernel, stride):
+    """Where the gradient of a maximum goes: the first of equals, or the last NaN, in each window of the last two dimensions."""
+    out = np.zeros_like(x)
+    for place in itertools.product(*map(range, grad.shape)):
+        start = [p * s for p, s in zip(place[-2:], stride)]
+        best = None
+        for tap in itertools.product(*map(range, kernel)):
+            at = (*place[:-2], start[0] + tap[0], start[1] + tap[1])
+            if best is None or x[at] > x[best] or np.isnan(x[at]):
+                best = at
+        out[best] += grad[place]
+    return out
+
+
+@pytest.mark.parametrize("size, kernel, stride", [((8, 6), (2, 2), (2, 2)), ((9, 11), (2, 3), (2, 3)), ((7, 20), (2, 1), (3, 4)), ((6, 34), (3, 2), (3, 2)),
+                                                  ((7, 8), (3, 3), (2, 2))])
+def test_the_gradient_of_a_maximum_goes_to_the_first_of_equals(size, kernel, stride):
+    x = np.random.default_rng(0).integers(0, 3, (2, 3, *size)).astype(np.float32)
+    x[0, 0, :3, :4], x[1, 1, 2, 1:4] = -np.inf, np.nan
+    image = torch.from_numpy(x).requires_grad_()
+    y = F.max_pool2d(image, kernel, stride)
+    grad = normal(*y.shape).astype(np.float32)
+    y.backward(torch.from_numpy(grad))
+    np.testing.assert_allclose(image.grad.numpy(), of_first_greatest(x, grad, kernel, stride), rtol=1e-6, atol=1e-6)
+
+
 def test_borders_may_count_or_not():
     x = torch.ones(1, 1, 3, 3)
     assert F.avg_pool2d(x, 2, 2, 1).tolist() == [[[[0.25, 0.5], [0.5, 1.0]]]]

@@ -902,3 +902,42 @@ def test_callbacks_of_the_garbage_collector_and_of_weak_references_may_compute()
     finally:
         gc.callbacks.remove(callback)
     assert reference() is None and answers and set(answers) == {9.0}
+
+
+def is_pending(t):
+    return t._state is not None
+
+
+def test_an_index_that_must_be_in_range_ends_no_trace():
+    rows = torch.arange(12.0).view(6, 2)
+    targets = torch.tensor([[0, 1, 2], [1, 0, 2]])
+    F = torch.nn.functional
+    before = rows * 2
+    for index in (torch.arange(6), torch.arange(1, 6, 2) - 1, torch.arange(3) * 2 + 1, targets.flatten(), targets[:, 1:], targets.t().reshape(-1)):
+        F.embedding(index, before)
+    F.cross_entropy(before.view(4, 3), targets[:, 1:].flatten())
+    before[torch.arange(3)]
+    assert is_pending(before)
+
+
+def test_an_index_of_which_nothing_is_known_is_looked_at():
+    rows, F = torch.arange(12.0).view(6, 2), torch.nn.functional
+    for index in (lambda: torch.arange(7), lambda: torch.arange(3) + 4, lambda: torch.arange(3) - 1, lambda: torch.tensor([[5, 6]]).flatten(),
+                  lambda: torch.full((2,), 300).to(torch.uint8).long() + 5):
+        pending = rows * 2
+        with pytest.raises(IndexError, match="out of bounds for dimension 0 with size 6"):
+            F.embedding(index(), pending)
+    wide = torch.tensor([9, 1, 0, 9])
+    kept = F.embedding(wide[1:3], rows)  # the whole storage has numbers that are out of range, this part of it none
+    assert kept.tolist() == [[2, 3], [0, 1]]
+    wide += 1
+    assert F.embedding(wide[1:3], rows).tolist() == [[4, 5], [2, 3]]
+
+
+def test_a_view_keeps_what_is_known_of_the_dimensions_that_it_keeps():
+    """So a kernel can read through it: the parts of one tensor, seen as heads, are no copies."""
+    for rows, length, heads, width in ((2, 5, 3, 4), (3, 7, 2, 6)):
+        x = torch.arange(float(rows * length * 2 * heads * width)).view(rows, length, 2 * heads * width)
+        first, second = (part.view(rows, length, heads, width).transpose(1, 2) for part in (x + 1).split(heads * width, 2))
+        text = torch.explain(first @ second.transpose(2, 3))
+        assert "slice: " not in text and "permute: " not in text

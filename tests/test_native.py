@@ -405,6 +405,35 @@ def test_a_program_runs_its_steps_in_order_with_the_values_of_this_run():
     assert data.tolist() == [3, 3, 3]
 
 
+ADD_TO_NEXT = """
+define void @add(ptr %args, i64 %begin, i64 %end, ptr %scratch) {
+  %from = load ptr, ptr %args
+  %to.at = getelementptr i64, ptr %args, i64 1
+  %to = load ptr, ptr %to.at
+  %x = load i64, ptr %from
+  %old = load i64, ptr %to
+  %sum = add i64 %x, %old
+  store i64 %sum, ptr %to
+  ret void
+}
+"""
+
+
+def test_a_loop_moves_its_slots_after_each_turn_and_starts_afresh_in_the_next_run():
+    """Running sums: each turn adds what the turn before wrote, wherever that was, to the next element."""
+    kernel, start, data = jit.compile(ADD_TO_NEXT), np.array([10], np.int64), np.arange(5)
+    numbers = np.array([0, 1, 5, 8])
+    blueprint = Blueprint([(0, 0, 2)], [0, 0, 0], "qq", [(0, 0, 0), (1, 1, 0)], 0, kernel,
+                          [([(kernel.address("add"), 0, 1)], [(0, 1, 0), (1, 1, 3)])])
+    run = blueprint.launcher(numbers)
+    run((start.ctypes.data, data.ctypes.data))
+    assert data.tolist() == [10, 11, 13, 16, 20]
+    run((start.ctypes.data, data.ctypes.data))
+    assert data.tolist() == [20, 31, 44, 60, 80]
+    with pytest.raises(ValueError, match="a loop that is none of 0"):
+        Blueprint([(0, 0, 2)], [0], "q", [], 0)
+
+
 SHOW = """
 define void @show(ptr %args, i64 %begin, i64 %end, ptr %scratch) {
   %to = load ptr, ptr %args

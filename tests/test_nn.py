@@ -383,3 +383,35 @@ def test_gradients_are_clipped_together_or_one_by_one():
     nn.utils.clip_grad_value_([a, b], 0.7)
     np.testing.assert_allclose([*values(a.grad), *values(b.grad)], [0.6, 0.0, 0.7], rtol=1e-5)
     assert nn.utils.parameters_to_vector([a, b]).shape == (3,)
+
+
+def test_layers_are_found_under_pytorchs_paths():
+    from rushlight.nn.modules.batchnorm import _BatchNorm
+    from rushlight.nn.modules.utils import _pair
+    assert isinstance(nn.BatchNorm2d(1), _BatchNorm) and _pair(3) == (3, 3) and nn.modules.container.Sequential is nn.Sequential
+    assert issubclass(nn.ConvTranspose1d, nn.modules.conv._ConvNd) and issubclass(nn.HuberLoss, nn.modules.loss._Loss)
+
+
+def test_a_wrapped_model_is_saved_with_a_prefix_that_can_be_taken_off():
+    net = nn.Linear(2, 1)
+    saved = nn.DataParallel(net).state_dict()
+    assert list(saved) == ["module.weight", "module.bias"]
+    nn.modules.utils.consume_prefix_in_state_dict_if_present(saved, "module.")
+    assert list(saved) == ["weight", "bias"] and str(net.load_state_dict(saved)) == "<All keys matched successfully>"
+
+
+def test_compile_and_share_memory_are_accepted():
+    net = nn.Linear(2, 1)
+    net.compile(fullgraph=True)
+    assert net.share_memory() is net and torch.compile(net) is not None and net(torch.ones(1, 2)).shape == (1, 1)
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_gumbel_softmax_samples_rows_that_sum_to_one_and_passes_gradients(hard):
+    torch.manual_seed(0)
+    x = torch.randn(5, 3, requires_grad=True)
+    y = nn.functional.gumbel_softmax(x, tau=0.5, hard=hard)
+    np.testing.assert_allclose(y.detach().sum(1).numpy(), 1, rtol=1e-5)
+    assert (set(y.detach().numpy().ravel().round(6)) <= {0.0, 1.0}) is hard
+    (y * torch.arange(3.0)).sum().backward()
+    assert x.grad.abs().max() > 0 and abs(x.grad.sum(1)).max() < 1e-4  # along the simplex

@@ -7,10 +7,11 @@
     modes.py      no_grad, enable_grad, inference_mode
     function.py   Function: a user's own forward and backward
     gradcheck.py  derivatives against finite differences
+    transforms.py derivatives of functions as functions; functional.py the same in an older form; mapping.py vmap; trees.py nested arguments
 
 Start with engine.py.
 """
-from . import nodes  # attaches backward, grad_fn and hooks to Tensor
+from . import functional, nodes  # nodes attaches backward, grad_fn and hooks to Tensor
 from .engine import backward, grad
 from .function import Function, once_differentiable, saved_tensors_hooks
 from .gradcheck import gradcheck, gradgradcheck

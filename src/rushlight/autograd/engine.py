@@ -16,6 +16,7 @@ Start with `backward` at the end, then `differentiate`.
 import heapq
 
 from ..operators.factories import ones_like, zeros
+from ..operators.joining import stack
 from ..runtime.recorder import here
 from ..tensors.dispatch import asks
 from ..tensors.tape import tape_of
@@ -255,7 +256,7 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     """The gradients of `outputs` with respect to `inputs`, as a tuple
     (https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad.html)."""
     if is_grads_batched:
-        raise NotImplementedError("grad(): is_grads_batched=True is not there; call grad once for each gradient")
+        return _grad_of_batch(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads)
     outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     grads = [grad_outputs] if isinstance(grad_outputs, Tensor) or grad_outputs is None else list(grad_outputs)
@@ -280,6 +281,18 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
                                "desired behavior.")
         results.append(g)
     return tuple(results)
+
+
+def _grad_of_batch(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads):
+    """`grad` for each slice of `grad_outputs` along dimension 0, the results stacked."""
+    batch = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs or ())
+    counts = {g.shape[0] for g in batch if g is not None and g.ndim}
+    if len(counts) != 1 or any(g is not None and not g.ndim for g in batch):
+        raise ValueError("grad: with is_grads_batched=True, every one of grad_outputs has a first dimension, and all have the same")
+    count, = counts
+    found = [grad(outputs, inputs, [None if g is None else g[i] for g in batch], retain_graph or i < count - 1, create_graph, allow_unused,
+                  materialize_grads=materialize_grads) for i in range(count)]
+    return tuple(None if column[0] is None else stack(column) for column in zip(*found))
 
 
 def run_hooks(hooks, grad):

@@ -6,10 +6,13 @@
     parameter.py   Parameter and Buffer
     init.py        the numbers that layers start from
     functional.py  layers as functions: the operators, by name
-    utils/         gradient clipping, parameters as one vector, sequences of different lengths
+    utils/         gradient clipping, parametrizations, pruning, sequences of different lengths ...
+    lazy.py        layers that take their sizes from the first input
+    modules.py     PyTorch's paths to all of these
+    grad.py        gradients of convolutions as functions
     the others     layers by family
 """
-from . import functional, init, utils
+from . import functional, grad, init, modules, utils
 from .activation import (
                          CELU,
                          ELU,
@@ -54,6 +57,21 @@ from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Se
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .distance import CosineSimilarity, PairwiseDistance
 from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
+from .lazy import (
+                         LazyBatchNorm1d,
+                         LazyBatchNorm2d,
+                         LazyBatchNorm3d,
+                         LazyConv1d,
+                         LazyConv2d,
+                         LazyConv3d,
+                         LazyConvTranspose1d,
+                         LazyConvTranspose2d,
+                         LazyConvTranspose3d,
+                         LazyInstanceNorm1d,
+                         LazyInstanceNorm2d,
+                         LazyInstanceNorm3d,
+                         LazyLinear,
+)
 from .linear import Bilinear, Flatten, Identity, Linear, Unflatten
 from .loss import (
                          BCELoss,
@@ -67,12 +85,14 @@ from .loss import (
                          KLDivLoss,
                          L1Loss,
                          LinearCrossEntropyLoss,
+                         LinearCrossEntropyOptions,
                          MarginRankingLoss,
                          MSELoss,
                          MultiLabelMarginLoss,
                          MultiLabelSoftMarginLoss,
                          MultiMarginLoss,
                          NLLLoss,
+                         NLLLoss2d,
                          PoissonNLLLoss,
                          SmoothL1Loss,
                          SoftMarginLoss,
@@ -98,7 +118,8 @@ from .padding import (
                          ZeroPad2d,
                          ZeroPad3d,
 )
-from .parameter import Buffer, Parameter
+from .parallel import DataParallel
+from .parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 from .pooling import (
                          AdaptiveAvgPool1d,
                          AdaptiveAvgPool2d,

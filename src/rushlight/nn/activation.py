@@ -24,35 +24,71 @@ class InplaceActivation(Module):
 
 
 class ReLU(InplaceActivation):
-    """max(x, 0)"""
+    """y = max(x, 0).
+
+    Shapes: x (*), y (*).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ReLU.html
+
+    >>> nn.ReLU()(torch.tensor([-2.0, -0.5, 0.5, 2.0]))
+    tensor([0.0000, 0.0000, 0.5000, 2.0000])
+    """
 
     def forward(self, input):
         return F.relu(input, self.inplace)
 
 
 class SiLU(InplaceActivation):
-    """x sigmoid(x)"""
+    """y = x sigmoid(x).
+
+    Shapes: x (*), y (*).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.SiLU.html, https://arxiv.org/abs/1606.08415
+
+    >>> nn.SiLU()(torch.tensor([-2.0, -0.5, 0.5, 2.0]))
+    tensor([-0.2384, -0.1888,  0.3112,  1.7616])
+    """
 
     def forward(self, input):
         return F.silu(input, self.inplace)
 
 
 class Mish(InplaceActivation):
-    """x tanh(softplus(x))"""
+    """y = x tanh(log(1 + exp(x))).
+
+    Shapes: x (*), y (*).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Mish.html, https://arxiv.org/abs/1908.08681
+
+    >>> nn.Mish()(torch.tensor([-2.0, -0.5, 0.5, 2.0]))
+    tensor([-0.2525, -0.2207,  0.3752,  1.9440])
+    """
 
     def forward(self, input):
         return F.mish(input, self.inplace)
 
 
 class SELU(InplaceActivation):
-    """scale (max(0, x) + min(0, alpha (exp(x) - 1))), with the two constants of self-normalizing networks"""
+    """y = scale (max(0, x) + min(0, alpha (exp(x) - 1))), with scale = 1.0507... and alpha = 1.6732..., by which mean and variance stay what
+    they are.
+
+    Shapes: x (*), y (*).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.SELU.html, https://arxiv.org/abs/1706.02515
+
+    >>> nn.SELU()(torch.tensor([-2.0, -0.5, 0.5, 2.0]))
+    tensor([-1.5202, -0.6918,  0.5254,  2.1014])
+    """
 
     def forward(self, input):
         return F.selu(input, self.inplace)
 
 
 class Hardsigmoid(InplaceActivation):
-    """min(max(x + 3, 0), 6) / 6"""
+    """y = min(max(x + 3, 0), 6) / 6.
+
+    Shapes: x (*), y (*).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Hardsigmoid.html
+
+    >>> nn.Hardsigmoid()(torch.tensor([-2.0, -0.5, 0.5, 2.0]))
+    tensor([0.1667, 0.4167, 0.5833, 0.8333])
+    """
 
     def forward(self, input):
         return F.hardsigmoid(input, self.inplace)
@@ -62,14 +98,28 @@ class Hardsigmoid(InplaceActivation):
 
 
 class Hardswish(Hardsigmoid):
-    """x hardsigmoid(x)"""
+    """y = x min(max(x + 3, 0), 6) / 6.
+
+    Shapes: x (*), y (*).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Hardswish.html, https://arxiv.org/abs/1905.02244
+
+    >>> nn.Hardswish()(torch.tensor([-2.0, -0.5, 0.5, 2.0]))
+    tensor([-0.3333, -0.2083,  0.2917,  1.6667])
+    """
 
     def forward(self, input):
         return F.hardswish(input, self.inplace)
 
 
 class ELU(Module):
-    """x for x > 0, else alpha (exp(x) - 1)"""
+    """y = x where x > 0, else alpha (exp(x) - 1).
+
+    Shapes: x (*), y (*).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ELU.html, https://arxiv.org/abs/1511.07289
+
+    >>> nn.ELU()(torch.tensor([-2.0, -0.5, 0.5, 2.0]))
+    tensor([-0.8647, -0.3935,  0.5000,  2.0000])
+    """
 
     def __init__(self, alpha=1.0, inplace=False):
         super().__init__()
@@ -83,14 +133,28 @@ class ELU(Module):
 
 
 class CELU(ELU):
-    """max(0, x) + min(0, alpha (exp(x / alpha) - 1))"""
+    """y = max(0, x) + min(0, alpha (exp(x / alpha) - 1)).
+
+    Shapes: x (*), y (*).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.CELU.html, https://arxiv.org/abs/1704.07483
+
+    >>> nn.CELU(2.0)(torch.tensor([-2.0, -0.5, 0.5, 2.0]))
+    tensor([-1.2642, -0.4424,  0.5000,  2.0000])
+    """
 
     def forward(self, input):
         return F.celu(input, self.alpha, self.inplace)
 
 
 class LeakyReLU(Module):
-    """x for x > 0, else negative_slope x"""
+    """y = x where x > 0, else negative_slope x.
+
+    Shapes: x (*), y (*).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LeakyReLU.html
+
+    >>> nn.LeakyReLU(0.1)(torch.tensor([-2.0, -0.5, 0.5, 2.0]))
+    tensor([-0.2000, -0.0500,  0.5000,  2.0000])
+    """
 
     def __init__(self, negative_slope=1e-2, inplace=False):
         super().__init__()
@@ -104,7 +168,14 @@ class LeakyReLU(Module):
 
 
 class RReLU(Module):
-    """A leaky ReLU whose slope is drawn between `lower` and `upper` in training, and is their mean otherwise."""
+    """y = x where x > 0, else a x, with a drawn between `lower` and `upper` in training, and their mean in evaluation.
+
+    Shapes: x (*), y (*).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.RReLU.html, https://arxiv.org/abs/1505.00853
+
+    >>> nn.RReLU(0.1, 0.3).eval()(torch.tensor([-2.0, -0.5, 0.5, 2.0]))
+    tensor([-0.4000, -0.1000,  0.5000,  2.0000])
+    """
 
     def __init__(self, lower=1.0 / 8, upper=1.0 / 3, inplace=False):
         super().__init__()
@@ -118,7 +189,15 @@ class RReLU(Module):
 
 
 class PReLU(Module):
-    """A leaky ReLU that learns its slope, one for all channels or one for each."""
+    """y = x where x > 0, else a x, with a learned slope a (`weight`): one for all, or one for each of `num_parameters` channels (dimension
+    1).
+
+    Shapes: x (*), y (*).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.PReLU.html, https://arxiv.org/abs/1502.01852
+
+    >>> nn.PReLU()(torch.tensor([-2.0, -0.5, 0.5, 2.0]))
+    tensor([-0.5000, -0.1250,  0.5000,  2.0000], grad_fn=<PreluKernelBackward0>)
+    """
 
     def __init__(self, num_parameters=1, init=0.25, device=None, dtype=None):
         super().__init__()
@@ -137,7 +216,14 @@ class PReLU(Module):
 
 
 class Threshold(Module):
-    """x for x > threshold, else value"""
+    """y = x where x > threshold, else value.
+
+    Shapes: x (*), y (*).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Threshold.html
+
+    >>> nn.Threshold(0.0, 20.0)(torch.tensor([-2.0, -0.5, 0.5, 2.0]))
+    tensor([20.0000, 20.0000,  0.5000,  2.0000])
+    """
 
     def __init__(self, threshold, value, inplace=False):
         super().__init__()
@@ -151,7 +237,14 @@ class Threshold(Module):
 
 
 class Hardtanh(Module):
-    """x, but no less than min_val and no more than max_val"""
+    """y = min(max(x, min_val), max_val).
+
+    Shapes: x (*), y (*).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Hardtanh.html
+
+    >>> nn.Hardtanh()(torch.tensor([-2.0, -0.5, 0.5, 2.0]))
+    tensor([-1.0000, -0.5000,  0.5000,  1.0000])
+    """
 
     def __init__(self, min_val=-1.0, max_val=1.0, inplace=False, min_value=None, max_value=None):
         super().__init__()
@@ -169,7 +262,14 @@ class Hardtanh(Module):
 
 
 class ReLU6(Hardtanh):
-    """min(max(x, 0), 6)"""
+    """y = min(max(x, 0), 6).
+
+    Shapes: x (*), y (*).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ReLU6.html
+
+    >>> nn.ReLU6()(torch.tensor([-2.0, 3.0, 9.0]))
+    tensor([0., 3., 6.])
+    """
 
     def __init__(self, inplace=False):
         super().__init__(0.0, 6.0, inplace)
@@ -179,21 +279,42 @@ class ReLU6(Hardtanh):
 
 
 class Sigmoid(Module):
-    """1 / (1 + exp(-x))"""
+    """y = 1 / (1 + exp(-x)).
+
+    Shapes: x (*), y (*).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Sigmoid.html
+
+    >>> nn.Sigmoid()(torch.tensor([-2.0, -0.5, 0.5, 2.0]))
+    tensor([0.1192, 0.3775, 0.6225, 0.8808])
+    """
 
     def forward(self, input):
         return torch.sigmoid(input)
 
 
 class Tanh(Module):
-    """The hyperbolic tangent"""
+    """y = tanh(x).
+
+    Shapes: x (*), y (*).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Tanh.html
+
+    >>> nn.Tanh()(torch.tensor([-2.0, -0.5, 0.5, 2.0]))
+    tensor([-0.9640, -0.4621,  0.4621,  0.9640])
+    """
 
     def forward(self, input):
         return torch.tanh(input)
 
 
 class GELU(Module):
-    """x times the normal distribution's cumulative function at x; `approximate="tanh"` for the cheaper formula"""
+    """y = x P(X <= x) for a standard normal X; with `approximate="tanh"`, y = x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2.
+
+    Shapes: x (*), y (*).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.GELU.html, https://arxiv.org/abs/1606.08415
+
+    >>> nn.GELU()(torch.tensor([-2.0, -0.5, 0.5, 2.0]))
+    tensor([-0.0455, -0.1543,  0.3457,  1.9545])
+    """
 
     def __init__(self, approximate="none"):
         super().__init__()
@@ -207,7 +328,14 @@ class GELU(Module):
 
 
 class GLU(Module):
-    """The first half of the features times the sigmoid of the second"""
+    """y = a sigmoid(b), where a and b are the two halves of x along `dim`.
+
+    Shapes: x (*, 2 n, *), y (*, n, *).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.GLU.html, https://arxiv.org/abs/1612.08083
+
+    >>> nn.GLU()(torch.tensor([-2.0, -0.5, 0.5, 2.0]))
+    tensor([-1.2449, -0.4404])
+    """
 
     def __init__(self, dim=-1):
         super().__init__()
@@ -221,14 +349,28 @@ class GLU(Module):
 
 
 class LogSigmoid(Module):
-    """log(sigmoid(x))"""
+    """y = log(1 / (1 + exp(-x))).
+
+    Shapes: x (*), y (*).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LogSigmoid.html
+
+    >>> nn.LogSigmoid()(torch.tensor([-2.0, -0.5, 0.5, 2.0]))
+    tensor([-2.1269, -0.9741, -0.4741, -0.1269])
+    """
 
     def forward(self, input):
         return F.logsigmoid(input)
 
 
 class Softplus(Module):
-    """log(1 + exp(beta x)) / beta, and x itself where beta x > threshold"""
+    """y = log(1 + exp(beta x)) / beta, and y = x where beta x > threshold.
+
+    Shapes: x (*), y (*).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Softplus.html
+
+    >>> nn.Softplus()(torch.tensor([-2.0, -0.5, 0.5, 2.0]))
+    tensor([0.1269, 0.4741, 0.9741, 2.1269])
+    """
 
     def __init__(self, beta=1.0, threshold=20.0):
         super().__init__()
@@ -242,7 +384,14 @@ class Softplus(Module):
 
 
 class Hardshrink(Module):
-    """x where |x| > lambd, else 0"""
+    """y = x where |x| > lambd, else 0.
+
+    Shapes: x (*), y (*).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Hardshrink.html
+
+    >>> nn.Hardshrink(1.0)(torch.tensor([-2.0, -0.5, 0.5, 2.0]))
+    tensor([-2.,  0.,  0.,  2.])
+    """
 
     def __init__(self, lambd=0.5):
         super().__init__()
@@ -256,21 +405,42 @@ class Hardshrink(Module):
 
 
 class Softshrink(Hardshrink):
-    """x moved by lambd towards 0, and 0 where |x| <= lambd"""
+    """y = x - lambd where x > lambd, x + lambd where x < -lambd, else 0.
+
+    Shapes: x (*), y (*).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Softshrink.html
+
+    >>> nn.Softshrink(1.0)(torch.tensor([-2.0, -0.5, 0.5, 2.0]))
+    tensor([-1., -0.,  0.,  1.])
+    """
 
     def forward(self, input):
         return F.softshrink(input, self.lambd)
 
 
 class Softsign(Module):
-    """x / (1 + |x|)"""
+    """y = x / (1 + |x|).
+
+    Shapes: x (*), y (*).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Softsign.html
+
+    >>> nn.Softsign()(torch.tensor([-2.0, -0.5, 0.5, 2.0]))
+    tensor([-0.6667, -0.3333,  0.3333,  0.6667])
+    """
 
     def forward(self, input):
         return F.softsign(input)
 
 
 class Tanhshrink(Module):
-    """x - tanh(x)"""
+    """y = x - tanh(x).
+
+    Shapes: x (*), y (*).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Tanhshrink.html
+
+    >>> nn.Tanhshrink()(torch.tensor([-2.0, -0.5, 0.5, 2.0]))
+    tensor([-1.0360, -0.0379,  0.0379,  1.0360])
+    """
 
     def forward(self, input):
         return F.tanhshrink(input)
@@ -288,28 +458,56 @@ class AlongDimension(Module):
 
 
 class Softmax(AlongDimension):
-    """exp(x) / sum(exp(x))"""
+    """y = exp(x) / sum(exp(x)) along `dim`: numbers from 0 to 1 that sum to one.
+
+    Shapes: x (*), y (*).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Softmax.html
+
+    >>> nn.Softmax(dim=0)(torch.tensor([0.0, 0.0, 1.0]))
+    tensor([0.2119, 0.2119, 0.5761])
+    """
 
     def forward(self, input):
         return F.softmax(input, self.dim)
 
 
 class Softmin(AlongDimension):
-    """The softmax of -x"""
+    """y = exp(-x) / sum(exp(-x)) along `dim`.
+
+    Shapes: x (*), y (*).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Softmin.html
+
+    >>> nn.Softmin(dim=0)(torch.tensor([0.0, 0.0, 1.0]))
+    tensor([0.4223, 0.4223, 0.1554])
+    """
 
     def forward(self, input):
         return F.softmin(input, self.dim)
 
 
 class LogSoftmax(AlongDimension):
-    """log(softmax(x))"""
+    """y = x - log(sum(exp(x))) along `dim`.
+
+    Shapes: x (*), y (*).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LogSoftmax.html
+
+    >>> nn.LogSoftmax(dim=0)(torch.tensor([0.0, 0.0, 1.0]))
+    tensor([-1.5514, -1.5514, -0.5514])
+    """
 
     def forward(self, input):
         return F.log_softmax(input, self.dim)
 
 
 class Softmax2d(Module):
-    """The softmax over the channels of (N, C, H, W) or (C, H, W)"""
+    """y = exp(x) / sum(exp(x)) over the channels, at every place of an image.
+
+    Shapes: x (N, C, H, W) or (C, H, W), y the same.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Softmax2d.html
+
+    >>> nn.Softmax2d()(torch.zeros(2, 1, 2)).flatten()
+    tensor([0.5000, 0.5000, 0.5000, 0.5000])
+    """
 
     def forward(self, input):
         if input.dim() not in (3, 4):

@@ -18,7 +18,21 @@ _ASMoutput = namedtuple("_ASMoutput", ["output", "loss"])
 
 
 class AdaptiveLogSoftmaxWithLoss(Module):
-    """(N, in_features), targets (N,) -> (the targets' log probabilities (N,), the mean loss)"""
+    """A softmax over very many classes: log p(c) = log p(cluster of c) + log p(c in its cluster), the rarer the fewer features.
+
+    The classes up to the first of `cutoffs` stand in the `head`, with one number for each cluster of rarer ones, which lie between the
+    further cutoffs. Cluster i sees x through in_features / div_value^(i + 1) features.  A call gives the targets' log-probabilities and
+    minus their mean, the loss.
+
+    Shapes: x (N, in_features), t (N,), output (N,), loss ().
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveLogSoftmaxWithLoss.html, https://arxiv.org/abs/1609.04309
+
+    >>> layer = nn.AdaptiveLogSoftmaxWithLoss(8, 10, cutoffs=[4, 7])
+    >>> layer(torch.randn(3, 8), torch.tensor([0, 5, 9])).output.shape
+    torch.Size([3])
+    >>> layer.log_prob(torch.randn(3, 8)).shape
+    torch.Size([3, 10])
+    """
 
     def __init__(self, in_features, n_classes, cutoffs, div_value=4.0, head_bias=False, device=None, dtype=None):
         super().__init__()

@@ -23,7 +23,21 @@ class NonDynamicallyQuantizableLinear(Linear):
 
 
 class MultiheadAttention(Module):
-    """Each head attends with its share of the features; what they find is put together by `out_proj`."""
+    """y = concat(head_1, ..., head_h) W_o + b_o, head_i = softmax(Q_i K_i^T / sqrt(d)) V_i, with Q_i, K_i, V_i head i's share of q W_q, k
+    W_k, v W_v.
+
+    Returns y and, with `need_weights`, the weights (averaged over heads).  `attn_mask` and `key_padding_mask` say where not to look
+    (True), or what is added to the scores; `is_causal` hints that the mask lets no place look ahead.
+
+    Shapes: q (L, N, embed_dim), k (S, N, kdim), v (S, N, vdim), y (L, N, embed_dim), weights (N, L, S); N first with `batch_first`;
+        without N too.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.MultiheadAttention.html, https://arxiv.org/abs/1706.03762
+
+    >>> x = torch.randn(5, 2, 16)
+    >>> y, weights = nn.MultiheadAttention(16, 4)(x, x, x)
+    >>> y.shape, weights.shape
+    (torch.Size([5, 2, 16]), torch.Size([2, 5, 5]))
+    """
 
     def __init__(self, embed_dim, num_heads, dropout=0.0, bias=True, add_bias_kv=False, add_zero_attn=False, kdim=None, vdim=None, batch_first=False,
                  device=None, dtype=None):
@@ -104,7 +118,14 @@ class _TransformerLayer(Module):
 
 
 class TransformerEncoderLayer(_TransformerLayer):
-    """Attention to itself, then a network for each place."""
+    """x = norm(x + attention(x)), y = norm(x + linear2(activation(linear1(x)))); with `norm_first`, x + attention(norm(x)) and so on.
+
+    Shapes: x (T, N, d_model), y the same; N first with `batch_first`.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.TransformerEncoderLayer.html, https://arxiv.org/abs/1706.03762
+
+    >>> nn.TransformerEncoderLayer(16, 4)(torch.randn(5, 2, 16)).shape
+    torch.Size([5, 2, 16])
+    """
 
     def __init__(self, d_model, nhead, dim_feedforward=2048, dropout=0.1, activation=F.relu, layer_norm_eps=1e-5, batch_first=False, norm_first=False,
                  bias=True, device=None, dtype=None):
@@ -126,7 +147,15 @@ class TransformerEncoderLayer(_TransformerLayer):
 
 
 class TransformerDecoderLayer(_TransformerLayer):
-    """Attention to itself, attention to what the encoder made, then a network for each place."""
+    """x = norm(x + attention(x)), x = norm(x + attention(x, memory)), y = norm(x + linear2(activation(linear1(x)))); with `norm_first`, x +
+    attention(norm(x)) and so on.
+
+    Shapes: x (T, N, d_model), memory (S, N, d_model), y as x; N first with `batch_first`.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.TransformerDecoderLayer.html, https://arxiv.org/abs/1706.03762
+
+    >>> nn.TransformerDecoderLayer(16, 4)(torch.randn(5, 2, 16), torch.randn(7, 2, 16)).shape
+    torch.Size([5, 2, 16])
+    """
 
     def __init__(self, d_model, nhead, dim_feedforward=2048, dropout=0.1, activation=F.relu, layer_norm_eps=1e-5, batch_first=False, norm_first=False,
                  bias=True, device=None, dtype=None):
@@ -166,7 +195,14 @@ class _Stack(Module):
 
 
 class TransformerEncoder(_Stack):
-    """Encoder layers, one behind the other."""
+    """y = norm(layer_n(... layer_1(x))): copies of an encoder layer, one behind the other.
+
+    Shapes: x (T, N, d_model), y the same; N first with `batch_first`.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.TransformerEncoder.html, https://arxiv.org/abs/1706.03762
+
+    >>> nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 4), num_layers=2)(torch.randn(5, 2, 16)).shape
+    torch.Size([5, 2, 16])
+    """
 
     def __init__(self, encoder_layer, num_layers, norm=None, enable_nested_tensor=True, mask_check=True):
         super().__init__(encoder_layer, num_layers, norm)
@@ -178,7 +214,14 @@ class TransformerEncoder(_Stack):
 
 
 class TransformerDecoder(_Stack):
-    """Decoder layers, one behind the other."""
+    """y = norm(layer_n(... layer_1(x, memory) ..., memory)): copies of a decoder layer, one behind the other.
+
+    Shapes: x (T, N, d_model), memory (S, N, d_model), y as x; N first with `batch_first`.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.TransformerDecoder.html, https://arxiv.org/abs/1706.03762
+
+    >>> nn.TransformerDecoder(nn.TransformerDecoderLayer(16, 4), num_layers=2)(torch.randn(5, 2, 16), torch.randn(7, 2, 16)).shape
+    torch.Size([5, 2, 16])
+    """
 
     def __init__(self, decoder_layer, num_layers, norm=None):
         super().__init__(decoder_layer, num_layers, norm)
@@ -190,7 +233,15 @@ class TransformerDecoder(_Stack):
 
 
 class Transformer(Module):
-    """An encoder, and a decoder that attends to what it made; all matrices start as xavier_uniform_ makes them."""
+    """y = decoder(target, encoder(source)): an encoder, and a decoder that attends to what it made; all matrices start as xavier_uniform_
+    makes them.
+
+    Shapes: source (S, N, d_model), target (T, N, d_model), y (T, N, d_model); N first with `batch_first`.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Transformer.html, https://arxiv.org/abs/1706.03762
+
+    >>> nn.Transformer(16, 4, 1, 1, 32)(torch.randn(7, 2, 16), torch.randn(5, 2, 16)).shape
+    torch.Size([5, 2, 16])
+    """
 
     def __init__(self, d_model=512, nhead=8, num_encoder_layers=6, num_decoder_layers=6, dim_feedforward=2048, dropout=0.1, activation=F.relu,
                  custom_encoder=None, custom_decoder=None, layer_norm_eps=1e-5, batch_first=False, norm_first=False, bias=True, device=None, dtype=None):

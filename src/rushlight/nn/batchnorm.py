@@ -13,7 +13,7 @@ from .module import Module
 from .parameter import Parameter
 
 
-class ChannelNorm(Module):
+class _NormBase(Module):
     """`weight` and `bias` where `affine`; running_mean, running_var and num_batches_tracked where `track_running_stats`."""
 
     _version = 2  # the second has num_batches_tracked
@@ -58,7 +58,7 @@ class ChannelNorm(Module):
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
 
 
-class _BatchNorm(ChannelNorm):
+class _BatchNorm(_NormBase):
     def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True, device=None, dtype=None, *, bias=True):
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
 
@@ -75,24 +75,58 @@ class _BatchNorm(ChannelNorm):
 
 
 class BatchNorm1d(_BatchNorm):
-    """For (N, C) and (N, C, L)."""
+    """y = (x - mean) / sqrt(var + eps) * weight + bias, for each channel.
+
+    In training, mean and var (biased) are the batch's, and the running ones become (1 - momentum) running + momentum batch's (var
+    unbiased), or the plain mean of all batches with `momentum=None`; in evaluation the running ones count, if they are tracked.  weight
+    starts at 1, bias at 0.
+
+    Shapes: x (N, C) or (N, C, L), y the same.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html, https://arxiv.org/abs/1502.03167
+
+    >>> nn.BatchNorm1d(1)(torch.tensor([[1.0], [3.0]]))
+    tensor([[-1.0000],
+            [ 1.0000]], grad_fn=<NativeBatchNormBackward0>)
+    """
 
     ranks = (2, 3)
 
 
 class BatchNorm2d(_BatchNorm):
-    """For (N, C, H, W)."""
+    """y = (x - mean) / sqrt(var + eps) * weight + bias, for each channel.
+
+    In training, mean and var (biased) are the batch's, and the running ones become (1 - momentum) running + momentum batch's (var
+    unbiased), or the plain mean of all batches with `momentum=None`; in evaluation the running ones count, if they are tracked.  weight
+    starts at 1, bias at 0.
+
+    Shapes: x (N, C, H, W), y the same.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm2d.html, https://arxiv.org/abs/1502.03167
+
+    >>> nn.BatchNorm2d(1)(torch.tensor([[[[1.0, 3.0]]]]))
+    tensor([[[[-1.0000,  1.0000]]]], grad_fn=<NativeBatchNormBackward0>)
+    """
 
     ranks = (4,)
 
 
 class BatchNorm3d(_BatchNorm):
-    """For (N, C, D, H, W)."""
+    """y = (x - mean) / sqrt(var + eps) * weight + bias, for each channel.
+
+    In training, mean and var (biased) are the batch's, and the running ones become (1 - momentum) running + momentum batch's (var
+    unbiased), or the plain mean of all batches with `momentum=None`; in evaluation the running ones count, if they are tracked.  weight
+    starts at 1, bias at 0.
+
+    Shapes: x (N, C, D, H, W), y the same.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm3d.html, https://arxiv.org/abs/1502.03167
+
+    >>> nn.BatchNorm3d(1)(torch.tensor([[[[[1.0, 3.0]]]]]))
+    tensor([[[[[-1.0000,  1.0000]]]]], grad_fn=<NativeBatchNormBackward0>)
+    """
 
     ranks = (5,)
 
 
-class _InstanceNorm(ChannelNorm):
+class _InstanceNorm(_NormBase):
     def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=False, track_running_stats=False, device=None, dtype=None, *, bias=True):
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
 
@@ -108,18 +142,48 @@ class _InstanceNorm(ChannelNorm):
 
 
 class InstanceNorm1d(_InstanceNorm):
-    """For (N, C, L) and (C, L)."""
+    """y = (x - mean) / sqrt(var + eps) * weight + bias, for each channel of each sample.
+
+    weight and bias are there with `affine`; with `track_running_stats`, running averages of mean and var are kept, and count in
+    evaluation.
+
+    Shapes: x (N, C, L) or (C, L), y the same.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.InstanceNorm1d.html, https://arxiv.org/abs/1607.08022
+
+    >>> nn.InstanceNorm1d(1)(torch.tensor([[[1.0, 3.0]]]))
+    tensor([[[-1.0000,  1.0000]]])
+    """
 
     ranks = (2, 3)
 
 
 class InstanceNorm2d(_InstanceNorm):
-    """For (N, C, H, W) and (C, H, W)."""
+    """y = (x - mean) / sqrt(var + eps) * weight + bias, for each channel of each sample.
+
+    weight and bias are there with `affine`; with `track_running_stats`, running averages of mean and var are kept, and count in
+    evaluation.
+
+    Shapes: x (N, C, H, W) or (C, H, W), y the same.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.InstanceNorm2d.html, https://arxiv.org/abs/1607.08022
+
+    >>> nn.InstanceNorm2d(1)(torch.tensor([[[[1.0, 3.0]]]]))
+    tensor([[[[-1.0000,  1.0000]]]])
+    """
 
     ranks = (3, 4)
 
 
 class InstanceNorm3d(_InstanceNorm):
-    """For (N, C, D, H, W) and (C, D, H, W)."""
+    """y = (x - mean) / sqrt(var + eps) * weight + bias, for each channel of each sample.
+
+    weight and bias are there with `affine`; with `track_running_stats`, running averages of mean and var are kept, and count in
+    evaluation.
+
+    Shapes: x (N, C, D, H, W) or (C, D, H, W), y the same.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.InstanceNorm3d.html, https://arxiv.org/abs/1607.08022
+
+    >>> nn.InstanceNorm3d(1)(torch.tensor([[[[[1.0, 3.0]]]]]))
+    tensor([[[[[-1.0000,  1.0000]]]]])
+    """
 
     ranks = (4, 5)

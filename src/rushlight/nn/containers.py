@@ -61,9 +61,15 @@ class NumberedModules(Module):
 
 
 class Sequential(NumberedModules):
-    """Modules one after the other: each takes what the one before it returned.
+    """y = f_n(... f_2(f_1(x))): modules one after the other, each taking what the one before it returned.
 
     Made from modules, or from an OrderedDict of names and modules.
+
+    Shapes: x what the first module takes, y what the last one returns.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Sequential.html
+
+    >>> nn.Sequential(nn.Linear(4, 3), nn.ReLU())(torch.ones(2, 4)).shape
+    torch.Size([2, 3])
     """
 
     def __init__(self, *args):
@@ -128,7 +134,17 @@ def _only_sequential(other):
 
 
 class ModuleList(NumberedModules):
-    """A list of modules, all registered; the forward that uses them is yours."""
+    """A list of modules, all registered; the forward that uses them is yours.
+
+    Shapes: none: it is not called.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ModuleList.html
+
+    >>> layers = nn.ModuleList([nn.Linear(2, 2) for _ in range(3)])
+    >>> layers
+    ModuleList(
+      (0-2): 3 x Linear(in_features=2, out_features=2, bias=True)
+    )
+    """
 
     def __init__(self, modules=None):
         super().__init__()
@@ -173,7 +189,15 @@ class ModuleList(NumberedModules):
 
 
 class ModuleDict(Module):
-    """Modules by key, all registered."""
+    """Modules by key, all registered; the forward that uses them is yours.
+
+    Shapes: none: it is not called.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ModuleDict.html
+
+    >>> choices = nn.ModuleDict({"conv": nn.Conv2d(1, 1, 3), "pool": nn.MaxPool2d(3)})
+    >>> choices["pool"](torch.ones(1, 3, 3))
+    tensor([[[1.]]])
+    """
 
     def __init__(self, modules=None):
         super().__init__()
@@ -263,7 +287,18 @@ class ParameterHolder(Module):
 
 
 class ParameterList(ParameterHolder):
-    """A list of parameters, all registered; other values may stand in it too."""
+    """A list of parameters, all registered; other values may stand in it too.
+
+    Shapes: none: it is not called.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ParameterList.html
+
+    >>> weights = nn.ParameterList([torch.ones(2), torch.zeros(1)])
+    >>> weights
+    ParameterList(
+        (0): Parameter containing: [torch.float32 of size 2]
+        (1): Parameter containing: [torch.float32 of size 1]
+    )
+    """
 
     def __init__(self, values=None):
         super().__init__()
@@ -315,7 +350,15 @@ class ParameterList(ParameterHolder):
 
 
 class ParameterDict(ParameterHolder):
-    """Parameters by key, all registered; other values may stand in it too."""
+    """Parameters by key, all registered; other values may stand in it too.
+
+    Shapes: none: it is not called.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ParameterDict.html
+
+    >>> weights = nn.ParameterDict({"left": torch.ones(2), "right": torch.zeros(1)})
+    >>> [name for name, parameter in weights.named_parameters()]
+    ['left', 'right']
+    """
 
     def __init__(self, parameters=None):
         super().__init__()

@@ -2,7 +2,7 @@
 
     Conv2d(3, 16, 3, padding=1):  (N, 3, H, W) -> (N, 16, H, W)         ConvTranspose2d(16, 3, 2, stride=2):  (N, 16, H, W) -> (N, 3, 2H, 2W)
 
-`Convolution` holds the settings, the weights and what is printed; a class below says in how many dimensions it works.
+`_ConvNd` holds the settings, the weights and what is printed; a class below says in how many dimensions it works.
 """
 import math
 
@@ -21,7 +21,7 @@ def per_dimension(value, dims):
     return tuple(value) if isinstance(value, (tuple, list)) else (value,) * dims
 
 
-class Convolution(Module):
+class _ConvNd(Module):
     """What all convolutions have.
 
     Weights (out_channels, in_channels / groups, *kernel_size), for the transposed (in_channels, out_channels / groups, *kernel_size), and bias
@@ -50,13 +50,16 @@ class Convolution(Module):
         self.kernel_size, self.stride, self.dilation, self.output_padding = (per_dimension(v, self.dims) for v in (
             kernel_size, stride, dilation, output_padding))
         self.padding = padding if isinstance(padding, str) else per_dimension(padding, self.dims)
-        channels = (in_channels, out_channels // groups) if self.transposed else (out_channels, in_channels // groups)
-        self.weight = Parameter(torch.empty((*channels, *self.kernel_size), device=device, dtype=dtype))
+        self.weight = Parameter(torch.empty(self._weight_shape(), device=device, dtype=dtype))
         if bias:
             self.bias = Parameter(torch.empty(out_channels, device=device, dtype=dtype))
         else:
             self.register_parameter("bias", None)
         self.reset_parameters()
+
+    def _weight_shape(self):
+        first, second = (self.in_channels, self.out_channels) if self.transposed else (self.out_channels, self.in_channels)
+        return first, second // self.groups, *self.kernel_size
 
     def reset_parameters(self):
         init.kaiming_uniform_(self.weight, a=math.sqrt(5))  # a gain of sqrt(1/3): the bound is 1 / sqrt(numbers that meet in a result)
@@ -78,7 +81,7 @@ class Convolution(Module):
         return ", ".join(settings)
 
 
-class _Conv(Convolution):
+class _Conv(_ConvNd):
     """A convolution, padded with zeros or with the image itself."""
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True, padding_mode="zeros",
@@ -102,24 +105,59 @@ class _Conv(Convolution):
 
 
 class Conv1d(_Conv):
-    """The convolution of (N, C, L) or (C, L)."""
+    """y[o] = b[o] + sum over c of W[o, c] * x[c], where * slides the kernel over x (cross-correlation).
+
+    Each spatial extent n becomes floor((n + 2 padding - dilation (kernel_size - 1) - 1) / stride) + 1.  `padding` is a number, one for
+    each dimension, "same" or "valid"; `padding_mode` is "zeros", "reflect", "replicate" or "circular"; each of `groups` groups of
+    channels sees only itself.  W and b start uniform in +-1 / sqrt(in_channels / groups * places of the kernel).
+
+    Shapes: x (N, in_channels, L) or (in_channels, L), y (N, out_channels, L'), W (out_channels, in_channels / groups, *kernel_size).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv1d.html
+
+    >>> nn.Conv1d(16, 33, 3, stride=2)(torch.randn(2, 16, 20)).shape
+    torch.Size([2, 33, 9])
+    """
 
     dims = 1
 
 
 class Conv2d(_Conv):
-    """The convolution of (N, C, H, W) or (C, H, W)."""
+    """y[o] = b[o] + sum over c of W[o, c] * x[c], where * slides the kernel over x (cross-correlation).
+
+    Each spatial extent n becomes floor((n + 2 padding - dilation (kernel_size - 1) - 1) / stride) + 1.  `padding` is a number, one for
+    each dimension, "same" or "valid"; `padding_mode` is "zeros", "reflect", "replicate" or "circular"; each of `groups` groups of
+    channels sees only itself.  W and b start uniform in +-1 / sqrt(in_channels / groups * places of the kernel).
+
+    Shapes: x (N, in_channels, H, W) or (in_channels, H, W), y (N, out_channels, H', W'), W (out_channels, in_channels / groups,
+        *kernel_size).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv2d.html
+
+    >>> nn.Conv2d(16, 33, 3, stride=2)(torch.randn(2, 16, 20, 10)).shape
+    torch.Size([2, 33, 9, 4])
+    """
 
     dims = 2
 
 
 class Conv3d(_Conv):
-    """The convolution of (N, C, D, H, W) or (C, D, H, W)."""
+    """y[o] = b[o] + sum over c of W[o, c] * x[c], where * slides the kernel over x (cross-correlation).
+
+    Each spatial extent n becomes floor((n + 2 padding - dilation (kernel_size - 1) - 1) / stride) + 1.  `padding` is a number, one for
+    each dimension, "same" or "valid"; `padding_mode` is "zeros", "reflect", "replicate" or "circular"; each of `groups` groups of
+    channels sees only itself.  W and b start uniform in +-1 / sqrt(in_channels / groups * places of the kernel).
+
+    Shapes: x (N, in_channels, D, H, W) or (in_channels, D, H, W), y (N, out_channels, D', H', W'), W (out_channels, in_channels / groups,
+        *kernel_size).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv3d.html
+
+    >>> nn.Conv3d(16, 33, 3, stride=2)(torch.randn(2, 16, 20, 10, 8)).shape
+    torch.Size([2, 33, 9, 4, 3])
+    """
 
     dims = 3
 
 
-class _ConvTranspose(Convolution):
+class _ConvTransposeNd(_ConvNd):
     """A transposed convolution: every place of the input adds a window to the output."""
 
     transposed = True
@@ -152,19 +190,51 @@ class _ConvTranspose(Convolution):
         return tuple(wished - low for wished, low in zip(output_size, least))
 
 
-class ConvTranspose1d(_ConvTranspose):
-    """The transpose of Conv1d."""
+class ConvTranspose1d(_ConvTransposeNd):
+    """The transpose of Conv1d, seen as a matrix: each place of x adds W, times x there, to a window of y.
+
+    Each spatial extent n becomes (n - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1; a call may ask for an
+    `output_size` instead.  W and b start uniform in +-1 / sqrt(out_channels / groups * places of the kernel).
+
+    Shapes: x (N, in_channels, L) or (in_channels, L), y (N, out_channels, L'), W (in_channels, out_channels / groups, *kernel_size).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ConvTranspose1d.html, https://arxiv.org/abs/1603.07285
+
+    >>> nn.ConvTranspose1d(16, 33, 3, stride=2)(torch.randn(2, 16, 20)).shape
+    torch.Size([2, 33, 41])
+    """
 
     dims = 1
 
 
-class ConvTranspose2d(_ConvTranspose):
-    """The transpose of Conv2d."""
+class ConvTranspose2d(_ConvTransposeNd):
+    """The transpose of Conv2d, seen as a matrix: each place of x adds W, times x there, to a window of y.
+
+    Each spatial extent n becomes (n - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1; a call may ask for an
+    `output_size` instead.  W and b start uniform in +-1 / sqrt(out_channels / groups * places of the kernel).
+
+    Shapes: x (N, in_channels, H, W) or (in_channels, H, W), y (N, out_channels, H', W'), W (in_channels, out_channels / groups,
+        *kernel_size).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ConvTranspose2d.html, https://arxiv.org/abs/1603.07285
+
+    >>> nn.ConvTranspose2d(16, 33, 3, stride=2)(torch.randn(2, 16, 20, 10)).shape
+    torch.Size([2, 33, 41, 21])
+    """
 
     dims = 2
 
 
-class ConvTranspose3d(_ConvTranspose):
-    """The transpose of Conv3d."""
+class ConvTranspose3d(_ConvTransposeNd):
+    """The transpose of Conv3d, seen as a matrix: each place of x adds W, times x there, to a window of y.
+
+    Each spatial extent n becomes (n - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1; a call may ask for an
+    `output_size` instead.  W and b start uniform in +-1 / sqrt(out_channels / groups * places of the kernel).
+
+    Shapes: x (N, in_channels, D, H, W) or (in_channels, D, H, W), y (N, out_channels, D', H', W'), W (in_channels, out_channels / groups,
+        *kernel_size).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ConvTranspose3d.html, https://arxiv.org/abs/1603.07285
+
+    >>> nn.ConvTranspose3d(16, 33, 3, stride=2)(torch.randn(2, 16, 20, 10, 8)).shape
+    torch.Size([2, 33, 41, 21, 17])
+    """
 
     dims = 3

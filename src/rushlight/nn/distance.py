@@ -4,7 +4,14 @@ from .module import Module
 
 
 class PairwiseDistance(Module):
-    """The norm of x1 - x2 + eps along the last dimension"""
+    """y = (sum of |x1 - x2 + eps|^p along the last dimension)^(1 / p).
+
+    Shapes: x1, x2 (N, D) or (D,), y (N,) or (); with `keepdim` (N, 1).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.PairwiseDistance.html
+
+    >>> nn.PairwiseDistance()(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0]]))
+    tensor([5.0000])
+    """
 
     def __init__(self, p=2.0, eps=1e-6, keepdim=False):
         super().__init__()
@@ -15,7 +22,14 @@ class PairwiseDistance(Module):
 
 
 class CosineSimilarity(Module):
-    """x1 . x2 / (|x1| |x2|) along `dim`, each norm at least `eps`"""
+    """y = x1 . x2 / (max(|x1|, eps) max(|x2|, eps)) along `dim`.
+
+    Shapes: x1, x2 (*, D, *), y (*, *).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.CosineSimilarity.html
+
+    >>> nn.CosineSimilarity()(torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 1.0]]))
+    tensor([0.7071])
+    """
 
     def __init__(self, dim=1, eps=1e-8):
         super().__init__()

@@ -63,6 +63,9 @@ def register_module_full_backward_hook(hook):
     return _register(_global_backward_hooks, hook, [_global_call_hooks])
 
 
+register_module_backward_hook = register_module_full_backward_hook
+
+
 def register_module_parameter_registration_hook(hook):
     """`hook(module, name, parameter)` when any module registers a parameter; a result replaces it."""
     return _register(parameter_registration, hook)
@@ -91,10 +94,8 @@ class HookedCalls:
     """The part of Module that registers hooks and runs `forward` between them."""
 
     def __call__(self, *args, **kwargs):
-        if (self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks
-                or _global_call_hooks or self._compiled_call_impl is not None):
-            call = self._compiled_call_impl
-            return call_with_hooks(self, args, kwargs) if call is None else call(*args, **kwargs)
+        if self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks or _global_call_hooks:
+            return call_with_hooks(self, args, kwargs)
         return self.forward(*args, **kwargs)
 
     def _call_impl(self, *args, **kwargs):
@@ -123,6 +124,8 @@ class HookedCalls:
     def register_full_backward_hook(self, hook, prepend=False):
         """`hook(module, grad_input, grad_output)` when the inputs' gradients are there; a result replaces `grad_input`."""
         return _register(self._backward_hooks, hook, prepend=prepend)
+
+    register_backward_hook = register_full_backward_hook  # PyTorch's older form saw the gradients of the last operation only
 
 
 # ---------------------------------------------------------------------------------------------------------------------

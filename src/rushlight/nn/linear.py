@@ -13,7 +13,14 @@ from .parameter import Parameter
 
 
 class Identity(Module):
-    """Returns its input, whatever arguments it was made with."""
+    """y = x, whatever arguments it was made with.
+
+    Shapes: x (*), y (*).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Identity.html
+
+    >>> nn.Identity(54, unused=True)(torch.ones(2))
+    tensor([1., 1.])
+    """
 
     def __init__(self, *args, **kwargs):
         super().__init__()
@@ -23,10 +30,16 @@ class Identity(Module):
 
 
 class Linear(Module):
-    """y = x W^T + b
+    """y = x W^T + b.
+
+    W (`weight`) and b (`bias`) start uniform in +-1 / sqrt(in_features).
 
     Shapes: x (*, in_features), W (out_features, in_features), b (out_features,), y (*, out_features).
-    Both start uniform in +-1 / sqrt(in_features).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Linear.html
+
+    >>> layer = nn.Linear(20, 30)
+    >>> layer(torch.randn(128, 20)).shape
+    torch.Size([128, 30])
     """
 
     def __init__(self, in_features, out_features, bias=True, device=None, dtype=None):
@@ -53,10 +66,15 @@ class Linear(Module):
 
 
 class Bilinear(Module):
-    """y = x1^T A x2 + b, for every output feature its own A
+    """y_k = x1^T A_k x2 + b_k, for every output feature k a matrix A_k.
+
+    A (`weight`) and b (`bias`) start uniform in +-1 / sqrt(in1_features).
 
     Shapes: x1 (*, in1_features), x2 (*, in2_features), A (out_features, in1_features, in2_features), y (*, out_features).
-    A and b start uniform in +-1 / sqrt(in1_features).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Bilinear.html
+
+    >>> nn.Bilinear(20, 30, 40)(torch.randn(8, 20), torch.randn(8, 30)).shape
+    torch.Size([8, 40])
     """
 
     def __init__(self, in1_features, in2_features, out_features, bias=True, device=None, dtype=None):
@@ -86,7 +104,14 @@ class Bilinear(Module):
 
 
 class Flatten(Module):
-    """Makes the dimensions from `start_dim` to `end_dim` one."""
+    """y = x with the dimensions from `start_dim` to `end_dim` made one.
+
+    Shapes: x (N, *), y (N, product of *) by default.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Flatten.html
+
+    >>> nn.Flatten()(torch.ones(2, 3, 4)).shape
+    torch.Size([2, 12])
+    """
 
     def __init__(self, start_dim=1, end_dim=-1):
         super().__init__()
@@ -100,7 +125,14 @@ class Flatten(Module):
 
 
 class Unflatten(Module):
-    """Makes dimension `dim` the dimensions `unflattened_size`."""
+    """y = x with dimension `dim` made the dimensions `unflattened_size`.
+
+    Shapes: x (*, n, *), y (*, *unflattened_size, *).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Unflatten.html
+
+    >>> nn.Unflatten(1, (2, 5))(torch.ones(3, 10)).shape
+    torch.Size([3, 2, 5])
+    """
 
     def __init__(self, dim, unflattened_size):
         super().__init__()

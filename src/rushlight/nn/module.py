@@ -94,11 +94,22 @@ class RegisteredAttributes:
 
 
 class Module(HookedCalls, StateDicts):
-    """The base of all layers and models.
+    """The base of all layers and models: a tree of parameters, buffers and submodules with a `forward`.
 
-    >>> net = Sequential(Linear(4, 3), ReLU())
-    >>> [name for name, parameter in net.named_parameters()]
-    ['0.weight', '0.bias']
+    What is assigned to an attribute is registered by its class: a Parameter is learned, a Buffer is saved, a Module is a branch of the
+    tree.
+
+    Shapes: whatever `forward` takes and returns.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html
+
+    >>> class Scale(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.factor = nn.Parameter(torch.ones(1))
+    ...     def forward(self, x):
+    ...         return self.factor * x
+    >>> Scale()(torch.ones(2)), [name for name, parameter in Scale().named_parameters()]
+    (tensor([1., 1.], grad_fn=<MulBackward0>), ['factor'])
     """
 
     dump_patches = False
@@ -113,7 +124,6 @@ class Module(HookedCalls, StateDicts):
                 raise TypeError(f"{type(self).__name__}.__init__() takes 1 positional argument but {len(args) + 1} were given")
         attributes = self.__dict__  # past __setattr__, which would look for these very dictionaries
         attributes["training"] = True
-        attributes["_compiled_call_impl"] = None
         for name in _REGISTRIES:
             attributes[name] = Registry(self)
         attributes["_non_persistent_buffers_set"] = set()
@@ -418,6 +428,10 @@ class Module(HookedCalls, StateDicts):
         """Uninitialized tensors of the same shapes on `device`."""
         return self._apply(lambda tensor: torch.empty_like(tensor, device=device), recurse=recurse)
 
+    def share_memory(self):
+        """Have every parameter and buffer lie where other processes can reach it (`Tensor.share_memory_`)."""
+        return self._apply(lambda tensor: tensor.share_memory_())
+
     def requires_grad_(self, requires_grad=True):
         """Have gradients computed for every parameter, or freeze them."""
         for parameter in self.parameters():
@@ -429,14 +443,12 @@ class Module(HookedCalls, StateDicts):
         forget_gradients(self.parameters(), set_to_none)
 
     def compile(self, *args, **kwargs):
-        """Have calls of this module go through `torch.compile`."""
-        object.__setattr__(self, "_compiled_call_impl", torch.compile(self._call_impl, *args, **kwargs))
+        """Nothing to do, whatever the settings: every call is recorded and compiled already (`torch.compile`)."""
 
     # ---------------------------------------------------------------------------------------------- copy, pickle and print
 
     def __getstate__(self):
         state = self.__dict__.copy()
-        state.pop("_compiled_call_impl", None)
         for registry in _REGISTRIES:
             for name in state[registry]:
                 state.pop(name, None)
@@ -444,7 +456,7 @@ class Module(HookedCalls, StateDicts):
 
     def __setstate__(self, state):
         attributes = self.__dict__
-        attributes.update(state, _compiled_call_impl=None)
+        attributes.update(state)
         for name in _REGISTRIES:
             attributes[name] = Registry(self, attributes.get(name, ()))
         for name in _HOOK_DICTIONARIES:  # what a pickle of an older version lacks

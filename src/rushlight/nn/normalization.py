@@ -28,7 +28,16 @@ class Normalization(Module):
 
 
 class LayerNorm(Normalization):
-    """(x - mean) / sqrt(variance + eps) over the last dimensions, whose shape is `normalized_shape`."""
+    """y = (x - mean) / sqrt(var + eps) * weight + bias, over the last dimensions, whose shape is `normalized_shape`.
+
+    weight starts at 1, bias at 0; neither is there without `elementwise_affine`.
+
+    Shapes: x (*, *normalized_shape), y the same.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LayerNorm.html, https://arxiv.org/abs/1607.06450
+
+    >>> nn.LayerNorm(2)(torch.tensor([[1.0, 3.0]]))
+    tensor([[-1.0000,  1.0000]], grad_fn=<NativeLayerNormBackward0>)
+    """
 
     def __init__(self, normalized_shape, eps=1e-5, elementwise_affine=True, bias=True, device=None, dtype=None):
         super().__init__()
@@ -44,7 +53,14 @@ class LayerNorm(Normalization):
 
 
 class RMSNorm(Module):
-    """x / sqrt(mean(x^2) + eps) over the last dimensions; without `eps`, the dtype's own."""
+    """y = x / sqrt(mean(x^2) + eps) * weight, over the last dimensions, whose shape is `normalized_shape`; without `eps`, the dtype's own.
+
+    Shapes: x (*, *normalized_shape), y the same.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.RMSNorm.html, https://arxiv.org/abs/1910.07467
+
+    >>> nn.RMSNorm(2)(torch.tensor([[1.0, 1.0]]))
+    tensor([[1., 1.]], grad_fn=<MulBackward0>)
+    """
 
     def __init__(self, normalized_shape, eps=None, elementwise_affine=True, device=None, dtype=None):
         super().__init__()
@@ -66,7 +82,15 @@ class RMSNorm(Module):
 
 
 class GroupNorm(Normalization):
-    """LayerNorm over each group of channels of (N, C, *), with a scale and a shift for each channel."""
+    """y = (x - mean) / sqrt(var + eps) * weight + bias, over each of `num_groups` groups of channels of each sample, with a weight and a
+    bias for each channel.
+
+    Shapes: x (N, num_channels, *), y the same.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.GroupNorm.html, https://arxiv.org/abs/1803.08494
+
+    >>> nn.GroupNorm(1, 2)(torch.tensor([[[1.0], [3.0]]])).flatten()
+    tensor([-1.0000,  1.0000], grad_fn=<ViewBackward0>)
+    """
 
     def __init__(self, num_groups, num_channels, eps=1e-5, affine=True, device=None, dtype=None, *, bias=True):
         super().__init__()
@@ -87,7 +111,15 @@ def _as_shape(shape):
 
 
 class LocalResponseNorm(Module):
-    """x / (k + alpha * mean of squares of `size` neighbouring channels)^beta"""
+    """y = x / (k + alpha mean(x'^2))^beta, the mean over `size` neighbouring channels x'.
+
+    Shapes: x (N, C, *), y the same.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LocalResponseNorm.html,
+        https://papers.nips.cc/paper/4824-imagenet-classification-with-deep-convolutional-neural-networks
+
+    >>> nn.LocalResponseNorm(2)(torch.ones(1, 2, 1)).shape
+    torch.Size([1, 2, 1])
+    """
 
     def __init__(self, size, alpha=1e-4, beta=0.75, k=1.0):
         super().__init__()

@@ -20,7 +20,7 @@ class _Pad(Module):
         return f"{self.padding}"
 
 
-class _ConstantPad(_Pad):
+class _ConstantPadNd(_Pad):
     def __init__(self, padding, value):
         super().__init__(padding)
         self.value = value
@@ -32,25 +32,48 @@ class _ConstantPad(_Pad):
         return f"padding={self.padding}, value={self.value}"
 
 
-class ConstantPad1d(_ConstantPad):
-    """`value` at both ends of (N, C, L)."""
+class ConstantPad1d(_ConstantPadNd):
+    """y = `value` around x; `padding` is one width for all sides, or (left, right).
+
+    Shapes: x (N, C, L) or (C, L), y (N, C, L + left + right).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ConstantPad1d.html
+
+    >>> nn.ConstantPad1d((1, 2), 3.5)(torch.tensor([[[1.0, 2.0, 3.0]]]))
+    tensor([[[3.5000, 1.0000, 2.0000, 3.0000, 3.5000, 3.5000]]])
+    """
 
     dims = 1
 
 
-class ConstantPad2d(_ConstantPad):
-    """`value` around (N, C, H, W)."""
+class ConstantPad2d(_ConstantPadNd):
+    """y = `value` around x; `padding` is one width for all sides, or (left, right, top, bottom).
+
+    Shapes: x (N, C, H, W) or (C, H, W), y (N, C, H + top + bottom, W + left + right).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ConstantPad2d.html
+
+    >>> nn.ConstantPad2d((1, 0, 0, 1), 3.5)(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]))
+    tensor([[[[3.5000, 1.0000, 2.0000],
+              [3.5000, 3.0000, 4.0000],
+              [3.5000, 3.5000, 3.5000]]]])
+    """
 
     dims = 2
 
 
-class ConstantPad3d(_ConstantPad):
-    """`value` around (N, C, D, H, W)."""
+class ConstantPad3d(_ConstantPadNd):
+    """y = `value` around x; `padding` is one width for all sides, or (left, right, top, bottom, front, back).
+
+    Shapes: x (N, C, D, H, W) or (C, D, H, W), y (N, C, D + front + back, H + top + bottom, W + left + right).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ConstantPad3d.html
+
+    >>> nn.ConstantPad3d(1, 3.5)(torch.ones(1, 1, 2, 2, 2)).sum()
+    tensor(204.)
+    """
 
     dims = 3
 
 
-class _ZeroPad(_ConstantPad):
+class _ZeroPad(_ConstantPadNd):
     def __init__(self, padding):
         super().__init__(padding, 0.0)
 
@@ -59,72 +82,169 @@ class _ZeroPad(_ConstantPad):
 
 
 class ZeroPad1d(_ZeroPad):
-    """Zeros at both ends of (N, C, L)."""
+    """y = zeros around x; `padding` is one width for all sides, or (left, right).
+
+    Shapes: x (N, C, L) or (C, L), y (N, C, L + left + right).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ZeroPad1d.html
+
+    >>> nn.ZeroPad1d((1, 2))(torch.tensor([[[1.0, 2.0, 3.0]]]))
+    tensor([[[0., 1., 2., 3., 0., 0.]]])
+    """
 
     dims = 1
 
 
 class ZeroPad2d(_ZeroPad):
-    """Zeros around (N, C, H, W)."""
+    """y = zeros around x; `padding` is one width for all sides, or (left, right, top, bottom).
+
+    Shapes: x (N, C, H, W) or (C, H, W), y (N, C, H + top + bottom, W + left + right).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ZeroPad2d.html
+
+    >>> nn.ZeroPad2d((1, 0, 0, 1))(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]))
+    tensor([[[[0., 1., 2.],
+              [0., 3., 4.],
+              [0., 0., 0.]]]])
+    """
 
     dims = 2
 
 
 class ZeroPad3d(_ZeroPad):
-    """Zeros around (N, C, D, H, W)."""
+    """y = zeros around x; `padding` is one width for all sides, or (left, right, top, bottom, front, back).
+
+    Shapes: x (N, C, D, H, W) or (C, D, H, W), y (N, C, D + front + back, H + top + bottom, W + left + right).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ZeroPad3d.html
+
+    >>> nn.ZeroPad3d(1)(torch.ones(1, 1, 2, 2, 2)).sum()
+    tensor(8.)
+    """
 
     dims = 3
 
 
 class ReflectionPad1d(_Pad):
-    """The mirror image of (N, C, L) at both ends, without the outermost element."""
+    """y = around x, its mirror image, which leaves out the outermost elements; `padding` is one width for all sides, or (left, right).
+
+    Shapes: x (N, C, L) or (C, L), y (N, C, L + left + right).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ReflectionPad1d.html
+
+    >>> nn.ReflectionPad1d((1, 2))(torch.tensor([[[1.0, 2.0, 3.0]]]))
+    tensor([[[2., 1., 2., 3., 2., 1.]]])
+    """
 
     dims, mode = 1, "reflect"
 
 
 class ReflectionPad2d(_Pad):
-    """The mirror image of (N, C, H, W) around it, without the outermost elements."""
+    """y = around x, its mirror image, which leaves out the outermost elements; `padding` is one width for all sides, or (left, right, top,
+    bottom).
+
+    Shapes: x (N, C, H, W) or (C, H, W), y (N, C, H + top + bottom, W + left + right).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ReflectionPad2d.html
+
+    >>> nn.ReflectionPad2d((1, 0, 0, 1))(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]))
+    tensor([[[[2., 1., 2.],
+              [4., 3., 4.],
+              [2., 1., 2.]]]])
+    """
 
     dims, mode = 2, "reflect"
 
 
 class ReflectionPad3d(_Pad):
-    """The mirror image of (N, C, D, H, W) around it, without the outermost elements."""
+    """y = around x, its mirror image, which leaves out the outermost elements; `padding` is one width for all sides, or (left, right, top,
+    bottom, front, back).
+
+    Shapes: x (N, C, D, H, W) or (C, D, H, W), y (N, C, D + front + back, H + top + bottom, W + left + right).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ReflectionPad3d.html
+
+    >>> nn.ReflectionPad3d(1)(torch.ones(1, 1, 2, 2, 2)).sum()
+    tensor(64.)
+    """
 
     dims, mode = 3, "reflect"
 
 
 class ReplicationPad1d(_Pad):
-    """The outermost elements of (N, C, L) again and again."""
+    """y = around x, its outermost elements again and again; `padding` is one width for all sides, or (left, right).
+
+    Shapes: x (N, C, L) or (C, L), y (N, C, L + left + right).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ReplicationPad1d.html
+
+    >>> nn.ReplicationPad1d((1, 2))(torch.tensor([[[1.0, 2.0, 3.0]]]))
+    tensor([[[1., 1., 2., 3., 3., 3.]]])
+    """
 
     dims, mode = 1, "replicate"
 
 
 class ReplicationPad2d(_Pad):
-    """The outermost elements of (N, C, H, W) again and again."""
+    """y = around x, its outermost elements again and again; `padding` is one width for all sides, or (left, right, top, bottom).
+
+    Shapes: x (N, C, H, W) or (C, H, W), y (N, C, H + top + bottom, W + left + right).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ReplicationPad2d.html
+
+    >>> nn.ReplicationPad2d((1, 0, 0, 1))(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]))
+    tensor([[[[1., 1., 2.],
+              [3., 3., 4.],
+              [3., 3., 4.]]]])
+    """
 
     dims, mode = 2, "replicate"
 
 
 class ReplicationPad3d(_Pad):
-    """The outermost elements of (N, C, D, H, W) again and again."""
+    """y = around x, its outermost elements again and again; `padding` is one width for all sides, or (left, right, top, bottom, front,
+    back).
+
+    Shapes: x (N, C, D, H, W) or (C, D, H, W), y (N, C, D + front + back, H + top + bottom, W + left + right).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ReplicationPad3d.html
+
+    >>> nn.ReplicationPad3d(1)(torch.ones(1, 1, 2, 2, 2)).sum()
+    tensor(64.)
+    """
 
     dims, mode = 3, "replicate"
 
 
 class CircularPad1d(_Pad):
-    """The other end of (N, C, L) at each end."""
+    """y = around x, what stands at its opposite side, as if x went round; `padding` is one width for all sides, or (left, right).
+
+    Shapes: x (N, C, L) or (C, L), y (N, C, L + left + right).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.CircularPad1d.html
+
+    >>> nn.CircularPad1d((1, 2))(torch.tensor([[[1.0, 2.0, 3.0]]]))
+    tensor([[[3., 1., 2., 3., 1., 2.]]])
+    """
 
     dims, mode = 1, "circular"
 
 
 class CircularPad2d(_Pad):
-    """The other side of (N, C, H, W) at each side."""
+    """y = around x, what stands at its opposite side, as if x went round; `padding` is one width for all sides, or (left, right, top,
+    bottom).
+
+    Shapes: x (N, C, H, W) or (C, H, W), y (N, C, H + top + bottom, W + left + right).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.CircularPad2d.html
+
+    >>> nn.CircularPad2d((1, 0, 0, 1))(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]))
+    tensor([[[[2., 1., 2.],
+              [4., 3., 4.],
+              [2., 1., 2.]]]])
+    """
 
     dims, mode = 2, "circular"
 
 
 class CircularPad3d(_Pad):
-    """The other side of (N, C, D, H, W) at each side."""
+    """y = around x, what stands at its opposite side, as if x went round; `padding` is one width for all sides, or (left, right, top,
+    bottom, front, back).
+
+    Shapes: x (N, C, D, H, W) or (C, D, H, W), y (N, C, D + front + back, H + top + bottom, W + left + right).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.CircularPad3d.html
+
+    >>> nn.CircularPad3d(1)(torch.ones(1, 1, 2, 2, 2)).sum()
+    tensor(64.)
+    """
 
     dims, mode = 3, "circular"

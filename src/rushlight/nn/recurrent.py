@@ -19,7 +19,14 @@ from .utils.rnn import PackedSequence
 
 class RNNBase(Module):
     """What all recurrent layers have: for each layer and direction weight_ih, weight_hh, bias_ih, bias_hh (and weight_hr, where the state is
-    projected), all uniform in +-1 / sqrt(hidden_size)."""
+    projected), all uniform in +-1 / sqrt(hidden_size).
+
+    Shapes: see RNN, LSTM and GRU.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.RNNBase.html
+
+    >>> isinstance(nn.GRU(2, 3), nn.RNNBase)
+    True
+    """
 
     def __init__(self, mode, input_size, hidden_size, num_layers=1, bias=True, batch_first=False, dropout=0.0, bidirectional=False, proj_size=0,
                  device=None, dtype=None):
@@ -148,7 +155,19 @@ def _chosen(states, indices):
 
 
 class RNN(RNNBase):
-    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu with `nonlinearity="relu"`"""
+    """h_t = tanh(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh), or max(0, ...) with nonlinearity "relu"; y_t = h_t.
+
+    Each of `num_layers` layers takes the one before it, through `dropout`; with `bidirectional`, also backwards in time.  Weights start
+    uniform in +-1 / sqrt(hidden_size).  Returns y and the last h.
+
+    Shapes: x (T, N, input_size), (N, T, input_size) with `batch_first`, (T, input_size) or packed; h (layers * directions, N,
+        hidden_size); y (T, N, directions * hidden_size).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.RNN.html, https://doi.org/10.1207/s15516709cog1402_1
+
+    >>> y, h = nn.RNN(10, 20, 2)(torch.randn(5, 3, 10))
+    >>> y.shape, h.shape
+    (torch.Size([5, 3, 20]), torch.Size([2, 3, 20]))
+    """
 
     def __init__(self, input_size, hidden_size, num_layers=1, nonlinearity="tanh", *args, **kwargs):
         if "proj_size" in kwargs:
@@ -160,7 +179,19 @@ class RNN(RNNBase):
 
 
 class LSTM(RNNBase):
-    """Gates decide what a cell state takes in, forgets and shows; with `proj_size`, what it shows is projected."""
+    """i, f, o = sigmoid(W x_t + b + U h_(t-1) + b'), g = tanh(the same with weights of its own); c_t = f c_(t-1) + i g, h_t = o tanh(c_t).
+
+    The rows of weight_ih and weight_hh are those of i, f, g, o.  With `proj_size`, h_t = W_hr (o tanh(c_t)).  Layers, directions, dropout
+    and initial weights as in RNN.  Returns y and the last (h, c).
+
+    Shapes: x (T, N, input_size), (N, T, input_size) with `batch_first`, (T, input_size) or packed; h (layers * directions, N, H_out), c
+        (..., hidden_size), H_out proj_size or hidden_size; y (T, N, directions * H_out).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTM.html, https://doi.org/10.1162/neco.1997.9.8.1735
+
+    >>> y, (h, c) = nn.LSTM(10, 20, 2)(torch.randn(5, 3, 10))
+    >>> y.shape, h.shape, c.shape
+    (torch.Size([5, 3, 20]), torch.Size([2, 3, 20]), torch.Size([2, 3, 20]))
+    """
 
     def __init__(self, *args, **kwargs):
         super().__init__("LSTM", *args, **kwargs)
@@ -170,7 +201,19 @@ class LSTM(RNNBase):
 
 
 class GRU(RNNBase):
-    """Gates decide how much of the state the new one sees, and how much of it is kept."""
+    """r, z = sigmoid(W x_t + b + U h_(t-1) + b'), n = tanh(W x_t + b + r (U h_(t-1) + b')); h_t = (1 - z) n + z h_(t-1).
+
+    The rows of weight_ih and weight_hh are those of r, z, n.  Layers, directions, dropout and initial weights as in RNN.  Returns y and
+    the last h.
+
+    Shapes: x (T, N, input_size), (N, T, input_size) with `batch_first`, (T, input_size) or packed; h (layers * directions, N,
+        hidden_size); y (T, N, directions * hidden_size).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html, https://arxiv.org/abs/1406.1078
+
+    >>> y, h = nn.GRU(10, 20, 2)(torch.randn(5, 3, 10))
+    >>> y.shape, h.shape
+    (torch.Size([5, 3, 20]), torch.Size([2, 3, 20]))
+    """
 
     def __init__(self, *args, **kwargs):
         if "proj_size" in kwargs:
@@ -181,7 +224,14 @@ class GRU(RNNBase):
 # One time ------------------------------------------------------------------------------------------------------------
 
 class RNNCellBase(Module):
-    """weight_ih, weight_hh, bias_ih and bias_hh, uniform in +-1 / sqrt(hidden_size)."""
+    """What all cells have: weight_ih, weight_hh, bias_ih and bias_hh, uniform in +-1 / sqrt(hidden_size).
+
+    Shapes: see RNNCell, LSTMCell and GRUCell.
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.RNNCell.html
+
+    >>> isinstance(nn.GRUCell(2, 3), nn.RNNCellBase)
+    True
+    """
 
     def __init__(self, input_size, hidden_size, bias, num_chunks, device=None, dtype=None):
         super().__init__()
@@ -220,7 +270,14 @@ class RNNCellBase(Module):
 
 
 class RNNCell(RNNCellBase):
-    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu with `nonlinearity="relu"`"""
+    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or max(0, ...) with nonlinearity "relu": one time of an RNN.
+
+    Shapes: x (N, input_size) or (input_size,), h (N, hidden_size) or (hidden_size,).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.RNNCell.html, https://doi.org/10.1207/s15516709cog1402_1
+
+    >>> nn.RNNCell(10, 20)(torch.randn(3, 10), torch.zeros(3, 20)).shape
+    torch.Size([3, 20])
+    """
 
     def __init__(self, input_size, hidden_size, bias=True, nonlinearity="tanh", device=None, dtype=None):
         super().__init__(input_size, hidden_size, bias, 1, device, dtype)
@@ -236,7 +293,15 @@ class RNNCell(RNNCellBase):
 
 
 class LSTMCell(RNNCellBase):
-    """One step of an LSTM: (h, c) -> (h', c')"""
+    """i, f, o = sigmoid(W x + b + U h + b'), g = tanh(the same); c' = f c + i g, h' = o tanh(c'): one time of an LSTM, (h, c) -> (h', c').
+
+    Shapes: x (N, input_size) or (input_size,), h, c (N, hidden_size) or (hidden_size,).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTMCell.html, https://doi.org/10.1162/neco.1997.9.8.1735
+
+    >>> h, c = nn.LSTMCell(10, 20)(torch.randn(3, 10), (torch.zeros(3, 20), torch.zeros(3, 20)))
+    >>> h.shape
+    torch.Size([3, 20])
+    """
 
     def __init__(self, input_size, hidden_size, bias=True, device=None, dtype=None):
         super().__init__(input_size, hidden_size, bias, 4, device, dtype)
@@ -248,7 +313,14 @@ class LSTMCell(RNNCellBase):
 
 
 class GRUCell(RNNCellBase):
-    """One step of a GRU: h -> h'"""
+    """r, z = sigmoid(W x + b + U h + b'), n = tanh(W x + b + r (U h + b')); h' = (1 - z) n + z h: one time of a GRU.
+
+    Shapes: x (N, input_size) or (input_size,), h (N, hidden_size) or (hidden_size,).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.GRUCell.html, https://arxiv.org/abs/1406.1078
+
+    >>> nn.GRUCell(10, 20)(torch.randn(3, 10)).shape
+    torch.Size([3, 20])
+    """
 
     def __init__(self, input_size, hidden_size, bias=True, device=None, dtype=None):
         super().__init__(input_size, hidden_size, bias, 3, device, dtype)

@@ -11,10 +11,17 @@ from .parameter import Parameter
 
 
 class Embedding(Module):
-    """Row i of `weight` for every i in the input.
+    """y = weight[x]: row i of the table for every i in x.
 
-    Shapes: input (*), weight (num_embeddings, embedding_dim), output (*, embedding_dim).  The rows start standard normal, the
-    one at `padding_idx` zero, and that one gets no gradient.
+    The rows start standard normal, the one at `padding_idx` zero, and that one gets no gradient.  With `max_norm`, rows that are longer
+    are made that long when they are looked up; with `scale_grad_by_freq`, gradients are divided by how often a row was.
+
+    Shapes: x (*) of integers, weight (num_embeddings, embedding_dim), y (*, embedding_dim).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Embedding.html
+
+    >>> embedding = nn.Embedding(10, 3, padding_idx=0)
+    >>> embedding(torch.tensor([[0, 2, 4]])).shape, embedding.weight[0].tolist()
+    (torch.Size([1, 3, 3]), [0.0, 0.0, 0.0])
     """
 
     def __init__(self, num_embeddings, embedding_dim, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False,
@@ -62,7 +69,15 @@ class Embedding(Module):
 
 
 class EmbeddingBag(Module):
-    """The sum, mean or maximum of the rows of each bag: of (bags, L), or of (indices,) with `offsets` at which the bags begin."""
+    """y = the sum, mean or maximum (`mode`) of the rows weight[i] of each bag of numbers i, without the one at `padding_idx`; with mode
+    "sum", each row can have a weight in `per_sample_weights`.
+
+    Shapes: x (bags, L), or (L,) with `offsets` (bags,) at which the bags begin; y (bags, embedding_dim).
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.EmbeddingBag.html
+
+    >>> nn.EmbeddingBag(10, 3, mode="sum")(torch.tensor([1, 2, 4, 5, 4]), torch.tensor([0, 3])).shape
+    torch.Size([2, 3])
+    """
 
     def __init__(self, num_embeddings, embedding_dim, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, mode="mean", sparse=False, _weight=None,
                  include_last_offset=False, padding_idx=None, device=None, dtype=None):

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import rushlight as torch
 
 from ..utils.hooks import RemovableHandle
-from .parameter import Parameter
+from .parameter import Parameter, is_lazy
 
 EXTRA_STATE = "_extra_state"  # the key of what get_extra_state returns
 
@@ -146,6 +146,8 @@ class StateDicts:
         if not isinstance(saved, torch.Tensor):
             return (f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object from '
                     f"checkpoint but received {type(saved)}")
+        if is_lazy(tensor):  # what is lazy only here has its shape by now (LazyModuleMixin)
+            return None
         if tensor.dim() == 0 and tuple(saved.shape) == (1,):  # how very old checkpoints hold a number
             saved = saved[0]
         if saved.shape != tensor.shape:
@@ -197,6 +199,14 @@ class StateDicts:
         if public:
             self._public_hook_ids.add(handle.id)
         return handle
+
+
+def consume_prefix_in_state_dict_if_present(state_dict, prefix):
+    """Take `prefix` from the names in `state_dict`, in place: what DataParallel saved becomes what its module loads."""
+    for names in (state_dict, getattr(state_dict, "_metadata", {})):
+        for name in list(names):
+            if name.startswith(prefix) or name and name == prefix.replace(".", ""):
+                names[name[len(prefix):]] = names.pop(name)
 
 
 def _load(module, state_dict, prefix, metadata, assign, incompatible, errors):

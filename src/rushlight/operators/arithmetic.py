@@ -467,7 +467,8 @@ def lerp(input: Tensor, end: Tensor, weight: Tensor | Number) -> Tensor:
 @lerp.gradient
 def lerp_gradient(grad, result, input, end, weight):
     share = None if weight._state.weak else reduce_to(grad * (end - input).conj(), weight)
-    return reduce_to(grad * (1 - weight).conj(), input), reduce_to(grad * weight.conj(), end), share
+    rest = binary("sub", 1, weight, result.dtype)  # in that dtype, also where the weight is a number
+    return reduce_to(grad * rest.conj(), input), reduce_to(grad * weight.conj(), end), share
 
 
 @operator(pointwise=True)

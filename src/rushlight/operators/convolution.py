@@ -1,44 +1,35 @@
 """Convolution and its transpose, in one, two and three dimensions.
 
-    gathered    y[n, o] = sum of w[o, c, tap] * x[n, c, place + tap]      one contraction: weights times windows (patches.py)
-    scattered   x[n, c, place + tap] += w[o, c, tap] * y[n, o]            one contraction, and what falls on one place added up
-    correlated  w[o, c, tap] = sum of y[n, o] * x[n, c, place + tap]      one contraction over images and places
+    gathered    y[n, o] = sum of w[o, c, tap] * x[n, c, place + tap]      the primitive `convolution`
+    scattered   x[n, c, place + tap] += w[o, c, tap] * y[n, o]            convolutions with the mirrored weights, one for each phase
+    correlated  w[o, c, tap] = sum of y[n, o] * x[n, c, place + tap]      the primitive `correlation`
+
+    stride 2, kernel 3      even places meet w1, odd ones w2 and w0:      two phases, each of stride 1 over y
 
 The three are each other's gradients, so a convolution can be differentiated as often as one likes: `conv2d` is `gathered` and
-`conv_transpose2d` is `scattered`, with a bias.  Groups are the contraction's batch.  Start with `gathered`.
+`conv_transpose2d` is `scattered`, with a bias.  Start with `gathered`.
 """
+import itertools
+import math
+from dataclasses import dataclass
+
 from ..ir import dtypes, graph
-from ..ir.extents import product
+from ..ir.extents import product, settled
 from ..tensors.tensor import Tensor
-from .building import apply, binary
+from .building import apply, binary, constant, expand_to
 from .definition import Extents, exported, operator
-from .patches import Grid, overlaid, per_dimension, windows
-from .products import check_one_dtype, contract, shaped, swapped
+from .patches import Grid, per_dimension
+from .products import check_one_dtype, shaped
 
 
-def _window_rows(x, grid, counts, groups):
-    """The windows of (N, C, *size) as (groups, C / groups * places, N * windows)."""
-    t = windows(x, grid, counts)
-    return shaped(t, groups, x.shape[1] // groups * product(grid.kernel), x.shape[0] * product(counts))
-
-
-def _channel_rows(y, groups):
-    """(N, O, *size) as (groups, O / groups, N * places)."""
-    t = apply(graph.permute, (y,), (1, 0, *range(2, y.ndim)))
-    return shaped(t, groups, y.shape[1] // groups, y.shape[0] * product(y.shape[2:]))
-
-
-def _weight_rows(w, groups):
-    """(O, C / groups, *kernel) as (groups, O / groups, C / groups * places)."""
-    return shaped(w, groups, w.shape[0] // groups, product(w.shape[1:]))
+def _before(grid):
+    return tuple(low for low, _ in grid.padding)
 
 
 @operator(methods=False, namespace=False, out=False)
 def gathered(input: Tensor, weight: Tensor, counts: Extents, grid: Grid, groups: int) -> Tensor:
     """Each window's sum of products with the weights: (N, O, *counts)."""
-    out = contract(_weight_rows(weight, groups), _window_rows(input, grid, counts, groups))
-    out = shaped(out, weight.shape[0], input.shape[0], *counts)
-    return apply(graph.permute, (out,), (1, 0, *range(2, out.ndim)))
+    return apply(graph.convolution, (input, weight), counts, grid.stride, grid.dilation, _before(grid), groups)
 
 
 @gathered.gradient
@@ -48,11 +39,57 @@ def gathered_gradient(grad, result, input, weight, counts, grid, groups):
 
 @operator(methods=False, namespace=False, out=False)
 def scattered(input: Tensor, weight: Tensor, size: Extents, grid: Grid, groups: int) -> Tensor:
-    """Each number times the weights, laid where its window lies and added up: (N, C, *size)."""
-    out = contract(swapped(_weight_rows(weight, groups)), _channel_rows(input, groups))
-    out = shaped(out, groups * weight.shape[1], *grid.kernel, input.shape[0], *input.shape[2:])
-    out = overlaid(out, grid, size)
-    return apply(graph.permute, (out,), (1, 0, *range(2, out.ndim)))
+    """Each number times the weights, laid where its window lies and added up: (N, C, *size).
+
+    With a stride, the places of the result are met by few of the kernel's places, the same ones every `stride` places: for each of these
+    phases it is a convolution of stride 1 with those, written between the others."""
+    phases = list(itertools.product(*(_phases(n, *along) for n, along in zip(size, grid.along()))))
+    if len(phases) == 1 and phases[0]:
+        return _phase(input, weight, phases[0], groups)
+    shape = input.shape[0], weight.shape[1] * groups, *size
+    rows = graph.row_major(shape)
+    flat = expand_to(constant(0, input.dtype), (product(shape),))
+    for phase in phases:
+        if all(p.places for p in phase):
+            strides = *rows[:2], *(s * r for s, r in zip(grid.stride, rows[2:]))
+            offset = sum((p.first * r for p, r in zip(phase, rows[2:])), 0)
+            flat = apply(graph.assign, (flat, _phase(input, weight, phase, groups)), strides, offset)
+    return shaped(flat, *shape)
+
+
+@dataclass(frozen=True)
+class _Phase:
+    """Every `stride`-th place of a dimension from `first` on: how many there are, which of the kernel's places meet them (as start, step
+    and count), how far apart those are in the input, where the kernel is mirrored, and how far the first one lies before the first place."""
+    first: int
+    count: int
+    start: int
+    step: int
+    places: int
+    dilation: int
+    before: int
+
+
+def _phases(size, kernel, stride, dilation, padding):
+    """The phases of one dimension: place stride * i + first gets what stride * j + dilation * tap - padding falls on it."""
+    common = math.gcd(stride, dilation)
+    step, apart = stride // common, -(dilation // common)
+    for first in range(stride):
+        start = next((t for t in range(min(step, kernel)) if (first + padding[0] - t * dilation) % stride == 0), kernel)
+        places = -(-(kernel - start) // step)
+        before = -((first + padding[0] - start * dilation) // stride) if places else 0
+        yield _Phase(first, settled((size - first + stride - 1) // stride), start, step, places, apart, before)
+
+
+def _phase(input, weight, phases, groups):
+    """One phase of a scattered product: a convolution with some places of the kernel, which lies mirrored, the channels exchanged."""
+    kernel = tuple(p.places for p in phases)
+    w = apply(graph.slice, (weight,), (0, 0, *(p.start for p in phases)), (*weight.shape[:2], *kernel), (1, 1, *(p.step for p in phases)))
+    w = shaped(w, groups, weight.shape[0] // groups, weight.shape[1], *kernel)
+    w = apply(graph.permute, (w,), (0, 2, 1, *range(3, w.ndim)))
+    w = shaped(w, groups * weight.shape[1], weight.shape[0] // groups, *kernel)
+    return apply(graph.convolution, (input, w), tuple(p.count for p in phases), (1,) * len(phases), tuple(p.dilation for p in phases),
+                 tuple(p.before for p in phases), groups)
 
 
 @scattered.gradient
@@ -63,8 +100,7 @@ def scattered_gradient(grad, result, input, weight, size, grid, groups):
 @operator(methods=False, namespace=False, out=False)
 def correlated(input: Tensor, other: Tensor, grid: Grid, groups: int) -> Tensor:
     """The sum over images and windows of a number of `input` times what lies under the window in `other`: (O, C / groups, *kernel)."""
-    out = contract(_channel_rows(input, groups), swapped(_window_rows(other, grid, tuple(input.shape[2:]), groups)))
-    return shaped(out, input.shape[1], other.shape[1] // groups, *grid.kernel)
+    return apply(graph.correlation, (input, other), grid.kernel, grid.stride, grid.dilation, _before(grid), groups)
 
 
 @correlated.gradient

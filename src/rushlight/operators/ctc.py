@@ -8,6 +8,7 @@ One step a frame; sums of likelihoods are taken from logarithms.  Start with `ct
 import math
 
 from ..ir import dtypes, graph
+from ..runtime.recorder import here
 from ..tensors.tensor import Tensor
 from .building import apply, choose, constant, elementwise, repeated, unary
 from .definition import exported, operator
@@ -145,6 +146,7 @@ def _losses(log_probs, padded, frames, sizes, blank):
     last = before  # without frames, only an empty target is likely
     alpha = None
     for t in range(max(frames, default=0)):
+        here.recorder.flush()  # each frame is a program of its own, and it is the same one
         alpha = where(begin, chosen[t], low) if alpha is None else ctc_step(alpha, chosen[t], jumps)
         ending = [n == t + 1 for n in frames]
         if all(ending):

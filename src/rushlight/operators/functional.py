@@ -20,8 +20,8 @@ from . import (
 )
 
 OFFERED = {
-    activation: "celu elu gelu glu hardshrink hardsigmoid hardswish hardtanh leaky_relu logsigmoid mish prelu relu relu6 rrelu selu silu softmin softplus "
-                "softshrink softsign tanhshrink threshold",
+    activation: "celu elu gelu glu gumbel_softmax hardshrink hardsigmoid hardswish hardtanh leaky_relu logsigmoid mish prelu relu relu6 "
+                "rrelu rrelu_ selu silu softmin softplus softshrink softsign tanhshrink threshold",
     attention: "multi_head_attention_forward scaled_dot_product_attention",
     contractions: "pdist",
     convolution: "conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d",

@@ -16,7 +16,7 @@ from .activation import log_softmax, sigmoid
 from .building import apply, binary, broadcast, cast, choose, constant, elementwise, expand_to, reduce_to, total, unary
 from .definition import operator
 from .elementwise import exp, log
-from .index_checks import extremes
+from .index_checks import within
 from .products import linear
 from .reductions import count, mean, reduced, spread, sum, summed
 
@@ -279,7 +279,7 @@ def entropy_of_classes_gradient(grad, result, input, target, weight, ignore_inde
     scale = spread(each * share * (1 - label_smoothing), x, (axis,))
     mine = (soft - hit) * scale
     if label_smoothing:
-        n = constant(x.shape[axis])
+        n = constant(x.shape[axis], x.dtype)  # not weak: label_smoothing / n is computed in the dtype of x
         there = cast(elementwise("ne", target, expand_to(constant(ignore_index, target.dtype), target.shape)), x.dtype)
         pull = soft * n - 1 if weight is None else soft * sum(weight) - _class_weights(x, weight, axis)
         mine = mine + pull * spread(each * there * (label_smoothing / n), x, (axis,))
@@ -292,7 +292,7 @@ def entropy_of_shares(input: Tensor, target: Tensor, weight: Tensor | None, redu
     axis = class_axis(input)
     n = input.shape[axis]
     if label_smoothing:
-        target = target * (1 - label_smoothing) + label_smoothing / constant(n)
+        target = target * (1 - label_smoothing) + label_smoothing / constant(n, target.dtype)
     logs = log_softmax(input, axis)
     losses = logs * target if weight is None else logs * target * _class_weights(input, weight, axis)
     losses = -sum(losses, axis)
@@ -319,8 +319,7 @@ def _check_classes(name, input, target, weight, ignore_index):
     if weight is not None and tuple(weight.shape) != (n,):
         raise RuntimeError(f"{name}: weight tensor should be defined either for all {n} classes or no classes but got weight tensor of shape: "
                            f"{list(weight.shape)}")
-    least, greatest = extremes(target)
-    if greatest >= n or least < 0:
+    if not within(target, 0, n - 1):
         array = target._array()
         wrong = array[((array >= n) | (array < 0)) & (array != ignore_index)]
         if wrong.size:

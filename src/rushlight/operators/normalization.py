@@ -248,7 +248,7 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
         return normalized_by(input, running_mean, running_var, weight, bias, eps)
     if input.numel() == input.shape[1]:
         raise ValueError(f"batch_norm: Expected more than 1 value per channel when training, got input size {tuple(input.shape)}")
-    if running_mean is not None or running_var is not None:
+    if (running_mean is not None or running_var is not None) and input.numel():
         mean, variance = batch_statistics(input.detach())
         for running, batch in ((running_mean, mean), (running_var, variance)):
             if running is not None:

@@ -81,14 +81,16 @@ def _overlaid_along(t, place, kernel, stride, dilation, length):
         part = apply(graph.pad, (part,), tuple((0, stride - count) if i == place else (0, 0) for i in range(t.ndim)))
         shape = part.shape
         part = apply(graph.reshape, (part,), (*shape[:place - 1], shape[place - 1] * stride, *shape[place + 1:]))
-        part = _lengthened(part, place - 1, first * dilation, length)
+        part = lengthened(part, place - 1, first * dilation, length)
         total = part if total is None else elementwise("add", total, part)
     return total
 
 
-def _lengthened(x, axis, before, length):
+def lengthened(x, axis, before, length):
     """A dimension behind `before` zeros, cut off or filled up with zeros to `length`."""
     have, wanted = x.shape[axis], length - before
+    if before == 0 and have == wanted:
+        return x
     if have > wanted:
         x, have = apply(graph.slice, (x,), (0,) * x.ndim, tuple(wanted if i == axis else n for i, n in enumerate(x.shape))), wanted
     return apply(graph.pad, (x,), tuple((before, wanted - have) if i == axis else (0, 0) for i in range(x.ndim)))

@@ -7,13 +7,15 @@
 Images come in as (planes, *size), and places are positions in a plane, in row-major order.  The gradient of a maximum goes to the
 place that was chosen: where windows are regular, by laying windows back (patches.py), else by a scatter.
 """
+import itertools
+
 from ..ir import dtypes, graph, limits
 from ..ir.extents import product, settled
 from ..tensors.tensor import Tensor
 from .building import apply, binary, cast, choose, constant, elementwise, expand_to, repeated
 from .definition import Extents, exported, operator
 from .index_checks import extremes
-from .patches import Grid, overlaid, per_dimension, surrounded
+from .patches import Grid, lengthened, overlaid, per_dimension, surrounded
 from .products import shaped
 
 
@@ -117,6 +119,8 @@ def greatest_of_windows_gradient(grads, results, input, grid, ceil_mode):
     size = input.shape[input.ndim - dims:]
     counts, grid = _fitted(grid, size, ceil_mode)
     if all(k <= s and d == 1 for k, s, d, _ in grid.along()):
+        if not ceil_mode and all(p == (0, 0) for p in grid.padding):
+            return shaped(_to_the_chosen(_in_planes(grads[0], dims), _in_planes(input, dims), grid, counts), *input.shape)
         return shaped(_from_its_window(grads[0], results[1], grid, counts, size), *input.shape)
     grad, places = (shaped(t, product(t.shape[:t.ndim - dims]), *(1,) * dims, 1, *counts) for t in (grads[0], results[1]))
     full = (grad.shape[0], *grid.kernel, 1, *counts)
@@ -129,6 +133,38 @@ def greatest_of_windows_gradient(grads, results, input, grid, ceil_mode):
         tap = line if tap is None else elementwise("add", tap, line)
     share = choose(elementwise("eq", expand_to(places, full), tap), expand_to(grad, full), constant(0, grad.dtype))
     return shaped(overlaid(share, grid, tuple(size)), *input.shape)
+
+
+def _to_the_chosen(grad, x, grid, counts):
+    """Where no two windows share a place and none goes beyond the image: each window hands its gradient to the place that is chosen in it,
+    and zeros to the others; x is (planes, *size).
+
+    The places of a kernel, each for all windows, are written between each other: (planes, windows, steps, windows, steps, ...)."""
+    size, best, takes = x.shape[1:], None, {}
+    for tap in itertools.product(*map(range, grid.kernel)):
+        candidate = x
+        for i, place in enumerate(tap):
+            candidate = _taken(candidate, 1 + i, place, counts[i], grid.stride[i])
+        if best is None:
+            best, takes[tap] = candidate, None
+        else:
+            takes[tap] = _better(candidate, best)
+            best = elementwise("where", takes[tap], candidate, best)
+    zeros, later, parts = repeated(grad, 0), None, {}
+    for tap, take in reversed(takes.items()):  # what is not taken by a later place
+        here = take if later is None else elementwise("not", later) if take is None else elementwise("and", take, elementwise("not", later))
+        parts[tap] = grad if here is None else elementwise("where", here, grad, zeros)
+        later = take if later is None or take is None else elementwise("or", later, take)
+
+    def between(tap):
+        if len(tap) == len(size):
+            return shaped(parts.get(tap, zeros), grad.shape[0], *(n for count in counts for n in (count, 1)))
+        places = [between((*tap, i)) for i in range(grid.stride[len(tap)])]
+        return apply(lambda *nodes: graph.cat(nodes, 2 + 2 * len(tap)), places) if len(places) > 1 else places[0]
+    out = shaped(between(()), x.shape[0], *(count * s for count, s in zip(counts, grid.stride)))
+    for i, n in enumerate(size):
+        out = lengthened(out, 1 + i, 0, n)
+    return out
 
 
 def _from_its_window(grad, places, grid, counts, size):
@@ -541,9 +577,9 @@ def _fractional_max_pool(dims):
             _random_samples = input.new_empty((batch, channels, dims)).uniform_()
         if _random_samples.dtype is not input.dtype:
             raise RuntimeError(f"{name}: Expect _random_samples to have the same dtype as input")
-        if tuple(_random_samples.shape) != (batch, channels, dims):
+        if _random_samples.ndim != 3 or _random_samples.shape[0] < batch or tuple(_random_samples.shape[1:]) != (channels, dims):
             raise RuntimeError(f"{name}: Expect _random_samples of shape {(batch, channels, dims)}, but got {tuple(_random_samples.shape)}")
-        return greatest_at_random(input, _random_samples.reshape(batch * channels, dims), kernel, counts)
+        return greatest_at_random(input, _random_samples[:batch].reshape(batch * channels, dims), kernel, counts)
 
     def pool(input, kernel_size, output_size=None, output_ratio=None, return_indices=False, _random_samples=None):
         values, places = with_indices(input, kernel_size, output_size, output_ratio, True, _random_samples)

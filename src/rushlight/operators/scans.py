@@ -13,6 +13,7 @@ from .building import apply, binary, cast, choose, constant, elementwise, repeat
 from .definition import exported, operator
 from .joining import cat
 from .reductions import sum
+from .rules import rule
 
 
 def scan(name, x, dim):
@@ -81,6 +82,12 @@ def cumprod_gradient(grad, result, input, dim, dtype):
     from_first = choose(binary("ge", zeros, 1), grad * without.conj(), nothing)
     first = _sum_from_end(from_first, d)
     return cast(choose(before, plain, choose(at, first, nothing)), input.dtype)
+
+
+@rule("scan.prod")
+def _(grad, result, x, attributes):
+    axis, = attributes
+    return cumprod_gradient(grad, result, x, axis, None)
 
 
 def _extreme(name, x, dim, kind):

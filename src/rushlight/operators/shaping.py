@@ -8,7 +8,7 @@ A view's body says two things: the node that reads the elements, and the strides
 (`view_of`).  Most names below are another way to ask for a `reshape`, a `permute` or a slice.  Start with `view_of` and `permute`.
 """
 from ..ir import graph
-from ..ir.extents import is_int, product, settled
+from ..ir.extents import extent_value, is_int, product, settled
 from ..tensors.size import Size
 from ..tensors.tensor import Tensor
 from .building import apply, wrap_dim
@@ -42,6 +42,17 @@ def resolve_size(shape, count, name):
     return shape
 
 
+def settle_equal(shape, new):
+    """See to it that it is known which first and which last dimensions a view leaves as they were: it says so in numbers only.
+
+        (B, T, 3 C) -> (b, t, 3, C)     b is B and t is T
+    """
+    for old, fresh in ((shape, new), (shape[::-1], new[::-1])):
+        for m, n in zip(old, fresh):
+            if extent_value(m) != extent_value(n) or not m == n:
+                break
+
+
 def strides_of_view(shape, strides, new):
     """The strides under which a view of (shape, strides) has the shape `new`, or None when there is none without a copy."""
     if tuple(strides) == graph.row_major(shape):
@@ -73,6 +84,7 @@ def _is(n, number):
 @operator(view=True, methods=False, namespace=False)
 def view(input: Tensor, size: Extents) -> Tensor:
     """The same elements under another shape, without a copy."""
+    settle_equal(input.shape, size)
     size = resolve_size(size, input.numel(), "view")
     strides = strides_of_view(input.shape, input.stride(), size)
     if strides is None:
@@ -89,6 +101,7 @@ def reshape(input: Tensor, shape: Extents) -> Tensor:
     tensor([[0, 1, 2],
             [3, 4, 5]])
     """
+    settle_equal(input.shape, shape)
     shape = resolve_size(shape, input.numel(), "reshape")
     strides = strides_of_view(input.shape, input.stride(), shape)
     if strides is None:

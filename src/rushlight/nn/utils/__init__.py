@@ -1,69 +1,19 @@
-"""What training loops do to all parameters at once.
+"""What is done to modules and their parameters from outside.
 
-    clip_grad_norm_(model.parameters(), 1.0)      between loss.backward() and optimizer.step()
-    vector = parameters_to_vector(model.parameters())
-
-Sequences of different lengths are in rnn.py.
+    clip_grad.py            bounding gradients
+    convert_parameters.py   all parameters as one vector
+    parametrize.py          a parameter that is computed from others; parametrizations.py has the usual ones
+    hooked_norms.py         weight_norm and spectral_norm in their older form
+    prune.py                setting the least important entries to zero
+    fusion.py               folding batch normalization into the layer before it
+    stateless.py            a module as a function of its parameters
+    rnn.py                  sequences of different lengths
+    init.py, memory_format.py
 """
-import rushlight as torch
-
-from . import rnn
-
-
-def _gradients(parameters):
-    parameters = [parameters] if isinstance(parameters, torch.Tensor) else parameters
-    return [parameter.grad for parameter in parameters if parameter.grad is not None]
-
-
-def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=None):
-    """The norm of all the tensors' elements together."""
-    tensors = [tensors] if isinstance(tensors, torch.Tensor) else list(tensors)
-    if not tensors:
-        return torch.tensor(0.0)
-    norms = [torch.linalg.vector_norm(tensor, float(norm_type)) for tensor in tensors]
-    total = torch.linalg.vector_norm(torch.stack([norm.to(norms[0].device) for norm in norms]), float(norm_type))
-    if error_if_nonfinite and not total.isfinite():
-        raise RuntimeError(f"The total norm of order {float(norm_type)} for gradients from `parameters` is non-finite, so it cannot be "
-                           "clipped. To disable this error and scale the gradients by the non-finite norm anyway, set "
-                           "`error_if_nonfinite=False`")
-    return total
-
-
-def clip_grads_with_norm_(parameters, max_norm, total_norm, foreach=None):
-    """Scale the gradients by max_norm / total_norm where that makes them smaller."""
-    share = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)  # no look at the number: nothing has to be computed yet
-    with torch.no_grad():
-        for gradient in _gradients(parameters):
-            gradient.mul_(share.to(gradient.device))
-
-
-def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=False, foreach=None):
-    """Scale all gradients by one factor, so that their norm together is at most `max_norm`; returns the norm they had."""
-    parameters = [parameters] if isinstance(parameters, torch.Tensor) else list(parameters)
-    with torch.no_grad():
-        total = get_total_norm(_gradients(parameters), norm_type, error_if_nonfinite)
-    clip_grads_with_norm_(parameters, max_norm, total)
-    return total
-
-
-def clip_grad_value_(parameters, clip_value, foreach=None):
-    """Bring every element of the gradients between -clip_value and clip_value."""
-    with torch.no_grad():
-        for gradient in _gradients(parameters):
-            gradient.clamp_(min=-float(clip_value), max=float(clip_value))
-
-
-def parameters_to_vector(parameters):
-    """All parameters in one vector, one behind the other."""
-    return torch.cat([parameter.reshape(-1) for parameter in parameters])
-
-
-def vector_to_parameters(vec, parameters):
-    """The opposite of `parameters_to_vector`: each parameter becomes a view of its part of `vec`."""
-    if not isinstance(vec, torch.Tensor):
-        raise TypeError(f"expected torch.Tensor, but got: {type(vec)}")
-    start = 0
-    for parameter in parameters:
-        end = start + parameter.numel()
-        parameter.data = vec[start:end].view_as(parameter).data
-        start = end
+from . import parametrizations, parametrize, prune, rnn, stateless
+from .clip_grad import clip_grad_norm, clip_grad_norm_, clip_grad_value_, clip_grads_with_norm_, get_total_norm
+from .convert_parameters import parameters_to_vector, vector_to_parameters
+from .fusion import fuse_conv_bn_eval, fuse_conv_bn_weights, fuse_linear_bn_eval, fuse_linear_bn_weights
+from .hooked_norms import remove_spectral_norm, remove_weight_norm, spectral_norm, weight_norm
+from .init import skip_init
+from .memory_format import convert_conv2d_weight_memory_format, convert_conv3d_weight_memory_format

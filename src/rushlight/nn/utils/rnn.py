@@ -10,9 +10,12 @@ from collections import namedtuple
 
 import rushlight as torch
 
+from ...operators.recurrent import rectangle, rows_at
+
 
 class PackedSequence(namedtuple("PackedSequence", ["data", "batch_sizes", "sorted_indices", "unsorted_indices"])):
-    """Rows of all sequences by time; `batch_sizes` counts how many sequences are that long, `sorted_indices` say which sequence comes where."""
+    """Rows of all sequences by time; `batch_sizes` counts how many sequences are that long, `sorted_indices` say which sequence comes
+    where."""
 
     __slots__ = ()
 
@@ -22,8 +25,8 @@ class PackedSequence(namedtuple("PackedSequence", ["data", "batch_sizes", "sorte
         if batch_sizes is None:  # PyTorch's older form: one pair
             data, batch_sizes = data
         elif batch_sizes.device.type != "cpu":
-            raise ValueError("batch_sizes should always be on CPU. Instances of PackedSequence should never be created manually. They should be instantiated "
-                             "by functions like pack_sequence and pack_padded_sequences in nn.utils.rnn.")
+            raise ValueError("batch_sizes should always be on CPU. Instances of PackedSequence should never be created manually. They "
+                             "should be instantiated by functions like pack_sequence and pack_padded_sequences in nn.utils.rnn.")
         return super().__new__(cls, data, batch_sizes, sorted_indices, unsorted_indices)
 
     def to(self, *args, **kwargs):
@@ -80,12 +83,14 @@ def pack_padded_sequence(input, lengths, batch_first=False, enforce_sorted=True)
     if not counts or counts[-1] <= 0:
         raise RuntimeError("Length of all samples has to be greater than 0, but found an element in 'lengths' that is <= 0")
     if any(a < b for a, b in zip(counts, counts[1:])):
-        raise RuntimeError("`lengths` array must be sorted in decreasing order when `enforce_sorted` is True. You can pass `enforce_sorted=False` to "
+        raise RuntimeError("`lengths` array must be sorted in decreasing order when `enforce_sorted` is True. You can pass "
+                           "`enforce_sorted=False` to "
                            "pack_padded_sequence and/or pack_sequence to sidestep this requirement if you do not need ONNX exportability.")
     if counts[0] > x.shape[0]:
         raise RuntimeError(f"Expected `len(lengths)` to be at most {x.shape[0]}, the padded length, but a sequence is {counts[0]} long")
     sizes = [sum(n > t for n in counts) for t in range(counts[0])]
-    data = torch.cat([x[t, :n] for t, n in enumerate(sizes)])
+    where = rectangle(sizes)
+    data = rows_at(x[:where.turns].flatten(0, 1), where.back, where.places)
     return PackedSequence(data, torch.tensor(sizes, dtype=torch.int64), sorted_indices)
 
 
@@ -94,13 +99,16 @@ def pad_packed_sequence(sequence, batch_first=False, padding_value=0.0, total_le
     sizes = sequence.batch_sizes.tolist()
     if total_length is not None:
         if total_length < len(sizes):
-            raise ValueError(f"Expected total_length to be at least the length of the longest sequence in input, but got total_length={total_length} and "
-                             f"max sequence length being {len(sizes)}")
-    rows = [torch.nn.functional.pad(part, [0, 0] * (part.dim() - 1) + [0, sizes[0] - len(part)], value=padding_value)
-            for part in sequence.data.split(sizes)]
+            raise ValueError("Expected total_length to be at least the length of the longest sequence in input, but got "
+                             f"total_length={total_length} and max sequence length being {len(sizes)}")
+    where, data = rectangle(sizes), sequence.data
+    padded = rows_at(data, where.places, where.back).view(where.turns, -1, *data.shape[1:])
+    if padding_value:
+        padded = torch.where(where.running.view(where.turns, -1, *(1,) * (data.dim() - 1)), padded, padding_value)
     if total_length is not None:
-        rows += [torch.full_like(rows[0], padding_value) for _ in range(total_length - len(sizes))]
-    padded = torch.stack(rows, 1 if batch_first else 0)
+        padded = torch.nn.functional.pad(padded, [0, 0] * data.dim() + [0, total_length - where.turns], value=padding_value)
+    if batch_first:
+        padded = padded.transpose(0, 1).contiguous()
     lengths = torch.tensor([sum(n > i for n in sizes) for i in range(sizes[0])], dtype=torch.int64)
     if sequence.unsorted_indices is not None:
         padded = padded.index_select(0 if batch_first else 1, sequence.unsorted_indices)
