@@ -28,7 +28,7 @@ def convolve(windows, group, rows, length, column, columns, weights, sums, pitch
             f.store(Value("zeroinitializer", vector), f.element(f.element(sums, element, f.add(f.mul(row, pitch), at)), element, i))
         with pieces(f, f.of(0, "i64"), length, windows.taps) as (slab, first_tap, end_tap, k):
             windows.fill(piece, slab, first_tap, end_tap, windows.room)
-            windows.fetch(piece, f.add(slab, 1))
+            windows.fetch_next(piece, slab)
             with f.loop(0, rows) as row:
                 number, line = f.element(weights(row), element, k), f.element(sums, element, f.add(f.mul(row, pitch), at))
                 many = f.mul(f.binary("udiv", count, _AT_ONCE * lanes), _AT_ONCE * lanes)
@@ -60,7 +60,7 @@ def correlate(windows, group, rows, first_k, length, slabs, results, line, sums)
         whole = f.binary("and", count, -LANES)
         with f.loop(0, slabs) as slab:
             windows.fill(piece, slab, f.of(0, "i64"), windows.taps, windows.room)
-            windows.fetch(piece, f.add(slab, 1))
+            windows.fetch_next(piece, slab)
             with f.loop(0, rows) as row:
                 results(row, image, start, count, line)
                 with f.loop(0, windows.taps) as tap:

@@ -13,15 +13,19 @@ with in every turn is packed once, in front of the loop.  Start with `loop_steps
 import dataclasses
 from dataclasses import dataclass
 
+from ..ir.extents import extent_value
 from ..ir.graph import Node, leaf, row_major, topological
-from .expressions import Buffer, MustStore, is_int, same
+from .expressions import Buffer, MustStore, is_int, key, same
 from .products import Product, Prologue, packed_buffer
 from .steps import LoopStep, PackStep
 
 
+MOST_ROWS = 64    # of products for which a shared B is packed apart: of larger ones that is a small part
+
+
 @dataclass
 class Place:
-    """Where a leaf or target of a body is: in `buffer`, in the first turn from element `first` on, `stride` elements further on in each; or,
+    """Where a leaf or target of a body is: in `buffer`, in the first turn from element `first` on, `stride` elements further on in each; or
     after the first turn, where the target of that number was in the turn before."""
     buffer: Buffer
     first: object = 0
@@ -53,15 +57,15 @@ def loop_steps(call, parts, buffer_of, memory, schedule):
             place, strides = Place(buffer), buffer.strides
         places["leaf", number] = place
         leaves.append((strides, buffer.dtype))
-    outputs = [(node, targets[number].strides[1:]) for node, number in zip(_with_strides([body.results[n] for n in numbers], leaves), numbers)]
+    roots = _with_strides([body.results[n] for n in numbers], leaves)
+    outputs = [(node, targets[number].strides[1:]) for node, number in zip(roots, numbers)]
     for n, number in enumerate(numbers):
         places["target", n] = _part_of_turn(targets[number], turns, body.backwards)
     plan = schedule(outputs)
     for buffer in plan.arena:
         places["arena", buffer.number] = Place(memory(buffer.dtype, buffer.shape))
-    packed, steps = [], []
-    for step in plan.steps:
-        steps.append(_with_packed_operand(step, places, memory, packed))
+    packed = []
+    steps = [_with_packed_operand(step, places, memory, packed) for step in plan.steps]
     reads = [p.buffer for (kind, _), p in places.items() if kind == "leaf"]
     writes = [p.buffer for (kind, _), p in places.items() if kind != "leaf"]
     return [*packed, LoopStep(turns, steps, places, reads, writes)]
@@ -95,21 +99,68 @@ def _with_packed_operand(step, places, memory, packed):
 
         before   T times: h @ w               after   p = w packed; T times: h @ p
     """
-    node = getattr(step, "node", None)
-    if node is None or node.primitive != "contraction" or node.ndim != 2 or node.dtype.kind != "f" or isinstance(step.b, Prologue):
+    if not _packs(step):
         return step
     buffer, offset = step.b
     place = places.get((buffer.kind, buffer.number))
     if buffer.kind != "leaf" or place.follows is not None or not is_int(place.stride, 0):
         return step
-    product = Product(node, step.a, step.b, step.nest, step.plain)
-    if product.form.kind != "packed":
-        return step
-    result = packed_buffer("arena", 0, product)
-    result = memory(result.dtype, result.shape)
     source = Buffer(place.buffer.kind, place.buffer.number, buffer.dtype, buffer.shape, buffer.strides, buffer.storage)
-    packed.append(PackStep(node.dtype, (source, offset), product.k, product.n, result, [place.buffer], [result]))
+    packed.append(_packing(step, (source, offset), place.buffer, memory))
+    result = packed[-1].result
     inside = Buffer("leaf", len(places), result.dtype, result.shape)
     places["leaf", inside.number] = Place(result)
-    reads = [inside if r is buffer else r for r in step.reads]
-    return dataclasses.replace(step, b=(inside, 0), packed=True, reads=reads)
+    return _reading(step, inside)
+
+
+def with_shared_packing(steps, memory, least):
+    """At least so many products of few rows with the same B, such as those of a network that is unrolled by hand, read it packed once.
+
+        before   h0 @ w; h1 @ w; h2 @ w; ...      after   p = w packed; h0 @ p; h1 @ p; h2 @ p; ...
+    """
+    users = {}
+    for step in steps:
+        node = getattr(step, "node", None)
+        if node is not None and node.primitive == "contraction" and not isinstance(step.b, Prologue) and extent_value(node.shape[-2]) <= MOST_ROWS:
+            buffer, offset = step.b
+            name = buffer.kind, buffer.number, node.dtype, key(offset), tuple(map(key, (*buffer.shape, *buffer.strides)))
+            users.setdefault(name, []).append(step)
+    shared = {}  # a step, by identity, -> the steps that read the same B
+    for same_b in users.values():
+        if len(same_b) >= least and all(map(_packs, same_b)):
+            shared.update((id(step), same_b) for step in same_b)
+    result, packed = [], {}
+    for step in steps:
+        if id(step) in shared:
+            first = shared[id(step)][0]
+            if step is first:
+                packed[id(first)] = _packing(step, step.b, next(r for r in step.reads if _one_memory(r, step.b[0])), memory)
+                result.append(packed[id(first)])
+            step = _reading(step, packed[id(first)].result)
+        result.append(step)
+    return result
+
+
+def _packs(step):
+    """Whether a step is a product of two matrices that packs all of B."""
+    node = getattr(step, "node", None)
+    if node is None or node.primitive != "contraction" or node.ndim != 2 or node.dtype.kind != "f" or isinstance(step.b, Prologue):
+        return False
+    return not step.packed and Product(node, step.a, step.b, step.nest, step.plain).form.kind == "packed"
+
+
+def _packing(step, b, memory_of_b, memory):
+    product = Product(step.node, step.a, step.b, step.nest, step.plain)
+    result = packed_buffer("arena", 0, product)
+    result = memory(result.dtype, result.shape)
+    return PackStep(step.node.dtype, b, product.k, product.n, result, [memory_of_b], [result])
+
+
+def _reading(step, packed):
+    """A product that reads its B there."""
+    reads = [packed if _one_memory(r, step.b[0]) else r for r in step.reads]
+    return dataclasses.replace(step, b=(packed, 0), packed=True, reads=reads)
+
+
+def _one_memory(a, b):
+    return a.kind == b.kind and a.number == b.number

@@ -82,6 +82,7 @@ class _Group:
 
 TILE_OPERANDS = 2       # matrices that are read and written beside a product of any size
 TILE_ELEMENTS = 65536   # of a product beside which there may be more
+LEAST_SHARED = 4        # products that read one B, for which it is packed apart
 MOST_PARTS = 16         # of a cat that one kernel writes
 LEAST_BLOCKS = 4        # of rows that are added up by the kernel that reduces each of them
 _NEIGHBOURS = 8         # groups that are looked at when a node seeks one to join
@@ -121,6 +122,9 @@ class _Scheduler:
         if not self.problems:
             for source, target in self.final:
                 steps.append(self._nest_step(map_nest([(source, target, 0)], self._buffer_of), "copy"))
+            if sum(isinstance(s, ContractionStep) for s in steps) >= LEAST_SHARED:
+                from .repetition import with_shared_packing
+                steps = with_shared_packing(steps, self._memory, LEAST_SHARED)
         steps = [s for s in steps if not _empty(s)]
         leaves = sorted({b.number for s in steps for b in s.reads if b.kind == "leaf"})
         return Plan(steps, self.arena, leaves, sorted(self.same))

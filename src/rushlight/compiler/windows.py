@@ -167,9 +167,10 @@ class Windows:
                 with f.loop(larger(f, f.add(line, begin), 0), smaller(f, f.add(line, end), piece.reach)) as i:
                     f.store(f.of(0, self.shape.element), f.element(plane, self.shape.element, i))
 
-    def fetch(self, piece, channel):
-        """Begin to fetch the rows of a channel: channels lie too far apart for the processor to guess which memory comes next."""
+    def fetch_next(self, piece, slab):
+        """Begin to fetch the channel after that of a slab: they lie too far apart for the processor to guess which memory comes next."""
         f, number = self.f, self.number
+        channel = f.add(f.binary("udiv", slab, number("kernel d")), 1)
         step = f.mul(number("step h"), number("stride h"))
         first = f.add(piece.base, f.add(f.mul(channel, number("stride c")), f.mul(piece.depth, number("stride d"))))
         first = f.add(f.add(first, f.mul(piece.first_row, step)), f.mul(piece.row_shift, number("stride h")))
@@ -201,7 +202,7 @@ class Windows:
             piece = self.piece(image, group, start, smaller(f, stop, self.places))
             with pieces(f, first_k, length, self.taps) as (slab, first_tap, end_tap, k):
                 self.fill(piece, slab, first_tap, end_tap, self.room)
-                self.fetch(piece, f.add(f.binary("udiv", slab, self.number("kernel d")), 1))
+                self.fetch_next(piece, slab)
                 rows, count = f.element(to, element, f.mul(k, wide)), f.binary("sub", stop, start)
 
                 def copy(j, vectors):

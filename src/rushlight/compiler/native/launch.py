@@ -328,9 +328,10 @@ class Blueprint:
         self._definition = ctypes.byref(definition)
         head = [0, 0, len(patches), 0, len(steps), 0, scratch_bytes, pool.address("parallel_for"), pool.address("scratch"), len(bases),
                 letters.ctypes.data, 0, 0]
-        parts, starts, positions, end = [np.array(head, np.int64)], [], [np.array([6])], self._HEAD  # positions: of the words that are indices
-        for rows, width, indexed in (([0] * (len(bases) + 1), 1, None), (frame, 1, 0), (patches, 3, 2), (every_step, 3, 2), (loop_rows, 4, None),
-                                     (every_move, 3, 2)):
+        parts, starts, end = [np.array(head, np.int64)], [], self._HEAD
+        positions = [np.array([6])]  # of the words that are indices
+        for rows, width, indexed in (([0] * (len(bases) + 1), 1, None), (frame, 1, 0), (patches, 3, 2), (every_step, 3, 2),
+                                     (loop_rows, 4, None), (every_move, 3, 2)):
             parts.append(np.array(rows, np.int64).reshape(-1))
             starts.append(end)
             if indexed is not None:
