@@ -19,7 +19,6 @@ from .expressions import Buffer, MustStore, is_int, key, same
 from .products import Product, Prologue, packed_buffer
 from .steps import LoopStep, PackStep
 
-
 MOST_ROWS = 64    # of products for which a shared B is packed apart: of larger ones that is a small part
 
 
