@@ -8,7 +8,8 @@
 
 The body's leaves and targets are parts of the loop's own inputs and results, each with a `Place`: where it is in the first turn, how far it
 moves with each, or whose place it takes.  A state is read where the turn before wrote it, so none is ever copied.  What the body multiplies
-with in every turn is packed once, in front of the loop.  Start with `loop_steps`.
+with in every turn is packed once, in front of the loop; so is, in a program that was unrolled by hand, what many of its small products
+multiply with (`with_shared_packing`).  Start with `loop_steps`.
 """
 import dataclasses
 from dataclasses import dataclass

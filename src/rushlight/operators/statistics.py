@@ -131,7 +131,7 @@ def sum_to_size(self, *size):
     if new < 0 or any(n != m and n != 1 for n, m in zip(size, self.shape[max(new, 0):])):
         raise RuntimeError(f"size {{{list(size)}}} is not expandable to size {{{list(self.shape)}}}.")
     axes = (*range(new), *(new + i for i, (n, m) in enumerate(zip(size, self.shape[new:])) if n == 1 and m != 1))
-    return self.sum(axes).reshape(size) if axes else self
+    return self.sum(axes).reshape(size) if axes or not size else self  # to a scalar it is a sum, also where there is nothing to add
 
 
 attach("sum_to_size", sum_to_size)
