@@ -465,6 +465,27 @@ def test_lesser_processors_give_right_answers(level):
     in_a_new_process("import families; families.check_all([(13, 37)])", RUSHLIGHT_TARGET=level)
 
 
+WIDE = """
+import dataclasses
+from rushlight.compiler.native import target
+narrow = target.host()
+
+class Wide(target.Target):
+    cpu = narrow.cpu  # whose instructions LLVM makes of vectors and masks that the processor does not have
+
+wide = Wide(**{f.name: getattr(narrow, f.name) for f in dataclasses.fields(narrow)} | {"level": "avx512"})
+target.host = lambda: wide
+import families
+families.check_all([(13, 37)])
+"""
+
+
+def test_vectors_of_512_bits_give_right_answers_on_any_processor():
+    if target.host().level not in ("avx512", "avx2"):
+        pytest.skip("this processor has no levels")
+    in_a_new_process(WIDE, RUSHLIGHT_CACHE_DIR="")
+
+
 @pytest.mark.parametrize("other", [target.aarch64(), target.x86_64("avx512")], ids=lambda t: t.level)
 def test_every_family_is_emitted_for_other_processors(other, counted):
     programs._kernels._code.clear()

@@ -2,7 +2,12 @@
 
 The house has floors; each imports only those below it:
 
-    7 cli   6 nn optim serialization utils datasets drawing   5 autograd   4 operators   3 tensors   2 runtime   1 compiler   0 ir
+    7 cli
+    6 nn optim distributions serialization utils datasets drawing
+    5 autograd   4 operators   3 tensors   2 runtime   1 compiler   0 ir
+
+The modules beside the floors are PyTorch's namespaces (fft, linalg, special, signal, func ...), which gather what the floors define;
+amp, testing and overrides hold code of their own, and switches, backends, cuda and jit answer programs that ask about other machinery.
 
 To read it, follow ARCHITECTURE.md.
 """

@@ -16,6 +16,8 @@
     products.py       a matrix product as a kernel, written by contraction.py (blocks and tiles), packing.py, microkernel.py (the inner
                       loops), skinny.py (few rows) and tiles.py (what is fused into it)
     sorting.py        a sort as a kernel
+    attention.py      attention as a kernel, the scores block by block (score_blocks.py)
+    convolution.py    a convolution as a product that packs windows of images (windows.py), or without tiles (depthwise.py)
     repetition.py     a loop over time: kernels that are launched again for each turn
     vectormath.py     every element-wise primitive, with transcendentals.py, specialfunctions.py, polynomials.py (their coefficients),
                       conversions.py (how dtypes lie in memory and registers) and lanes.py (arithmetic as Python writes it)

@@ -4,6 +4,7 @@
     continuous.py   Normal, Uniform, Exponential, Gamma, Beta, Dirichlet, Laplace, Cauchy, StudentT, LogNormal, MultivariateNormal ...
     discrete.py     Bernoulli, Categorical, OneHotCategorical, Binomial, Geometric, Poisson
     divergence.py   kl_divergence
+    constraints.py  what values a parameter or a sample may have
 
 `sample` draws what PyTorch draws from the same seed; `rsample` does so in a way that gradients reach the parameters.
 https://docs.pytorch.org/docs/stable/distributions.html

@@ -3,8 +3,9 @@
     optimizer.py           Optimizer: groups, state, hooks; what the update rules share            start here
     sgd.py, adam.py, ...   the update rules, one a file
     lbfgs.py               the one that looks at the loss several times a step
-    lr_scheduler.py        learning rates that change as training goes on
+    lr_scheduler.py        learning rates that change as training goes on;  lr_base.py, lr_cycles.py, lr_combining.py
     swa_utils.py           averages of a model over its training
+    stateless.py           a step on other parameters than the optimizer's own
 """
 from . import lr_scheduler, swa_utils
 from .adadelta import Adadelta

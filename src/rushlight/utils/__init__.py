@@ -1,5 +1,5 @@
-"""torch.utils: data loading (data/), checkpoint.py (memory for time), hooks.py (the name of the handle that hooks have), and
-gradients.py, which nn and optim share.
+"""torch.utils: data loading (data/), checkpoint.py (memory for time), hooks.py (the name of the handle that hooks have),
+dlpack.py (tensors handed to other libraries), and gradients.py, which nn and optim share.
 """
 
 
