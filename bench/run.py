@@ -4,7 +4,8 @@
     python bench/run.py --rows chain,softmax --rounds 3
 
 Each library runs in a process of its own, row by row in turn, so that a noisy moment hits all of them; a row's figure is the median of
-its rounds' medians.  `first` is the first call: what one waits for before the first result (with an empty disk cache for ours).
+its rounds' medians.  `first` is the first call: what one waits for before the first result (with an empty disk cache for ours); `MB` the
+peak resident memory of the process.
 The rows are written once, in workloads.py (PyTorch's API) and peers.py (the same work for JAX).
 """
 import argparse
@@ -21,8 +22,10 @@ from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).parent
-ROWS = ["smallops", "chain", "softmax", "layernorm_bwd", "reduce_axis0", "gemm512", "gemm2048", "mlp_tiny", "mlp_large"]
-JAX_ROWS = {"smallops", "chain", "softmax", "layernorm_bwd", "reduce_axis0", "gemm512", "gemm2048", "mlp_tiny", "mlp_large"}
+JAX_ROWS = ["smallops", "chain", "softmax", "layernorm_bwd", "reduce_axis0", "gemm512", "gemm2048", "mlp_tiny", "mlp_large"]
+NETWORKS = ["conv3x3", "lenet", "resnet18_train", "resnet18_infer", "char_lstm", "rnn_cell_loop", "gpt_train", "gpt_infer", "double_backward",
+            "adam_many"]
+ROWS = JAX_ROWS + NETWORKS
 LIBRARIES = {
     "ours": ["workloads.py", "--lib", "rushlight"],
     "eager": ["workloads.py", "--lib", "torch"],
@@ -81,7 +84,7 @@ def main():
     parser.add_argument("--json", default="", help="write the figures here")
     options = parser.parse_args()
     libraries = options.libraries.split(",")
-    console = Console(width=140)
+    console = Console(width=200)
     console.print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores; microseconds, median; first call in seconds")
     figures = {}
     for row in options.rows.split(","):
@@ -97,13 +100,14 @@ def main():
         best = min((r["median_us"] for r in figures[row].values() if "error" not in r), default=0)
         errors = "  ".join(f"{n}: {r['error']}" for n, r in figures[row].items() if "error" in r)
         console.print(f"{row:14} " + "  ".join(f"{n} {cell(figures[row][n], best)} (first {figures[row][n].get('first_s', 0):.2f})" for n in libraries), errors)
-    table = Table("row", *libraries, *(f"first {n}" for n in libraries), "ours / best other")
+    table = Table("row", *libraries, *(f"first {n}" for n in libraries), *(f"MB {n}" for n in libraries), "ours / best other")
     for row, by_library in figures.items():
         good = {n: r["median_us"] for n, r in by_library.items() if "error" not in r}
         others = [v for n, v in good.items() if n != "ours"]
         ratio = f"{good['ours'] / min(others):.2f}" if "ours" in good and others else "-"
         table.add_row(row, *(cell(by_library[n], min(good.values(), default=0)) for n in libraries),
-                      *(f"{by_library[n]['first_s']:.2f}" if "first_s" in by_library[n] else "-" for n in libraries), ratio)
+                      *(f"{by_library[n]['first_s']:.2f}" if "first_s" in by_library[n] else "-" for n in libraries),
+                      *(f"{by_library[n]['rss_mb']:.0f}" if "rss_mb" in by_library[n] else "-" for n in libraries), ratio)
     console.print(table)
     costs = import_costs()
     console.print("import: " + ", ".join(f"{n} {s:.2f} s, {mb:.0f} MB" for n, (s, mb) in costs.items()))

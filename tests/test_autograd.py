@@ -401,3 +401,69 @@ def test_numbers_in_gradients_of_float64_are_not_rounded_to_float32(function, sl
     x = torch.tensor([0.7], dtype=torch.float64, requires_grad=True)
     function(x).sum().backward()
     assert abs(x.grad.item() - slope) < 1e-15
+
+
+class Given(Function):
+    """Twice its input; backward returns what `answer` makes of the gradient."""
+
+    @staticmethod
+    def forward(ctx, x, answer):
+        ctx.answer = answer
+        return x * 2, "a word", x.to(torch.float64) * 3
+
+    @staticmethod
+    def backward(ctx, grad, word, other):
+        assert word is None and other.dtype is torch.float64 and other.tolist() == [0, 0]
+        return ctx.answer(grad), None
+
+
+@pytest.mark.parametrize("answer", [lambda g: g.double(), lambda g: torch.stack((g, 0 * g)), lambda g: g * (1 + 5j)])
+def test_what_a_function_returns_is_fitted_to_its_input(answer):
+    x = leaf(1.0, 2.0)
+    twice, word, _ = Given.apply(x, answer)
+    twice.sum().backward()
+    assert word == "a word" and x.grad.dtype is torch.float32 and x.grad.tolist() == [1, 1]
+
+
+def test_what_does_not_fit_is_refused():
+    x = leaf(1.0, 2.0)
+    with pytest.raises(RuntimeError, match=r"GivenBackward returned an invalid gradient at index 0 - got \[3\] but expected shape compatible with \[2\]"):
+        Given.apply(x, lambda g: torch.ones(3))[0].sum().backward()
+    with pytest.raises(RuntimeError, match=r"expected Variable or None \(got int\)"):
+        Given.apply(x, lambda g: 3)[0].sum().backward()
+    for answer, error, words in ((3, TypeError, "expected Variable, but hook returned 'int'"),
+                                 (torch.ones(1), RuntimeError, "hook '<lambda>' has changed the size of value")):
+        y = x * 1
+        y.register_hook(lambda g, answer=answer: answer)
+        with pytest.raises(error, match=words):
+            y.sum().backward()
+    with pytest.raises(RuntimeError, match="only for real scalar outputs but got torch.complex64"):
+        (x * 1j).sum().backward()
+
+
+class Careless(Function):
+    """A forward that saves, dirties or returns what it should not."""
+
+    @staticmethod
+    def forward(ctx, x, what):
+        if what == "saves":
+            ctx.save_for_backward(x, 3)
+        if what == "writes":
+            ctx.mark_dirty(x)
+            return x.mul_(2)
+        return 3 if what == "counts" else x * 2
+
+
+def test_a_careless_forward_is_told_so():
+    x = leaf(1.0)
+    with pytest.raises(TypeError, match="save_for_backward can only save variables, but argument 1 is of type int"):
+        Careless.apply(x, "saves")
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad has been used in an in-place operation"):
+        Careless.apply(x, "writes")
+    assert Careless.apply(x, "counts") == 3
+
+
+def test_the_median_of_all_shares_its_gradient_among_equals():
+    x = leaf(3.0, 1.0, 1.0, 2.0)
+    x.median().backward()
+    assert x.grad.tolist() == [0, 0.5, 0.5, 0]

@@ -483,7 +483,7 @@ def test_tables_that_reach_outside_are_refused():
         Blueprint([(0, 3, 1)], [0, 0], "q", [], 0)
     with pytest.raises(ValueError, match="a patch is outside the frame of 2 slots or the 1 bases"):
         Blueprint([], [0, 0], "q", [(0, 1, 0)], 0)
-    with pytest.raises(ValueError, match="a base is q, d or f, not 'x'"):
+    with pytest.raises(ValueError, match="a base is q, d, f or -, not 'x'"):
         Blueprint([], [], "x", [], 0)
 
 

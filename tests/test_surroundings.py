@@ -150,3 +150,41 @@ def test_switches_keep_what_they_are_told():
     with pytest.raises(RuntimeError, match="'fast' is none of"):
         torch.set_float32_matmul_precision("fast")
     assert not torch.cuda.is_available() and torch.cpu.device_count() == 1 and torch.version.cuda is None
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Modules that programs import by name
+
+def test_modules_that_programs_import_by_name_are_there():
+    import rushlight.backends.cudnn as cudnn
+    from rushlight.cuda.amp import GradScaler, autocast
+
+    cudnn.benchmark = True
+    with cudnn.flags(enabled=True, benchmark=False):
+        assert cudnn.enabled and not torch.backends.cudnn.benchmark
+    assert cudnn.benchmark and not cudnn.enabled
+    cudnn.benchmark = False
+    x = torch.ones(2, 2)
+    with autocast():  # of the GPU, so that nothing changes
+        assert (x @ x).dtype is torch.float32
+    assert not GradScaler().is_enabled() and GradScaler().scale(x) is x
+    assert not torch.accelerator.is_available() and torch.accelerator.current_accelerator() is None
+
+
+def test_trees_are_taken_apart_and_put_together():
+    from rushlight.utils._pytree import tree_flatten, tree_map, tree_map_only, tree_unflatten
+
+    tree = {"w": 1, "rest": (2, [3.0, None])}
+    leaves, spec = tree_flatten(tree)
+    assert leaves == [1, 2, 3.0, None] and tree_unflatten(leaves, spec) == tree
+    assert tree_map(lambda a, b: (a, b), [1, (2,)], [3, (4,)]) == [(1, 3), ((2, 4),)]
+    assert tree_map_only(int, lambda n: -n, tree) == {"w": -1, "rest": (-2, [3.0, None])}
+    with pytest.raises(ValueError, match="the trees differ"):
+        tree_map(max, [1, 2], [1])
+
+
+def test_a_gradient_penalty_asks_for_only_the_inputs():
+    x = torch.tensor([3.0, 4.0], requires_grad=True)
+    gradient, = torch.autograd.grad(outputs=(x * x).sum(), inputs=x, create_graph=True, retain_graph=True, only_inputs=True)
+    ((gradient.norm(2) - 1) ** 2).backward()  # |2 x| = 10, and the norm's own gradient is 2 x / |x|
+    assert torch.allclose(x.grad, 2 * (10.0 - 1) * 2 * torch.tensor([0.6, 0.8]))

@@ -57,8 +57,9 @@ for _function in _operators.values():
 globals().update(_exported)
 globals().update(_tensor_types)
 
-_SUBMODULES = ("_C", "amp", "backends", "cli", "cpu", "cuda", "datasets", "distributions", "drawing", "fft", "func", "jit", "linalg", "nn", "optim",
-               "overrides", "random", "return_types", "serialization", "signal", "special", "switches", "testing", "utils", "version")
+_SUBMODULES = ("_C", "accelerator", "amp", "backends", "cli", "cpu", "cuda", "datasets", "distributions", "drawing", "fft", "func",
+               "jit", "linalg", "nn", "optim", "overrides", "random", "return_types", "serialization", "signal", "special",
+               "switches", "testing", "utils", "version")
 _LATER = {name: module for module, names in {
     ".amp": "GradScaler autocast get_autocast_dtype is_autocast_enabled",
     ".compiler.native.threads": "get_num_threads set_num_threads",

@@ -1,6 +1,7 @@
 """Made by tools/make_stubs.py from the operators' definitions."""
 from typing import Any
 
+from . import accelerator as accelerator
 from . import amp as amp
 from . import autograd as autograd
 from . import backends as backends

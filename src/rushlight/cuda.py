@@ -1,7 +1,14 @@
 """torch.cuda as a CPU build of PyTorch has it: there is no GPU, and what only makes sense with one does nothing or says so.
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
+
+torch.cuda.amp, the older place of torch.amp, takes no device: it is always the GPU, so it does nothing here.
 """
+import functools
+import sys
+import types
+
+from . import amp as _amp
 
 
 def is_available():
@@ -36,11 +43,13 @@ def current_device(*_):
     raise AssertionError("torch.cuda: this is Rushlight's CPU build, no GPU is available")
 
 
-def __getattr__(name):
-    if name == "amp":  # its older place
-        from . import amp
-        return amp
-    raise AttributeError(f"module 'rushlight.cuda' has no attribute '{name}'")
+class _autocast(_amp.autocast):
+    def __init__(self, enabled=True, dtype=None, cache_enabled=None):
+        super().__init__("cuda", dtype, enabled, cache_enabled)
 
+
+amp = sys.modules[f"{__name__}.amp"] = types.ModuleType(f"{__name__}.amp", "What PyTorch keeps in torch.cuda.amp.")
+amp.autocast, amp.GradScaler = _autocast, functools.partial(_amp.GradScaler, "cuda")
+amp.custom_fwd, amp.custom_bwd = (functools.partial(wrap, device_type="cuda") for wrap in (_amp.custom_fwd, _amp.custom_bwd))
 
 synchronize = get_device_name = get_device_properties = set_device = memory_allocated = current_device

@@ -242,6 +242,8 @@ def start_of(tensors, grads):
         if g is None:
             if t.ndim and t.numel() != 1:
                 raise RuntimeError("grad can be implicitly created only for scalar outputs")
+            if t.dtype.kind == "c":
+                raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got torch.{t.dtype.name}")
             if t.is_leaf:
                 g = ones_like(t.detach())
         elif g.shape != t.shape:
@@ -252,8 +254,9 @@ def start_of(tensors, grads):
 
 
 @asks
-def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, allow_unused=None, is_grads_batched=False, materialize_grads=False):
-    """The gradients of `outputs` with respect to `inputs`, as a tuple
+def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, only_inputs=True, allow_unused=None,
+         is_grads_batched=False, materialize_grads=False):
+    """The gradients of `outputs` with respect to `inputs`, as a tuple; `only_inputs` is ignored, as in PyTorch
     (https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad.html)."""
     if is_grads_batched:
         return _grad_of_batch(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads)
@@ -277,8 +280,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
         if g is None and materialize_grads:
             g = zeros(t.shape, dtype=t.dtype)
         if g is None and not allow_unused:
-            raise RuntimeError("One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the "
-                               "desired behavior.")
+            raise RuntimeError("One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if "
+                               "this is the desired behavior.")
         results.append(g)
     return tuple(results)
 
@@ -290,15 +293,22 @@ def _grad_of_batch(outputs, inputs, grad_outputs, retain_graph, create_graph, al
     if len(counts) != 1 or any(g is not None and not g.ndim for g in batch):
         raise ValueError("grad: with is_grads_batched=True, every one of grad_outputs has a first dimension, and all have the same")
     count, = counts
-    found = [grad(outputs, inputs, [None if g is None else g[i] for g in batch], retain_graph or i < count - 1, create_graph, allow_unused,
-                  materialize_grads=materialize_grads) for i in range(count)]
+    found = [grad(outputs, inputs, [None if g is None else g[i] for g in batch], retain_graph or i < count - 1, create_graph,
+                  allow_unused=allow_unused, materialize_grads=materialize_grads) for i in range(count)]
     return tuple(None if column[0] is None else stack(column) for column in zip(*found))
 
 
 def run_hooks(hooks, grad):
     for hook in list((hooks or {}).values()):
         replaced = hook(grad)
-        grad = grad if replaced is None else replaced
+        if replaced is None:
+            continue
+        name = getattr(hook, "__name__", type(hook).__name__)
+        if not isinstance(replaced, Tensor):
+            raise TypeError(f"expected Variable, but hook returned '{type(replaced).__name__}'")
+        if replaced.shape != grad.shape:
+            raise RuntimeError(f"hook '{name}' has changed the size of value")
+        grad = replaced
     return grad
 
 

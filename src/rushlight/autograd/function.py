@@ -78,7 +78,8 @@ class Context:
         for t, version in zip(self._saved, self._versions) if self._saved else ():
             if isinstance(t, Tensor) and t._version != version and not any(t is d for d in self._dirty):
                 raise RuntimeError("one of the variables needed for gradient computation has been modified by an inplace operation: "
-                                   f"[torch.{t.dtype.name} {list(t.shape)}] is at version {t._version}; expected version {version} instead.")
+                                   f"[torch.{t.dtype.name} {list(t.shape)}] is at version {t._version}; expected version {version} "
+                                   "instead.")
         return self._saved
 
     def mark_dirty(self, *tensors):
@@ -103,11 +104,14 @@ class _Call:
         self.tensors = [i for i, a in enumerate(inputs) if isinstance(a, Tensor)]
         self.count = len(inputs)
         self.sources = [source(a) if isinstance(a, Tensor) and a.requires_grad else None for a in inputs]
-        self.shapes = [(o.shape, o.dtype) for o in outputs]
+        self.expected = [(a.shape, a.dtype) if isinstance(a, Tensor) else None for a in inputs]
+        self.results = [(o.shape, o.dtype) if isinstance(o, Tensor) else None for o in outputs]  # None: no tensor, and never a gradient
 
     def gradients(self, grads):
+        arrived = iter(grads)
+        grads = [None if kind is None else next(arrived) for kind in self.results]
         if self.ctx._materialize:
-            grads = [zeros(shape, dtype=dtype) if g is None else g for g, (shape, dtype) in zip(grads, self.shapes)]
+            grads = [zeros(kind[0], dtype=kind[1]) if g is None and kind is not None else g for g, kind in zip(grads, self.results)]
         made = self.function.backward(self.ctx, *grads)
         made = made if isinstance(made, (tuple, list)) else (made,)
         if len(made) > self.count and all(g is None for g in made[self.count:]):
@@ -116,11 +120,24 @@ class _Call:
             raise RuntimeError(f"function {self.name} returned an incorrect number of gradients (expected {self.count}, got {len(made)})")
         for i, g in enumerate(made):
             if g is not None and not isinstance(g, Tensor):
-                raise TypeError(f"expected Variable or None (got {type(g).__name__})")
+                raise RuntimeError(f"expected Variable or None (got {type(g).__name__})")
             if g is not None and self.sources[i] is None and i not in self.tensors:
-                raise RuntimeError(f"function {self.name} returned a gradient different from None at position {i + 1}, but the corresponding forward input "
-                                   "was not a Variable")
-        return list(made)
+                raise RuntimeError(f"function {self.name} returned a gradient different from None at position {i + 1}, but the "
+                                   f"corresponding forward input was not a Variable")
+        return [g if g is None or self.sources[i] is None else self._fitted(g, i) for i, g in enumerate(made)]
+
+    def _fitted(self, grad, i):
+        """A gradient in the shape and dtype of the input it belongs to: summed where the input would be repeated to the gradient's shape."""
+        shape, dtype = self.expected[i]
+        if grad.shape != shape:
+            try:
+                grad = grad.sum_to_size(shape)
+            except RuntimeError:
+                raise RuntimeError(f"Function {self.name} returned an invalid gradient at index {i} - got {list(grad.shape)} but expected shape "
+                                   f"compatible with {list(shape)}") from None
+        if grad.dtype is dtype:
+            return grad
+        return (grad.real if grad.dtype.kind == "c" and dtype.kind != "c" else grad).to(dtype)
 
 
 class Function:
@@ -137,7 +154,8 @@ class Function:
 
     @staticmethod
     def backward(ctx, *grads):
-        raise NotImplementedError("You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD.")
+        raise NotImplementedError("You must implement either the backward or vjp method for your custom autograd.Function to use it with "
+                                  "backward mode AD.")
 
     vjp = backward
 
@@ -162,11 +180,18 @@ class Function:
             recorder.grad = enabled
         if not wanted:
             return result
+        for i, t in enumerate(ctx._saved):
+            if ctx._unpack is None and t is not None and not isinstance(t, Tensor):
+                raise TypeError(f"save_for_backward can only save variables, but argument {i} is of type {type(t).__name__}")
+        if any(t.requires_grad and t.is_leaf for t in ctx._dirty):
+            raise RuntimeError("a leaf Variable that requires grad has been used in an in-place operation.")
         single = isinstance(result, Tensor)
-        outputs = [result] if single else list(result)
+        outputs = [result] if single else list(result) if isinstance(result, (tuple, list)) else ()
         tensors = [o for o in outputs if isinstance(o, Tensor)]
+        if not tensors:
+            return result
         flags = tuple(o.dtype.kind in "fc" and not any(o is c for c in ctx._constant) for o in tensors)
-        placeholder.shapes = [(o.shape, o.dtype) for o in tensors]
+        placeholder.results = [(o.shape, o.dtype) if isinstance(o, Tensor) else None for o in outputs]
         if len(tensors) == 1 and any(tensors[0] is d for d in ctx._dirty):
             attached = [recorder.record(ATTACH_IN_PLACE, tensors, flags, arguments=flags, into=tensors[0], hold=True)]
         else:
@@ -202,7 +227,8 @@ def once_differentiable(backward):
         if not enabled or not any(isinstance(g, Tensor) and g.requires_grad for g in grads):
             return made
         outputs = made if isinstance(made, tuple) else (made,)
-        refused = tuple(_Refuse.apply(g.detach().requires_grad_()) if isinstance(g, Tensor) and g.dtype.kind in "fc" else g for g in outputs)
+        refused = tuple(_Refuse.apply(g.detach().requires_grad_()) if isinstance(g, Tensor) and g.dtype.kind in "fc"
+                        else g for g in outputs)
         return refused if isinstance(made, tuple) else refused[0]
     return wrapped
 

@@ -68,8 +68,9 @@ def _analytical(function, inputs, position):
     return jacobians
 
 
-def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True, nondet_tol=0.0, check_undefined_grad=True, check_grad_dtypes=False,
-              check_batched_grad=False, check_batched_forward_grad=False, check_forward_ad=False, check_backward_ad=True, fast_mode=False, masked=None):
+def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True, nondet_tol=0.0, check_undefined_grad=True,
+              check_grad_dtypes=False, check_batched_grad=False, check_batched_forward_grad=False, check_forward_ad=False,
+              check_backward_ad=True, fast_mode=False, masked=None):
     """Whether backward's gradients of `func` at `inputs` (float64, some requiring gradients) agree with finite differences.
 
     Raises GradcheckError where they do not, or returns False with `raise_exception=False`.
@@ -107,7 +108,8 @@ def gradgradcheck(func, inputs, grad_outputs=None, *, eps=1e-6, atol=1e-5, rtol=
 
     def first_derivative(*arguments):
         xs, gs = arguments[:-count], arguments[-count:]
-        xs = tuple(x if not isinstance(x, Tensor) or x.requires_grad or not inputs[i].requires_grad else x.detach().requires_grad_() for i, x in enumerate(xs))
+        xs = tuple(x if not isinstance(x, Tensor) or x.requires_grad or not inputs[i].requires_grad
+                   else x.detach().requires_grad_() for i, x in enumerate(xs))
         wanted = [x for x in xs if isinstance(x, Tensor) and x.requires_grad]
         with enable_grad():
             made = [o for o in _outputs(func, xs) if o.requires_grad]

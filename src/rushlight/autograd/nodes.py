@@ -65,19 +65,20 @@ def _linear(m=2, n=2, *bias):
 
 
 _WORDS = {  # what PyTorch calls an operator's node, where that is not the operator's name
-    "as_strided": "as_strided", "cast": "to_copy", "cast_to": "to_copy", "chosen": "where", "chunk": "split", "clamp": "ClampBackward1", "clone_as": "clone",
-    "concatenated": "cat", "contraction": "mm", "contraction_of": "view", "cosine_similarity": "SumBackward1", "deviation": "std", "divergence": "mean",
-    "entropy_of_classes": "nll_loss", "entropy_of_shares": "DivBackward1", "filled_where": "masked_fill", "first_in_order": "topk", "fixed_power": "pow",
-    "flatten": "view", "flipped": "flip", "gather": "index", "gathered": "gather", "group_norm": "native_group_norm", "kron": "unsafe_view", "l1_loss": "mean",
-    "layer_normalized": "native_layer_norm", "likelihood_of_classes": "nll_loss", "linear": _linear, "logsigmoid": "log_sigmoid", "masked": "mul",
-    "matmul": _matmul, "matrix_transposed": "transpose", "max_along": "max", "max_of_all": "MaxBackward1", "median_of_all": "median", "min_along": "min",
-    "min_of_all": "MinBackward1", "movedim": "permute", "narrow_at": "slice", "normalize": "div", "normalized_by_batch": "native_batch_norm", "outer": "mul",
-    "power": "PowBackward1", "prelu": "PreluKernelBackward0", "product_over": "prod", "reduce.max": "amax", "reduce.min": "amin", "reduce.prod": "prod",
+    "as_strided": "as_strided", "cast": "to_copy", "cast_to": "to_copy", "chosen": "where", "chunk": "split", "clamp": "ClampBackward1",
+    "clone_as": "clone", "concatenated": "cat", "contraction": "mm", "contraction_of": "view", "cosine_similarity": "SumBackward1",
+    "deviation": "std", "divergence": "mean", "entropy_of_classes": "nll_loss", "entropy_of_shares": "DivBackward1",
+    "filled_where": "masked_fill", "first_in_order": "topk", "fixed_power": "pow", "flatten": "view", "flipped": "flip", "gather": "index",
+    "gathered": "gather", "group_norm": "native_group_norm", "kron": "unsafe_view", "l1_loss": "mean",
+    "layer_normalized": "native_layer_norm", "likelihood_of_classes": "nll_loss", "linear": _linear, "logsigmoid": "log_sigmoid",
+    "masked": "mul", "matmul": _matmul, "matrix_transposed": "transpose", "max_along": "max", "max_of_all": "MaxBackward1",
+    "median_of_all": "median", "min_along": "min", "min_of_all": "MinBackward1", "movedim": "permute", "narrow_at": "slice",
+    "normalize": "div", "normalized_by_batch": "native_batch_norm", "outer": "mul", "power": "PowBackward1",
+    "prelu": "PreluKernelBackward0", "product_over": "prod", "reduce.max": "amax", "reduce.min": "amin", "reduce.prod": "prod",
     "reduce.sum": "sum", "repeated_by": "repeat", "reshape": "view", "reversed_dims": "permute", "rolled": "roll", "root_scaled": "mul",
-    "rows": "embedding", "scatter.add": "scatter_add", "scatter.set": "scatter", "scattered": "scatter", "select_at": "select", "selu": "elu",
-    "slice_dim": "slice", "slices_put": "index_add", "slices_taken": "index_select", "sorted_along": "sort", "split_dim": "view", "split_in": "split",
-    "square": "pow", "taken": "index", "variance": "var",
-    "vector_norm": "linalg_vector_norm",
+    "rows": "embedding", "scatter.add": "scatter_add", "scatter.set": "scatter", "scattered": "scatter", "select_at": "select",
+    "selu": "elu", "slice_dim": "slice", "slices_put": "index_add", "slices_taken": "index_select", "sorted_along": "sort",
+    "split_dim": "view", "split_in": "split", "square": "pow", "taken": "index", "variance": "var", "vector_norm": "linalg_vector_norm",
 }
 
 

@@ -177,17 +177,17 @@ def check_unmodified(trace, history):
             shape = list(value.layout(trace.integers)[0])
             raise RuntimeError(
                 "one of the variables needed for gradient computation has been modified by an inplace operation: "
-                f"[torch.{_TENSOR_TYPES.get(value.node.dtype.name, value.node.dtype.name)} {shape}] is at version {now}; expected version {then} instead. "
-                "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with "
+                f"[torch.{_TENSOR_TYPES.get(value.node.dtype.name, value.node.dtype.name)} {shape}] is at version {now}; expected version "
+                f"{then} instead. Hint: enable anomaly detection to find the operation that failed to compute its gradient, with "
                 "torch.autograd.set_detect_anomaly(True).")
 
 
 _TENSOR_TYPES = {"float32": "FloatTensor", "float64": "DoubleTensor", "float16": "HalfTensor", "bfloat16": "BFloat16Tensor",
                  "int64": "LongTensor", "int32": "IntTensor", "complex64": "ComplexFloatTensor", "complex128": "ComplexDoubleTensor"}
 
-FREED = ("Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). Saved intermediate "
-         "values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
-         "graph a second time or if you need to access saved tensors after calling backward.")
+FREED = ("Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). Saved "
+         "intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need "
+         "to backward through the graph a second time or if you need to access saved tensors after calling backward.")
 
 
 def rule_gradients(trace, history, grads):
@@ -366,8 +366,8 @@ def _walk_inside(trace, arrived, beyond, again):
 # What rules read
 
 def read_by_backward(trace, values):
-    """(the values that the rules on the way back from `values` will read, those rules' calls, the numbers of the leaves where the way ends),
-    asked of the rules themselves."""
+    """(the values that the rules on the way back from `values` will read, those rules' calls, the numbers of the leaves where the way
+    ends), asked of the rules themselves."""
     needed, histories, passed, leaves, waiting = {}, {}, set(), set(), list(values)
     while waiting:
         value = waiting.pop()
@@ -429,7 +429,8 @@ def reads(trace, history):
         made = Assumptions(integers=trace.integers).run(functools.partial(recorder.inside, body, tracking=False))
         used = set(graph.topological([g._state.node for o, g in zip(history.operands, made) if g is not None and o.needs_grad]))
         history.reads = tuple(v for v, s in stand_in.items() if s.node in used and v.node.primitive != "scalar")
-        history.saves = any(s.node in used for s in stand_in.values()) or callee == "assign"  # PyTorch gives its CopySlices up after one run
+        # PyTorch gives its CopySlices up after one run
+        history.saves = any(s.node in used for s in stand_in.values()) or callee == "assign"
     return history.reads
 
 

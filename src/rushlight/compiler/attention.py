@@ -70,7 +70,8 @@ class Attention:
         self.dtype, self.shape = of["query"].dtype, tile(host(), of["query"].dtype)
         self.has_mask = "mask" in of
         self.batch_axes = batch_axes(of["query"].shape[:-2], [buffer for buffer, _ in self.memory.values()])
-        self.numbers = {"queries": of["query"].shape[-2], "keys": of["key"].shape[-2], "width": of["query"].shape[-1], "depth": of["value"].shape[-1]}
+        self.numbers = {"queries": of["query"].shape[-2], "keys": of["key"].shape[-2], "width": of["query"].shape[-1],
+                        "depth": of["value"].shape[-1]}
         self.matrices = product(n for n, _ in self.batch_axes)
         self.few = self.kind == "attention" and self.numbers["queries"] <= FEW_QUERIES
         lanes, n = self.shape.lanes, self.numbers
@@ -127,7 +128,8 @@ class Attention:
             for name, stride in zip(self.memory, strides):
                 slots.number((name, "batch", i), stride)
         causal = " causal" if self.causal else ""
-        return f"{self.kind}{causal} {'few' if self.few else ''} {self.dtype.name} {layouts} batch {len(self.batch_axes)} {vars(host())}", slots
+        few = "few" if self.few else ""
+        return f"{self.kind}{causal} {few} {self.dtype.name} {layouts} batch {len(self.batch_axes)} {vars(host())}", slots
 
     def emit(self, slots, name="kernel"):
         writer = _Few if self.few else _Forward if self.kind == "attention" else _Backward
@@ -182,13 +184,14 @@ class _Forward(BlockWriter):
         keys = self.keys_seen(first_key, keys, first_query, width)
         totals = self.at(scratch["totals"], f.mul(s, n["depth"]), p)
         with f.when(f.compare("sgt", keys, 0)):
-            self.scores(self.at(scratch["turned query"], f.mul(s, n["width"]), p), scratch["key"], first_query, width, first_key, keys, vectors)
+            self.scores(self.at(scratch["turned query"], f.mul(s, n["width"]), p), scratch["key"], first_query, width, first_key, keys,
+                        vectors)
             later = f.compare("sgt", first_key, 0)
             with f.loop(0, vectors) as v:
                 self._softmax(f.add(at, f.mul(v, self.lanes)), self.at(scratch["scores"], f.mul(v, self.lanes)), keys,
                               self.at(totals, f.mul(v, self.lanes)), later)
-            self.panel(scratch["value"], 1, n["depth_pitch"], 1, scratch["scores"], self.columns, totals, self.columns, n["depth"], keys, vectors,
-                       f.convert("zext", later, "i64"))
+            self.panel(scratch["value"], 1, n["depth_pitch"], 1, scratch["scores"], self.columns, totals, self.columns, n["depth"], keys,
+                       vectors, f.convert("zext", later, "i64"))
 
     def _softmax(self, at, scores, keys, totals, later):
         """Scores of a vector of queries to their exponentials; what was summed up before is scaled to the new maximum."""
@@ -304,7 +307,8 @@ class _Few(BlockWriter):
     def _sums(self, vectors):
         """A vector of the sums of as many vectors: neighbours are added, until one is left of each."""
         while len(vectors) > 1:
-            halves = [[self.f.shuffle(a, b, range(side, 2 * self.lanes, 2)) for side in (0, 1)] for a, b in zip(vectors[::2], vectors[1::2])]
+            halves = [[self.f.shuffle(a, b, range(side, 2 * self.lanes, 2)) for side in (0, 1)] for a, b in zip(vectors[::2],
+                                                                                                                vectors[1::2])]
             vectors = [self.f.binary("fadd", *pair) for pair in halves]
         return vectors[0]
 
@@ -352,13 +356,14 @@ class _Backward(BlockWriter):
                 self.copy_rows("value", block, keys, 0, n["depth"], scratch["value"], n["depth_pitch"])
                 piece = self.pieces_of(query, block, keys)
                 with f.loop(0, width, piece) as p:
-                    self._block(query, p, self.smaller(piece, f.binary("sub", width, p)), block, keys, f.binary("sub", block, first_key), for_query,
-                                for_key)
+                    self._block(query, p, self.smaller(piece, f.binary("sub", width, p)), block, keys, f.binary("sub", block, first_key),
+                                for_query, for_key)
             if "query'" in self.pointers:
                 with f.when(for_query):
                     self.turned_out("query'", query, width, n["width"], scratch["totals"], self.scale)
         with f.when(for_key):
-            for name, columns, pitch, factor in (("key", "width", "pitch", f.of(LN2, self.element)), ("value", "depth", "depth_pitch", None)):
+            for name, columns, pitch, factor in (("key", "width", "pitch", f.of(LN2, self.element)),
+                                                 ("value", "depth", "depth_pitch", None)):
                 if name + "'" in self.pointers:
                     self.store_rows(name + "'", first_key, length, n[columns], scratch[name + " sums"], n[pitch], factor)
 
@@ -394,8 +399,8 @@ class _Backward(BlockWriter):
         keys = self.larger(0, self.keys_seen(first_key, keys, query, width))
         scores, slopes = scratch["scores"], scratch["slopes"]
         self.scores(self.at(scratch["turned query"], p), scratch["key"], query, width, first_key, keys, vectors)
-        self.panel(scratch["value"], n["depth_pitch"], 1, n["depth_pitch"], self.at(scratch["turned grad"], p), self.columns, slopes, self.columns,
-                   keys, n["depth"], vectors, 0)
+        self.panel(scratch["value"], n["depth_pitch"], 1, n["depth_pitch"], self.at(scratch["turned grad"], p), self.columns, slopes,
+                   self.columns, keys, n["depth"], vectors, 0)
         with f.loop(0, f.mul(vectors, self.lanes), self.lanes) as i:
             log_sum = f.load(self.vector, self.at(scratch["log_sum"], p, i))
             empty = f.compare("oeq", log_sum, float("-inf"))
@@ -416,7 +421,8 @@ class _Backward(BlockWriter):
                     self._add_rows(a, keys, width, b, n[pitch], self.at(scratch[name + " sums"], f.mul(row, n[pitch])))
         if "query'" in self.pointers:
             with f.when(for_query):
-                self.panel(scratch["key"], 1, n["pitch"], 1, slopes, self.columns, self.at(scratch["totals"], p), self.columns, n["width"], keys, vectors, 1)
+                self.panel(scratch["key"], 1, n["pitch"], 1, slopes, self.columns, self.at(scratch["totals"], p), self.columns, n["width"],
+                           keys, vectors, 1)
 
     def _add_rows(self, a, rows, k, b, pitch, to):
         """to += a @ b: `a` a block, `b` and `to` rows of whole vectors."""

@@ -318,7 +318,8 @@ def _task(p, matrix, row, column):
                 at_column = f.add(column, offset)
                 width = _smaller(f, f.of(shape.columns, "i64"), f.binary("sub", columns, offset))
                 whole = f.compare("eq", width, shape.columns)
-                # Unfinished columns of several blocks of k, and rows to come, are kept side by side; else one place serves all, and stays in L1.
+                # Unfinished columns of several blocks of k, and rows to come, are kept side by side; else one place serves all, and stays
+                # in L1.
                 kept = f.add(f.mul(offset, rows), f.mul(first_row, shape.columns))
                 sums = p.at(p.c_scratch, f.select(one_block, f.of(0, "i64"), kept))
                 to, to_row, ready = sums, shape.columns, finished

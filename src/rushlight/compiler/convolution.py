@@ -147,7 +147,8 @@ class _Code:
         self.m, self.k, self.groups = (self.numbers[name] for name in ("m", "k", "groups"))
         self.panel, self.other = argument("panel", "ptr"), argument(("other", "pointer"), "ptr")
         room = f.element(self.scratch, "i8", contraction.scratch_bytes(host(), self.dtype))
-        self.windows = Windows(f, self.shape, self.convert, self.raw, argument(("image", "pointer"), "ptr"), self.number, room, self.number("room"))
+        self.windows = Windows(f, self.shape, self.convert, self.raw, argument(("image", "pointer"), "ptr"), self.number, room,
+                               self.number("room"))
         self.store = TileStore(Tiles(f, made.nest, slots, args), made.nest, self.dtype)
 
     def number(self, name):
@@ -255,8 +256,10 @@ class _Code:
             part, group = self._split(batch)
 
             def results(row, image, start, count, to):
-                copy_run(f, self.shape, self._line(self._place_of_results(self.row_number(group, row), image, start)), to, f.of(0, "i64"), count)
-            depthwise.correlate(self.windows, group, self.m, self._from_first_image(batch, 0), self._k_of(batch), slabs, results, self.scratch, sums)
+                copy_run(f, self.shape, self._line(self._place_of_results(self.row_number(group, row), image, start)), to, f.of(0, "i64"),
+                         count)
+            depthwise.correlate(self.windows, group, self.m, self._from_first_image(batch, 0), self._k_of(batch), slabs, results,
+                                self.scratch, sums)
             with f.loop(0, self.m) as row, f.loop(0, n) as tap:
                 value = f.load(element, f.element(sums, element, f.add(f.mul(row, n), tap)))
                 self.store(f, part, self.row_number(group, row), tap, value, 1, None)

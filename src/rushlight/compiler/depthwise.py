@@ -88,5 +88,8 @@ def _folded(f, parts):
     lanes = int(x.type[1:].split()[0])
     while lanes > 1:
         lanes //= 2
-        x = _sum(f, f.shuffle(x, x, range(lanes)), f.shuffle(x, x, range(lanes, 2 * lanes))) if lanes > 1 else _sum(f, f.extract(x, 0), f.extract(x, 1))
+        if lanes > 1:
+            x = _sum(f, f.shuffle(x, x, range(lanes)), f.shuffle(x, x, range(lanes, 2 * lanes)))
+        else:
+            x = _sum(f, f.extract(x, 0), f.extract(x, 1))
     return x

@@ -21,7 +21,7 @@ import sys
 from ..ir.extents import Extent, product
 from ..ir.graph import topological
 from .expressions import is_int
-from .loops import LANES, Accumulate, Carry, Close, Loop, Open, Store, Transpose, inputs_of
+from .loops import LANES, Accumulate, Carry, Close, Loop, Open, Store, Transpose, below, inputs_of
 
 PARTS = ("graph", "schedule", "loops", "llvm", "asm", "time")
 
@@ -178,8 +178,8 @@ def _list(buffers, places=None):
 
 
 def name_of(buffer, places=None):
-    """What a buffer is called: leaf0, out0, t0 (in the arena), row0 (in a worker's scratch); in a loop, whose `places` are given, leaf0[turn]
-    for a part of it, and out0[turn - 1] for a state (see repetition.Place)."""
+    """What a buffer is called: leaf0, out0, t0 (in the arena), row0 (in a worker's scratch); in a loop, whose `places` are given,
+    leaf0[turn] for a part of it, and out0[turn - 1] for a state (see repetition.Place)."""
     place = None if places is None else places.get((buffer.kind, buffer.number))
     if place is not None and place.follows is not None:
         return f"{name_of(places['target', place.follows].buffer)}[turn - 1]"
@@ -218,7 +218,7 @@ def operations(step, integers):
         for axis in {*around, *nest.outer}:
             if not (axis.window is None and any(a.window and a.window[0] is axis for a in around)):
                 count *= _now(axis.extent, integers)
-        new = [e for e in _below(s) if e not in seen and e.args and e.op != "load"]
+        new = [e for e in below(s.expressions) if e not in seen and e.args and e.op != "load"]
         seen.update(new)
         total += count * (len(new) + isinstance(s, (Accumulate, Carry)))
     return total
@@ -232,16 +232,6 @@ def _multiplications(node):
     if node.primitive.startswith("correlation"):
         return product(first.shape) * product(node.shape[1 - first.ndim:])
     return product(node.shape) * first.shape[-1]
-
-
-def _below(statement):
-    found, stack = {}, list(statement.expressions)
-    while stack:
-        e = stack.pop()
-        if e not in found:
-            found[e] = None
-            stack.extend(inputs_of(e))
-    return list(found)
 
 
 def _amount(n, unit):
@@ -297,7 +287,8 @@ class _Printer:
         return self.axes[axis]
 
     def accumulator(self, a):
-        return self.accumulators.setdefault(a, "abcdefgh"[len(self.accumulators)] if len(self.accumulators) < 8 else f"a{len(self.accumulators)}")
+        return self.accumulators.setdefault(a, "abcdefgh"[len(self.accumulators)] if len(self.accumulators) < 8
+                                            else f"a{len(self.accumulators)}")
 
     def body(self, body, indent, out):
         for s in body:
@@ -330,7 +321,7 @@ class _Printer:
     def share(self, statement, indent, out):
         """Name what this statement needs and others use as well."""
         for e in self.nest.expressions():
-            if e in self.shared and e not in self.names and e in set(_below(statement)):
+            if e in self.shared and e not in self.names and e in set(below(statement.expressions)):
                 text = self.text(e, top=True)
                 self.names[e] = f"e{len(self.names)}"
                 out.append(f"{indent}{self.names[e]} = {text}")

@@ -158,7 +158,8 @@ class Expression:
 
 
 # A rough price in instructions; what costs more than a load from memory is worth keeping.
-_PRICE = {**dict.fromkeys(["div", "sqrt", "rsqrt", "cast", "round", "floor", "ceil", "trunc", "sign", "fmod", "remainder", "floor_divide"], 4),
+_PRICE = {**dict.fromkeys(["div", "sqrt", "rsqrt", "cast", "round", "floor", "ceil", "trunc", "sign", "fmod", "remainder", "floor_divide"],
+                          4),
           **dict.fromkeys(["exp", "exp2", "log", "log2", "log10"], 15),
           **dict.fromkeys(["expm1", "log1p", "tanh", "sin", "cos", "tan", "sinh", "cosh", "asin", "acos", "atan", "atan2", "erf", "erfc",
                            "hypot", "asinh", "acosh", "atanh"], 30),
@@ -324,7 +325,8 @@ class Reader:
             place.append(i)
         if here is None:  # nothing is added
             return [(x, tuple(place), condition)], lambda v: v
-        return [(x, tuple(place), self.both(condition, here))], lambda v: self.make("where", (here, v, self.constant(value, node.dtype)), node.dtype)
+        return [(x, tuple(place), self.both(condition,
+                                            here))], lambda v: self.make("where", (here, v, self.constant(value, node.dtype)), node.dtype)
 
     def _cat(self, node, index, condition):
         axis, needs, ends = node.attributes[0], [], []

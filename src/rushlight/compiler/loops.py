@@ -202,7 +202,8 @@ class Nest:
             read = {(e.data[0].kind, e.data[0].number) for e in self.settled if e.op == "load"}
             for s, _ in self.statements() if self.vector is not None and 4 * moved >= host().streamed_bytes else ():
                 if (isinstance(s, Store) and s.buffer.kind in ("target", "arena") and s.buffer.storage is None
-                        and (s.buffer.kind, s.buffer.number) not in read and is_int(s.place.coefficient(self.vector), 1) and not s.place.dynamic
+                        and (s.buffer.kind, s.buffer.number) not in read and is_int(s.place.coefficient(self.vector), 1)
+                        and not s.place.dynamic
                         and s.buffer.dtype.itemsize >= 4 and 8 * extent_value(_bytes_of(s.buffer)) >= moved):
                     found.append(s)
             self._streams = frozenset(found)
@@ -246,10 +247,16 @@ def inputs_of(e):
 
 def expressions_of(body):
     """The expressions of some statements, each once, computed places included."""
-    found, stack = {}, []
+    stack = []
     for s in reversed(body):
         stack += [*(e for e, _ in s.place.dynamic)] if isinstance(s, Store) else []
         stack += s.expressions
+    return below(stack)
+
+
+def below(expressions):
+    """Some expressions and all that they are made of, each once, the last of them and what is under it first."""
+    found, stack = {}, list(expressions)
     while stack:
         e = stack.pop()
         if e not in found:

@@ -294,7 +294,8 @@ class Packing:
 
 def packed_buffer(kind, number, product):
     """Memory for the B of a product, packed."""
-    dtype = {"float": dtypes.float32, "double": dtypes.float64, "i32": dtypes.int32, "i64": dtypes.int64}[microkernel.sum_type(product.dtype)]
+    dtype = {"float": dtypes.float32, "double": dtypes.float64, "i32": dtypes.int32,
+             "i64": dtypes.int64}[microkernel.sum_type(product.dtype)]
     return Buffer(kind, number, dtype, (contraction.packed_elements(host(), product.dtype, product.k, product.n),))
 
 

@@ -131,7 +131,9 @@ class _Numbers:
         return place
 
     def starts(self, sizes):
-        """The places of where parts begin that lie one behind the other, and of where the last one ends; `sizes` are the places of theirs."""
+        """The places of where parts begin that lie one behind the other, and of where the last one ends; `sizes` are the places of
+        theirs.
+        """
         starts = [self.index(0)]
         for size in sizes:
             starts.append(self.total(starts[-1], size))
@@ -153,8 +155,8 @@ class _Numbers:
 
 @dataclass
 class _Kernel:
-    """One launch: the code, its slots (see Program._slot), and the places of its number of tasks and of its bytes of scratch; in a loop also
-    how its slots move (see Program._moves)."""
+    """One launch: the code, its slots (see Program._slot), and the places of its number of tasks and of its bytes of scratch; in a loop
+    also how its slots move (see Program._moves)."""
     code: object
     slots: list
     tasks: int
@@ -244,12 +246,12 @@ class Program:
             *rows, scratch = self._numbers.starts([self._numbers.index(row_bytes(row)) for row in step.nest.scratch])
         else:
             rows, scratch = (), self._numbers.index(source.scratch_bytes)
-        return _Kernel(code, [self._slot(rows, places, *entry) for entry in slots.entries], self._numbers.index(source.tasks), scratch, origin,
-                       self._moves(places, slots.entries) if places else [])
+        return _Kernel(code, [self._slot(rows, places, *entry) for entry in slots.entries], self._numbers.index(source.tasks), scratch,
+                       origin, self._moves(places, slots.entries) if places else [])
 
     def _moves(self, places, entries):
-        """[(slot, the number of a target or None, the place of bytes)]: how slots move after a turn, by so many bytes, or to that far behind
-        where the target was."""
+        """[(slot, the number of a target or None, the place of bytes)]: how slots move after a turn, by so many bytes, or to that far
+        behind where the target was."""
         moves = []
         for number, (kind, what, *more) in enumerate(entries):
             place = places.get((what.kind, what.number)) if kind == "pointer" else None
@@ -327,7 +329,7 @@ class Program:
     def _all_blueprints(self, leaves, scalars):
         """What the launchers of each part have in common."""
         letters = "q" * (leaves + len(self.outputs) + 1)
-        letters += "".join("d" if self._scalars.get(i, "f" if isinstance(s, float) else "i") == "f" else "q" for i, s in enumerate(scalars))
+        letters += "".join({None: "-", "c": "-", "f": "d"}.get(self._scalars.get(i), "q") for i in range(len(scalars)))  # -: no kernel reads it
         result = []
         for kernels, scratch in zip(self._parts, self._scratch):
             if isinstance(kernels, HostStep):

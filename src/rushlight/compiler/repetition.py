@@ -121,7 +121,8 @@ def with_shared_packing(steps, memory, least):
     users = {}
     for step in steps:
         node = getattr(step, "node", None)
-        if node is not None and node.primitive == "contraction" and not isinstance(step.b, Prologue) and extent_value(node.shape[-2]) <= MOST_ROWS:
+        if (node is not None and node.primitive == "contraction" and not isinstance(step.b, Prologue)
+                and extent_value(node.shape[-2]) <= MOST_ROWS):
             buffer, offset = step.b
             name = buffer.kind, buffer.number, node.dtype, key(offset), tuple(map(key, (*buffer.shape, *buffer.strides)))
             users.setdefault(name, []).append(step)

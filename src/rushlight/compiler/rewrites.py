@@ -101,7 +101,8 @@ def _leaf(node):
 
 def _reduce(node):
     x = node.inputs[0]
-    if x.primitive == "permute" and (node.primitive in ("reduce.max", "reduce.min") or (node.primitive == "reduce.sum" and node.dtype.kind in "bui")):
+    exact = node.primitive in ("reduce.max", "reduce.min") or node.primitive == "reduce.sum" and node.dtype.kind in "bui"
+    if x.primitive == "permute" and exact:
         return _reduce_in_memory_order(node, x)
     return _cut(node)
 
@@ -234,7 +235,8 @@ def _add(node):
         axis = _lie_side_by_side(first, second)
         if axis is None:
             continue
-        parts = [p for x in (first.inputs[0], second.inputs[0]) for p in (x.inputs if x.primitive == "cat" and x.attributes == (axis,) else (x,))]
+        parts = [p for x in (first.inputs[0], second.inputs[0]) for p in (x.inputs if x.primitive == "cat" and x.attributes == (axis,)
+                                                                          else (x,))]
         widths = [(low, second.attributes[0][d][1]) if d == axis else (low, high) for d, (low, high) in enumerate(first.attributes[0])]
         joined = pad(cat(map(_plus_zero, parts), axis), widths)
         if _same(joined.shape, node.shape):

@@ -366,7 +366,8 @@ class _Scheduler:
             written = None
             for statement, loop in nest.loops_of_statements():
                 for e in _all_in(statement):
-                    if e.op == "load" and (e.data[0].storage == target.storage and e.data[0].kind == "leaf" or _one_memory(e.data[0], target)):
+                    if e.op == "load" and (e.data[0].storage == target.storage and e.data[0].kind == "leaf"
+                                           or _one_memory(e.data[0], target)):
                         store = next(s for s, _ in nest.statements() if isinstance(s, Store) and _one_memory(s.buffer, target))
                         if e.data[1].key != store.place.key or (written is not None and written is not loop):
                             raise _MustCopy(target.number)
@@ -424,7 +425,8 @@ class _Scheduler:
             self._check_reads(group)
             stores = self._stores_of(node)
             together = _parts_together([part for part, _, _ in stores])
-            return [self._nest_step(map_nest(stores[i:i + together], self._buffer_of_others(group)), "cat") for i in range(0, len(stores), together)]
+            return [self._nest_step(map_nest(stores[i:i + together], self._buffer_of_others(group)), "cat") for i in range(0, len(stores),
+                                                                                                                           together)]
         if group.kind == "assign":
             return self._assign_steps(node)
         if group.kind == "scatter":
@@ -518,7 +520,8 @@ class _Scheduler:
         (store, _), = nest.statements()
         there = store.expression
         if (there.op == "load" and not there.args and there.data[1].key == store.place.key
-                and (_one_memory(there.data[0], store.buffer) or (node in self.direct and there.data[0].storage == self.direct[node].storage))):
+                and (_one_memory(there.data[0], store.buffer)
+                     or (node in self.direct and there.data[0].storage == self.direct[node].storage))):
             return []
         return [self._nest_step(nest, "copy")]
 
@@ -551,7 +554,8 @@ class _Scheduler:
         inputs = [operand(i, self._buffer_of) for i in node.inputs]
         results = {n.primitive.partition(".")[2]: self.buffers[n] for n in group.nodes}
         name = node.primitive.partition(".")[0] + (": " + ", ".join(filter(None, results)) if any(results) else "")
-        return AttentionStep(node, inputs, results, [self._whole(buffer) for buffer, _ in inputs], list(results.values()), name, operations(node))
+        return AttentionStep(node, inputs, results, [self._whole(buffer) for buffer, _ in inputs], list(results.values()), name,
+                             operations(node))
 
     def _host_step(self, group):
         call = group.nodes[0].inputs[0] if group.nodes[0].primitive == "part" else None

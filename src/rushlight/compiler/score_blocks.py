@@ -29,7 +29,8 @@ class BlockWriter:
         self.vector = vector_type(self.element, self.lanes)
         self.zero = Value("zeroinitializer", self.vector)
         self.sums = sums_dtype(attention.dtype)
-        self.f = Function(name, [("ptr", "args"), ("i64", "begin"), ("i64", "end"), ("ptr", "scratch")], attributes=host().function_attributes)
+        self.f = Function(name, [("ptr", "args"), ("i64", "begin"), ("i64", "end"), ("ptr", "scratch")],
+                          attributes=host().function_attributes)
         self.numbers = {name: self._argument(name) for name in attention.numbers}
         self.panel_code = self._argument("panel", "ptr")
         self.pointers = {name: self._argument((name, "pointer"), "ptr") for name in attention.memory}
@@ -153,7 +154,9 @@ class BlockWriter:
         self.turn(self.scratch["rows"], pitch, to, rows, columns)
 
     def turn(self, rows_at, pitch, to, rows, columns):
-        """to[j * self.columns + i] = rows_at[i * pitch + j], and zeros behind, up to a whole vector of i.  (There is room for these rows.)"""
+        """to[j * self.columns + i] = rows_at[i * pitch + j], and zeros behind, up to a whole vector of i.  (There is room for these
+        rows.)
+        """
         f, end = self.f, self.f.mul(self.whole_vectors(rows), self.lanes)
         with f.loop(rows, end) as i, f.loop(0, columns, self.lanes) as j:
             f.store(self.zero, self.at(rows_at, f.mul(i, pitch), j))

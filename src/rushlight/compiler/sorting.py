@@ -71,7 +71,8 @@ class _Writer:
 
     def __init__(self, sort, slots, name):
         self.sort, self.slots = sort, slots
-        self.f = Function(name, [("ptr", "args"), ("i64", "begin"), ("i64", "end"), ("ptr", "scratch")], attributes=host().function_attributes)
+        self.f = Function(name, [("ptr", "args"), ("i64", "begin"), ("i64", "end"), ("ptr", "scratch")],
+                          attributes=host().function_attributes)
         self.words, self.bits = _words(sort.dtype), 8 * sort.dtype.itemsize
         self.digits, self.low = sort.dtype.itemsize, 32 if self.words == 1 else 0
 

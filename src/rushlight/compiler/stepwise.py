@@ -130,7 +130,8 @@ class Stepwise:
     def is_row_major(self, node):
         """Whether a node that is an operand lies row by row: computed ones do."""
         if node not in self._row_major:
-            self._row_major[node] = node.primitive != "leaf" or all(key(a) == key(b) for a, b in zip(node.attributes[1], row_major(node.shape)))
+            self._row_major[node] = node.primitive != "leaf" or all(
+                key(a) == key(b) for a, b in zip(node.attributes[1], row_major(node.shape)))
         return self._row_major[node]
 
     def run(self, pointers, targets, scalars, integers):

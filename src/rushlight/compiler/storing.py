@@ -130,7 +130,9 @@ class Storing:
 
 
 def _alternates(node):
-    """Whether neighbours come from different parts of a cat: read as a vector, each of its numbers would have to be asked where it is from."""
+    """Whether neighbours come from different parts of a cat: read as a vector, each of its numbers would have to be asked where it is
+    from.
+    """
     if node.primitive != "cat":
         return False
     axis, = node.attributes

@@ -8,8 +8,9 @@
 
 So a channel of a piece of an image is brought into the near cache once, with its border of zeros, and from there every tap is
 copied by whole vectors: to slivers (`pack_slivers`, for a convolution), or turned (`pack_turned`, for the gradient of its
-weights).  Rows of a kernel share planes where windows move row by row; else (windows that leave out rows, or rows of a kernel far apart) each
-has planes of its own, of which the table of taps knows.  All sizes are run-time numbers: one code for every kernel, stride and dilation.
+weights).  Rows of a kernel share planes where windows move row by row; else (windows that leave out rows, or rows of a kernel far apart)
+each has planes of its own, of which the table of taps knows.  All sizes are run-time numbers: one code for every kernel, stride and
+dilation.
 
 An image here is one depth of the result, (n, d); a *slab* is one depth of the kernel in one channel, (c, kd), of `taps` = kh * kw.
 Start with `Windows.pack_slivers`, then `fill`.
@@ -106,7 +107,8 @@ class Windows:
         first_row = f.binary("udiv", start, number("count w"))
         end_row = f.add(f.binary("udiv", f.binary("sub", f.add(start, reach), 1), number("count w")), 1)
         first_shift = f.binary("sub", first_shift, number("before h"))
-        return _Piece(base, first_depth, start, near, turns, reach, first_row, end_row, first_shift, f.mul(column_pitch, number("kernel w")))
+        return _Piece(base, first_depth, start, near, turns, reach, first_row, end_row, first_shift,
+                      f.mul(column_pitch, number("kernel w")))
 
     def fill(self, piece, slab, first_tap, end_tap, planes):
         """Bring a slab into its planes, as far as these taps need them."""
@@ -123,7 +125,8 @@ class Windows:
             low, high = (f.binary("udiv", f.add(larger(f, x, 0), f.binary("sub", step, 1)), step)
                          for x in (f.binary("sub", 0, shift), f.binary("sub", number("size w"), shift)))
             # Where each tap has a plane of its own, the rows of the kernel that are asked for in this column.
-            first_turn, end_turn = (f.select(piece.near, n, f.binary("udiv", f.add(f.binary("sub", tap, kw), f.binary("sub", columns, 1)), columns))
+            first_turn, end_turn = (f.select(piece.near, n,
+                                             f.binary("udiv", f.add(f.binary("sub", tap, kw), f.binary("sub", columns, 1)), columns))
                                     for n, tap in ((f.of(0, "i64"), first_tap), (piece.turns, end_tap)))
             with f.loop(first_turn, end_turn) as turn:
                 plane = f.element(planes, self.shape.element, f.mul(f.add(f.mul(kw, piece.turns), turn), piece.reach))
@@ -238,7 +241,8 @@ class Windows:
                     with f.loop(first_tap, end_tap) as tap:
                         begin = f.add(planes, f.load("i64", f.element(self.table, "i64", tap)))
                         f.store(begin, f.element(line, "i64", tap))
-                transpose_block(f, self.shape, _Lines(self), f.binary("sub", stop, start), width, f.element(sliver, element, f.mul(at, wide)))
+                transpose_block(f, self.shape, _Lines(self), f.binary("sub", stop, start), width,
+                                f.element(sliver, element, f.mul(at, wide)))
 
 
 def copy_run(f, shape, load, line, start, stop, step=None):

@@ -63,7 +63,9 @@ class MNIST(VisionDataset):
         return self._memory_of("data")[index], int(self._memory_of("targets")[index])
 
     def _memory_of(self, name):
-        """The memory of a tensor as an array: a sample is read from it without a call to be recorded.  The tensor may have been replaced."""
+        """The memory of a tensor as an array: a sample is read from it without a call to be recorded.  The tensor may have been
+        replaced.
+        """
         tensor = getattr(self, name)
         known = self.__dict__.setdefault("_memory", {}).get(name)
         if known is None or known[0] is not tensor:

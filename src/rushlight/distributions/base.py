@@ -36,8 +36,8 @@ class Distribution:
                 continue
             value = getattr(self, name)
             if not constraint.check(value).all():
-                raise ValueError(f"Expected parameter {name} ({type(value).__name__} of shape {tuple(value.shape)}) of distribution {self!r} to satisfy "
-                                 f"the constraint {constraint!r}, but found invalid values:\n{value}")
+                raise ValueError(f"Expected parameter {name} ({type(value).__name__} of shape {tuple(value.shape)}) of distribution "
+                                 f"{self!r} to satisfy the constraint {constraint!r}, but found invalid values:\n{value}")
 
     @staticmethod
     def set_default_validate_args(value):
@@ -142,8 +142,8 @@ class Distribution:
             if a != 1 and b != 1 and a != b:
                 raise ValueError(f"Value is not broadcastable with batch_shape+event_shape: {value.shape} vs {self._extended_shape()}.")
         if not self.support.check(value).all():
-            raise ValueError(f"Expected value argument ({type(value).__name__} of shape {tuple(value.shape)}) to be within the support ({self.support!r}) "
-                             f"of the distribution {self!r}, but found invalid values:\n{value}")
+            raise ValueError(f"Expected value argument ({type(value).__name__} of shape {tuple(value.shape)}) to be within the support "
+                             f"({self.support!r}) of the distribution {self!r}, but found invalid values:\n{value}")
 
     def _checked(self, value):
         if self._validate_args:
@@ -169,8 +169,8 @@ class Independent(Distribution):
 
     def __init__(self, base_distribution, reinterpreted_batch_ndims, validate_args=None):
         if reinterpreted_batch_ndims > len(base_distribution.batch_shape):
-            raise ValueError(f"Expected reinterpreted_batch_ndims <= len(base_distribution.batch_shape), actual {reinterpreted_batch_ndims} vs "
-                             f"{len(base_distribution.batch_shape)}")
+            raise ValueError(f"Expected reinterpreted_batch_ndims <= len(base_distribution.batch_shape), actual "
+                             f"{reinterpreted_batch_ndims} vs {len(base_distribution.batch_shape)}")
         self.base_dist, self.reinterpreted_batch_ndims = base_distribution, reinterpreted_batch_ndims
         shape = tuple(base_distribution.batch_shape) + tuple(base_distribution.event_shape)
         event = reinterpreted_batch_ndims + len(base_distribution.event_shape)

@@ -36,7 +36,8 @@ def greater_than_eq(low):
 
 def integer_interval(low, high):
     """Whole numbers from low to high."""
-    return Constraint(f"IntegerInterval(lower_bound={low}, upper_bound={high})", lambda x: (x % 1 == 0) & (low <= x) & (x <= high), is_discrete=True)
+    return Constraint(f"IntegerInterval(lower_bound={low}, upper_bound={high})", lambda x: (x % 1 == 0) & (low <= x) & (x <= high),
+                      is_discrete=True)
 
 
 def independent(base, count):
@@ -53,7 +54,8 @@ nonnegative_integer = Constraint("IntegerGreaterThan(lower_bound=0)", lambda x: 
 real_vector = independent(real, 1)
 simplex = Constraint("Simplex()", lambda x: (x >= 0).all(-1) & ((x.sum(-1) - 1).abs() < 1e-6), 1)
 one_hot = Constraint("OneHot()", lambda x: ((x == 0) | (x == 1)).all(-1) & (x.sum(-1) == 1), 1, True)
-lower_cholesky = Constraint("LowerCholesky()", lambda x: (x.tril() == x).flatten(-2).all(-1) & (x.diagonal(dim1=-2, dim2=-1) > 0).all(-1), 2)
+lower_cholesky = Constraint("LowerCholesky()", lambda x: (x.tril() == x).flatten(-2).all(-1) & (x.diagonal(dim1=-2, dim2=-1) > 0).all(-1),
+                            2)
 
 
 def _is_positive_definite(x):

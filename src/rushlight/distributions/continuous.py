@@ -152,7 +152,8 @@ class Uniform(Distribution):
         return (self.high - self.low).log()
 
     def __repr__(self):
-        return f"Uniform(low: {self.low if self.low.numel() == 1 else self.low.size()}, high: {self.high if self.high.numel() == 1 else self.high.size()})"
+        low, high = (bound if bound.numel() == 1 else bound.size() for bound in (self.low, self.high))
+        return f"Uniform(low: {low}, high: {high})"
 
 
 class Exponential(ExponentialFamily):
@@ -354,7 +355,9 @@ class Dirichlet(_GammaFamily):
 
 
 class Beta(_GammaFamily):
-    """x^(a - 1) (1 - x)^(b - 1) / B(a, b), with a and b the concentrations.  https://docs.pytorch.org/docs/stable/distributions.html#beta"""
+    """x^(a - 1) (1 - x)^(b - 1) / B(a, b), with a and b the concentrations.
+    https://docs.pytorch.org/docs/stable/distributions.html#beta
+    """
 
     arg_constraints = {"concentration1": constraints.positive, "concentration0": constraints.positive}
     support = constraints.unit_interval
@@ -436,7 +439,8 @@ class MultivariateNormal(Distribution):
     def __init__(self, loc, covariance_matrix=None, precision_matrix=None, scale_tril=None, validate_args=None):
         if loc.ndim < 1:
             raise ValueError("loc must be at least one-dimensional.")
-        given = {n: m for n, m in (("covariance_matrix", covariance_matrix), ("precision_matrix", precision_matrix), ("scale_tril", scale_tril))
+        given = {n: m for n, m in (("covariance_matrix", covariance_matrix), ("precision_matrix", precision_matrix),
+                                   ("scale_tril", scale_tril))
                  if m is not None}
         if len(given) != 1:
             raise ValueError("Exactly one of covariance_matrix or precision_matrix or scale_tril may be specified.")

@@ -115,7 +115,9 @@ class Categorical(_ByProbability):
 
 
 class OneHotCategorical(Distribution):
-    """A Categorical whose values are rows of zeros with a one.  https://docs.pytorch.org/docs/stable/distributions.html#onehotcategorical"""
+    """A Categorical whose values are rows of zeros with a one.
+    https://docs.pytorch.org/docs/stable/distributions.html#onehotcategorical
+    """
 
     support, has_enumerate_support = constraints.one_hot, True
 
@@ -183,7 +185,8 @@ class Binomial(_ByProbability):
         return -(log_prob.exp() * log_prob).sum(0)
 
     def enumerate_support(self, expand=True):
-        values = torch.arange(1 + int(self.total_count.max().item()), dtype=self.total_count.dtype).view((-1,) + (1,) * len(self._batch_shape))
+        values = torch.arange(1 + int(self.total_count.max().item()),
+                              dtype=self.total_count.dtype).view((-1,) + (1,) * len(self._batch_shape))
         return values.expand((-1, *self._batch_shape)) if expand else values
 
 

@@ -161,7 +161,8 @@ def _binary(name):
     if name in special:
         return special[name]
     if name == "floor_divide":
-        return lambda a, b: _float_floor_divide(a, b) if a.dtype.kind == "f" else np.floor_divide(a, np.where(b == 0, np.ones((), b.dtype), b))
+        return lambda a, b: (_float_floor_divide(a, b) if a.dtype.kind == "f"
+                             else np.floor_divide(a, np.where(b == 0, np.ones((), b.dtype), b)))
     if name == "remainder":
         return lambda a, b: np.remainder(a, b) if a.dtype.kind == "f" else np.remainder(a, np.where(b == 0, np.ones((), b.dtype), b))
     if name == "fmod":
@@ -289,7 +290,9 @@ def _attention_gradient(name, grad, query, key, value, scale, log_sum, result, m
         return np.matmul(np.swapaxes(weights, -1, -2), grad)
     delta = np.sum(grad * result, axis=-1, keepdims=True)
     slopes = weights * (np.matmul(grad, np.swapaxes(value, -1, -2).astype(np.float64)) - delta) * scale.astype(np.float64)
-    return np.matmul(slopes, key.astype(np.float64)) if name == "query" else np.matmul(np.swapaxes(slopes, -1, -2), query.astype(np.float64))
+    if name == "query":
+        return np.matmul(slopes, key.astype(np.float64))
+    return np.matmul(np.swapaxes(slopes, -1, -2), query.astype(np.float64))
 
 
 def _as_strided(flat, shape, strides, offset):

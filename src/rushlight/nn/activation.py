@@ -66,8 +66,8 @@ class Mish(InplaceActivation):
 
 
 class SELU(InplaceActivation):
-    """y = scale (max(0, x) + min(0, alpha (exp(x) - 1))), with scale = 1.0507... and alpha = 1.6732..., by which mean and variance stay what
-    they are.
+    """y = scale (max(0, x) + min(0, alpha (exp(x) - 1))), with scale = 1.0507... and alpha = 1.6732..., by which mean and variance stay
+    what they are.
 
     Shapes: x (*), y (*).
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.SELU.html, https://arxiv.org/abs/1706.02515

@@ -40,9 +40,10 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         if not cutoffs:
             raise ValueError("cutoffs should be a sequence of length larger than 0")
         if cutoffs != sorted(set(cutoffs)) or cutoffs[0] <= 0 or cutoffs[-1] > n_classes - 1 or any(int(c) != c for c in cutoffs):
-            raise ValueError("cutoffs should be a sequence of unique, positive integers sorted in an increasing order, where each value is between 1 and "
-                             "n_classes-1")
-        self.in_features, self.n_classes, self.cutoffs, self.div_value, self.head_bias = in_features, n_classes, [*cutoffs, n_classes], div_value, head_bias
+            raise ValueError("cutoffs should be a sequence of unique, positive integers sorted in an increasing order, where each value is "
+                             "between 1 and n_classes-1")
+        self.in_features, self.n_classes, self.cutoffs = in_features, n_classes, [*cutoffs, n_classes]
+        self.div_value, self.head_bias = div_value, head_bias
         self.shortlist_size, self.n_clusters = cutoffs[0], len(cutoffs)
         self.head_size = self.shortlist_size + self.n_clusters
         self.head = Linear(in_features, self.head_size, bias=head_bias, device=device, dtype=dtype)
@@ -63,8 +64,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             raise RuntimeError(f"input {tuple(input.shape)} and target {tuple(target.shape)} should have the same batch dimension")
         x, wanted = (input, target) if target.dim() else (input.unsqueeze(0), target.unsqueeze(0))
         if len(wanted) and not (0 <= int(wanted.min()) and int(wanted.max()) < self.n_classes):
-            raise RuntimeError(f"Target values should be in [0, {self.n_classes - 1}], but values in range [{int(wanted.min())}, {int(wanted.max())}] were "
-                               "found. ")
+            raise RuntimeError(f"Target values should be in [0, {self.n_classes - 1}], but values in range [{int(wanted.min())}, "
+                               f"{int(wanted.max())}] were found. ")
         place, inside = wanted.clone(), x.new_zeros(len(wanted))
         for i, (low, high) in enumerate(zip(self.cutoffs, self.cutoffs[1:])):
             rows = ((wanted >= low) & (wanted < high)).nonzero().squeeze(1)
@@ -79,7 +80,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         """The log probabilities of all classes: (N, n_classes)."""
         head = F.log_softmax(self.head(input), dim=1)
         parts = [head[:, :self.shortlist_size]]
-        parts += [F.log_softmax(cluster(input), dim=1) + head[:, self.shortlist_size + i].unsqueeze(1) for i, cluster in enumerate(self.tail)]
+        parts += [F.log_softmax(cluster(input), dim=1) + head[:, self.shortlist_size + i].unsqueeze(1)
+                  for i, cluster in enumerate(self.tail)]
         return torch.cat(parts, 1)
 
     def predict(self, input):

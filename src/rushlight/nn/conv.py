@@ -1,6 +1,7 @@
 """Convolutions: layers that look at a small window around every place, with the same weights everywhere.
 
-    Conv2d(3, 16, 3, padding=1):  (N, 3, H, W) -> (N, 16, H, W)         ConvTranspose2d(16, 3, 2, stride=2):  (N, 16, H, W) -> (N, 3, 2H, 2W)
+    Conv2d(3, 16, 3, padding=1):            (N, 3, H, W) -> (N, 16, H, W)
+    ConvTranspose2d(16, 3, 2, stride=2):    (N, 16, H, W) -> (N, 3, 2H, 2W)
 
 `_ConvNd` holds the settings, the weights and what is printed; a class below says in how many dimensions it works.
 """
@@ -24,14 +25,15 @@ def per_dimension(value, dims):
 class _ConvNd(Module):
     """What all convolutions have.
 
-    Weights (out_channels, in_channels / groups, *kernel_size), for the transposed (in_channels, out_channels / groups, *kernel_size), and bias
-    (out_channels,) start uniform in +-1 / sqrt(in_channels / groups * places of the kernel).
+    Weights (out_channels, in_channels / groups, *kernel_size), for the transposed (in_channels, out_channels / groups, *kernel_size), and
+    bias (out_channels,) start uniform in +-1 / sqrt(in_channels / groups * places of the kernel).
     """
 
     dims = None  # how many spatial dimensions
     transposed = False
 
-    def __init__(self, in_channels, out_channels, kernel_size, stride, padding, dilation, output_padding, groups, bias, padding_mode, device, dtype):
+    def __init__(self, in_channels, out_channels, kernel_size, stride, padding, dilation, output_padding, groups, bias, padding_mode,
+                 device, dtype):
         super().__init__()
         if groups <= 0:
             raise ValueError("groups must be a positive integer")
@@ -166,11 +168,13 @@ class _ConvTransposeNd(_ConvNd):
                  padding_mode="zeros", device=None, dtype=None):
         if padding_mode != "zeros":
             raise ValueError(f'Only "zeros" padding mode is supported for {type(self).__name__}')
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, output_padding, groups, bias, padding_mode, device, dtype)
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, output_padding, groups, bias, padding_mode,
+                         device, dtype)
 
     def forward(self, input, output_size=None):
         function = getattr(F, f"conv_transpose{self.dims}d")
-        return function(input, self.weight, self.bias, self.stride, self.padding, self._extra(input, output_size), self.groups, self.dilation)
+        return function(input, self.weight, self.bias, self.stride, self.padding, self._extra(input, output_size), self.groups,
+                        self.dilation)
 
     def _extra(self, input, output_size):
         """The output padding that makes the wished size."""
@@ -180,7 +184,8 @@ class _ConvTransposeNd(_ConvNd):
         lead = 1 if unbatched else 2
         output_size = list(output_size)[lead:] if len(output_size) == dims + lead else list(output_size)
         if len(output_size) != dims:
-            raise ValueError(f"ConvTranspose{dims}D: for {input.dim()}D input, output_size must have {dims} or {dims + lead} elements (got {len(output_size)})")
+            raise ValueError(f"ConvTranspose{dims}D: for {input.dim()}D input, output_size must have {dims} or {dims + lead} elements (got "
+                             f"{len(output_size)})")
         least = [(n - 1) * s - 2 * p + d * (k - 1) + 1
                  for n, s, p, d, k in zip(input.shape[lead:], self.stride, self.padding, self.dilation, self.kernel_size)]
         for wished, low, s in zip(output_size, least, self.stride):

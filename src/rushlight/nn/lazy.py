@@ -94,8 +94,7 @@ class LazyLinear(LazyModuleMixin, Linear):
         elif not self.in_features:
             if input.shape[-1] != self.weight.shape[-1]:
                 raise AssertionError(f"The in_features inferred from input: {input.shape[-1]} is not equal to in_features from "
-                                     "self.weight: "
-                                     f"{self.weight.shape[-1]}")
+                                     f"self.weight: {self.weight.shape[-1]}")
             self.in_features = input.shape[-1]
 
 
@@ -119,8 +118,7 @@ class _LazyConvolution(LazyModuleMixin):
             return
         if input.dim() not in (self.dims + 1, self.dims + 2):
             raise RuntimeError(f"Expected {self.dims + 1}D (unbatched) or {self.dims + 2}D (batched) input to {type(self).__name__}, but "
-                               "got input of size: "
-                               f"{input.shape}")
+                               f"got input of size: {input.shape}")
         self.in_channels = input.shape[-self.dims - 1]
         if self.in_channels % self.groups:
             raise ValueError("in_channels must be divisible by groups")

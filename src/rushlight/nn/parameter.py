@@ -117,9 +117,8 @@ class UninitializedTensorMixin:
     def _known_place(self):
         name = type(self).__name__
         raise ValueError("Attempted to use an uninitialized parameter. This error happens when you are using a `LazyModule` or explicitly "
-                         "manipulating "
-                         f"`torch.nn.parameter.{name}` objects. When using LazyModules Call `forward` with a dummy batch to initialize "
-                         "the parameters before calling torch functions")
+                         f"manipulating `torch.nn.parameter.{name}` objects. When using LazyModules Call `forward` with a dummy batch to "
+                         f"initialize the parameters before calling torch functions")
 
     @property
     def dtype(self):

@@ -17,7 +17,8 @@ class _MaxPoolNd(Module):
 
     def forward(self, input):
         function = getattr(F, f"max_pool{self.dims}d")
-        return function(input, self.kernel_size, self.stride, self.padding, self.dilation, ceil_mode=self.ceil_mode, return_indices=self.return_indices)
+        return function(input, self.kernel_size, self.stride, self.padding, self.dilation, ceil_mode=self.ceil_mode,
+                        return_indices=self.return_indices)
 
     def extra_repr(self):
         return (f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, dilation={self.dilation}, "
@@ -167,11 +168,12 @@ class _AvgPoolNd(Module):
     def __init__(self, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None):
         super().__init__()
         self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
-        self.padding, self.ceil_mode, self.count_include_pad, self.divisor_override = padding, ceil_mode, count_include_pad, divisor_override
+        self.padding, self.ceil_mode = padding, ceil_mode
+        self.count_include_pad, self.divisor_override = count_include_pad, divisor_override
 
     def forward(self, input):
-        return getattr(F, f"avg_pool{self.dims}d")(input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad,
-                                                   self.divisor_override)
+        return getattr(F, f"avg_pool{self.dims}d")(input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
+                                                   self.count_include_pad, self.divisor_override)
 
     def extra_repr(self):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
@@ -379,8 +381,8 @@ class _AdaptiveMaxPoolNd(Module):
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPoolNd):
-    """y = the greatest x in each of `output_size` parts of nearly equal size: part i of m of an extent n goes from floor(i n / m) to ceil((i
-    + 1) n / m).  With `return_indices`, also where they stand.
+    """y = the greatest x in each of `output_size` parts of nearly equal size: part i of m of an extent n goes from floor(i n / m) to
+    ceil((i + 1) n / m).  With `return_indices`, also where they stand.
 
     Shapes: x (N, C, L) or (C, L), y (N, C, output_size).
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool1d.html
@@ -393,8 +395,8 @@ class AdaptiveMaxPool1d(_AdaptiveMaxPoolNd):
 
 
 class AdaptiveMaxPool2d(_AdaptiveMaxPoolNd):
-    """y = the greatest x in each of `output_size` parts of nearly equal size: part i of m of an extent n goes from floor(i n / m) to ceil((i
-    + 1) n / m); None keeps an extent.  With `return_indices`, also where they stand.
+    """y = the greatest x in each of `output_size` parts of nearly equal size: part i of m of an extent n goes from floor(i n / m) to
+    ceil((i + 1) n / m); None keeps an extent.  With `return_indices`, also where they stand.
 
     Shapes: x (N, C, H, W) or (C, H, W), y (N, C, *output_size).
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool2d.html
@@ -407,8 +409,8 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPoolNd):
 
 
 class AdaptiveMaxPool3d(_AdaptiveMaxPoolNd):
-    """y = the greatest x in each of `output_size` parts of nearly equal size: part i of m of an extent n goes from floor(i n / m) to ceil((i
-    + 1) n / m); None keeps an extent.  With `return_indices`, also where they stand.
+    """y = the greatest x in each of `output_size` parts of nearly equal size: part i of m of an extent n goes from floor(i n / m) to
+    ceil((i + 1) n / m); None keeps an extent.  With `return_indices`, also where they stand.
 
     Shapes: x (N, C, D, H, W) or (C, D, H, W), y (N, C, *output_size).
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool3d.html

@@ -18,8 +18,8 @@ from .utils.rnn import PackedSequence
 
 
 class RNNBase(Module):
-    """What all recurrent layers have: for each layer and direction weight_ih, weight_hh, bias_ih, bias_hh (and weight_hr, where the state is
-    projected), all uniform in +-1 / sqrt(hidden_size).
+    """What all recurrent layers have: for each layer and direction weight_ih, weight_hh, bias_ih, bias_hh (and weight_hr, where the state
+    is projected), all uniform in +-1 / sqrt(hidden_size).
 
     Shapes: see RNN, LSTM and GRU.
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.RNNBase.html
@@ -28,8 +28,8 @@ class RNNBase(Module):
     True
     """
 
-    def __init__(self, mode, input_size, hidden_size, num_layers=1, bias=True, batch_first=False, dropout=0.0, bidirectional=False, proj_size=0,
-                 device=None, dtype=None):
+    def __init__(self, mode, input_size, hidden_size, num_layers=1, bias=True, batch_first=False, dropout=0.0, bidirectional=False,
+                 proj_size=0, device=None, dtype=None):
         super().__init__()
         self._check_settings(input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size)
         self.mode, self.input_size, self.hidden_size, self.num_layers, self.bias = mode, input_size, hidden_size, num_layers, bias
@@ -124,8 +124,8 @@ class RNNBase(Module):
             return tuple(torch.zeros(places, rows, width, dtype=x.dtype, device=x.device) for width in self._state_widths())
         for s in hx:
             if s.dim() != (3 if batched else 2):
-                raise RuntimeError(f"{type(self).__name__}: For {'batched 3-D' if batched else 'unbatched 2-D'} input, the states should also be "
-                                   f"{3 if batched else 2}-D but got {s.dim()}-D")
+                raise RuntimeError(f"{type(self).__name__}: For {'batched 3-D' if batched else 'unbatched 2-D'} input, the states should "
+                                   f"also be {3 if batched else 2}-D but got {s.dim()}-D")
         return tuple(hx) if batched else tuple(s.unsqueeze(1) for s in hx)
 
     def _check_input(self, x, states, rows, packed):
@@ -237,7 +237,8 @@ class RNNCellBase(Module):
         super().__init__()
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
         gates = num_chunks * hidden_size
-        for name, shape in (("weight_ih", (gates, input_size)), ("weight_hh", (gates, hidden_size)), ("bias_ih", (gates,)), ("bias_hh", (gates,))):
+        for name, shape in (("weight_ih", (gates, input_size)), ("weight_hh", (gates, hidden_size)), ("bias_ih", (gates,)),
+                            ("bias_hh", (gates,))):
             wanted = bias or name.startswith("weight")
             self.register_parameter(name, Parameter(torch.empty(shape, device=device, dtype=dtype)) if wanted else None)
         self.reset_parameters()

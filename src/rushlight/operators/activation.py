@@ -193,8 +193,8 @@ def sloped(input: Tensor, slopes: Tensor) -> Tensor:
 
 @exported
 def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
-    """leaky_relu with random slopes from `lower` to `upper` in training, with their mean otherwise.  As many numbers are drawn as there are elements
-    that are not positive, so the input is looked at."""
+    """leaky_relu with random slopes from `lower` to `upper` in training, with their mean otherwise.  As many numbers are drawn as there are
+    elements that are not positive, so the input is looked at."""
     if lower > upper:
         raise RuntimeError(f"rrelu: Lower bound should be less than or equal to the upper bound, got {lower} and {upper}")
     if not training:
@@ -470,7 +470,8 @@ def _implicit_dim(name, ndim, dim, stacklevel):
     """The dimension that PyTorch takes where none is given, with its warning."""
     if dim is not None:
         return dim
-    warnings.warn(f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.", stacklevel=stacklevel)
+    warnings.warn(f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
+                  stacklevel=stacklevel)
     return 0 if ndim in (0, 1, 3) else 1
 
 
@@ -488,8 +489,8 @@ softmin = _over_dim("softmin", softmax, sign=-1)
 
 
 def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
-    """softmax((logits + Gumbel noise) / tau): a sample from the classes that gradients flow through; with `hard` it is one-hot, and its gradient that of
-    the soft one (https://arxiv.org/abs/1611.01144).  `eps` has no meaning any more."""
+    """softmax((logits + Gumbel noise) / tau): a sample from the classes that gradients flow through; with `hard` it is one-hot, and its
+    gradient that of the soft one (https://arxiv.org/abs/1611.01144).  `eps` has no meaning any more."""
     if eps != 1e-10:
         warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
     noise = -empty_like(logits.detach()).exponential_().log()

@@ -44,7 +44,8 @@ def _scaled(name, other, alpha, dtype):
         raise RuntimeError(f"{name}: Boolean alpha only supported for Boolean results.")
     if dtypes.category(alpha.dtype) > dtypes.category(dtype):
         kind = "integral" if dtype.is_integral else "non-complex"
-        raise RuntimeError(f"{name}: For {kind} input tensors, argument alpha must not be a {'floating point' if dtype.is_integral else 'complex'} number.")
+        raise RuntimeError(f"{name}: For {kind} input tensors, argument alpha must not be a "
+                           f"{'floating point' if dtype.is_integral else 'complex'} number.")
     return binary("and" if dtype is dtypes.bool_ else "mul", other, cast(alpha, dtype), wide_of(dtype))
 
 
@@ -104,7 +105,8 @@ def mul(input: Tensor | Number, other: Tensor | Number) -> Tensor:
 
 @mul.gradient
 def mul_gradient(grad, result, input, other):
-    return None if input._state.weak else reduce_to(grad * other.conj(), input), None if other._state.weak else reduce_to(grad * input.conj(), other)
+    return (None if input._state.weak else reduce_to(grad * other.conj(), input),
+            None if other._state.weak else reduce_to(grad * input.conj(), other))
 
 
 @operator(pointwise=True, names=("divide",))
@@ -197,8 +199,8 @@ fmod.check()(check_divisor)
 def neg(input: Tensor) -> Tensor:
     """-input."""
     if input.dtype is dtypes.bool_:
-        raise RuntimeError("Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the `~` or "
-                           "`logical_not()` operator instead.")
+        raise RuntimeError("Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the `~` "
+                           "or `logical_not()` operator instead.")
     return unary("neg", input)
 
 
@@ -237,7 +239,8 @@ def sgn(input: Tensor) -> Tensor:
     if input.dtype.kind != "c":
         return sign(input)
     length = cast(unary("abs", input), input.dtype)
-    return choose(binary("eq", length, 0), constant(0, input.dtype), binary("div", input, choose(binary("eq", length, 0), constant(1, input.dtype), length)))
+    return choose(binary("eq", length, 0), constant(0, input.dtype),
+                  binary("div", input, choose(binary("eq", length, 0), constant(1, input.dtype), length)))
 
 
 @sgn.gradient
@@ -295,7 +298,8 @@ def power_gradient(grad, result, input, exponent):
         dead = binary("eq", input, 0)
         if exponent.dtype.kind != "c":
             dead = elementwise("and", *broadcast(dead, binary("ge", exponent, 0)))
-        other = reduce_to(grad * choose(dead, constant(0, result.dtype), result * cast(as_operand(input), result.dtype).log()).conj(), exponent)
+        other = reduce_to(grad * choose(dead, constant(0, result.dtype), result * cast(as_operand(input), result.dtype).log()).conj(),
+                          exponent)
     return mine, other
 
 
@@ -389,7 +393,8 @@ def _float_power_in_place(self, exponent):
     complex_exponent = isinstance(exponent, complex) or isinstance(exponent, Tensor) and exponent.dtype.kind == "c"
     wanted = dtypes.complex128 if self.dtype.kind == "c" or complex_exponent else dtypes.float64
     if self.dtype is not wanted:
-        raise RuntimeError(f"float_power_: the base given to float_power_ has dtype {self.dtype.name} but the operation's result requires dtype {wanted.name}")
+        raise RuntimeError(f"float_power_: the base given to float_power_ has dtype {self.dtype.name} but the operation's result requires "
+                           f"dtype {wanted.name}")
     return write_in_place(_double_power.operator, self, (self, exponent))
 
 
@@ -437,8 +442,8 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
     """input + value * tensor1 / tensor2."""
     dtype = result_dtype(input, tensor1, tensor2)
     if tensor1.dtype.is_integral and tensor2.dtype.is_integral:
-        raise RuntimeError("addcdiv: Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true division "
-                           "of tensor1 and tensor2.")
+        raise RuntimeError("addcdiv: Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a "
+                           "true division of tensor1 and tensor2.")
     wide = wide_of(dtype)
     return cast(binary("add", input, binary("div", binary("mul", tensor1, value, wide), tensor2, wide), wide, label="addcdiv"), dtype)
 

@@ -45,7 +45,8 @@ def scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.
     if attn_mask is not None and is_causal:
         raise RuntimeError(f"{_NAME}: Explicit attn_mask should not be set when is_causal=True")
     if attn_mask is not None and attn_mask.dtype not in (dtypes.bool_, query.dtype):
-        raise RuntimeError(f"{_NAME}: Expected attn_mask dtype to be bool or the query's {query.dtype.name}, but got {attn_mask.dtype.name}")
+        raise RuntimeError(f"{_NAME}: Expected attn_mask dtype to be bool or the query's {query.dtype.name}, but got "
+                           f"{attn_mask.dtype.name}")
     if not dropout_p:
         return dot_product_attention.operator.call(query, key, value, attn_mask, scale, bool(is_causal), bool(enable_gqa))
     if enable_gqa:
@@ -63,7 +64,8 @@ def _heads_each(query, x):
 
 
 @operator(methods=False, namespace=False, out=False)
-def dot_product_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: Number | None, causal: bool, grouped: bool) -> Tensor:
+def dot_product_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: Number | None, causal: bool,
+                          grouped: bool) -> Tensor:
     """Attention without dropout."""
     if query.dtype.kind != "f":
         raise RuntimeError(f"{_NAME}: Expected query, key, and value to be floating, but got {query.dtype.name}")
@@ -87,7 +89,8 @@ def dot_product_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tenso
 def _in_groups(query, groups):
     """The heads of the query as groups of as many."""
     shape, strides = query.shape, query._state.strides
-    return apply(graph.reshape, (query,), (*shape[:-3], shape[-3] // groups, groups, *shape[-2:]), strides=(*strides[:-3], strides[-3] * groups, *strides[-3:]))
+    return apply(graph.reshape, (query,), (*shape[:-3], shape[-3] // groups, groups, *shape[-2:]),
+                 strides=(*strides[:-3], strides[-3] * groups, *strides[-3:]))
 
 
 def _named_heads(x, heads):
@@ -140,7 +143,8 @@ def attention_gradients(grad: Tensor, query: Tensor, key: Tensor, value: Tensor,
 
     def gradient(name, like):
         strides = _strides_like(query, like.shape)
-        return apply(lambda g, q, k, v, s, ls, r, m=None: graph.attention_gradient(name, g, q, k, v, s, ls, r, m, causal, strides), inputs, strides=strides)
+        return apply(lambda g, q, k, v, s, ls, r, m=None: graph.attention_gradient(name, g, q, k, v, s, ls, r, m, causal, strides), inputs,
+                     strides=strides)
     return gradient("query", query), gradient("key", key), gradient("value", value)
 
 
@@ -245,12 +249,14 @@ def _check_heads(query, key, value, key_padding_mask, attn_mask, heads):
         raise AssertionError(f"query should be unbatched 2D or batched 3D tensor but received {query.ndim}-D query tensor")
     kind = "batched (3-D)" if query.ndim == 3 else "unbatched (2-D)"
     if key.ndim != query.ndim or value.ndim != query.ndim:
-        raise AssertionError(f"For {kind} `query`, expected `key` and `value` to be {query.ndim}-D but found {key.ndim}-D and {value.ndim}-D tensors")
+        raise AssertionError(f"For {kind} `query`, expected `key` and `value` to be {query.ndim}-D but found {key.ndim}-D and "
+                             f"{value.ndim}-D tensors")
     if key_padding_mask is not None and key_padding_mask.ndim != query.ndim - 1:
         raise AssertionError(f"For {kind} `query`, expected `key_padding_mask` to be `None` or {query.ndim - 1}-D but found "
                              f"{key_padding_mask.ndim}-D tensor instead")
     if attn_mask is not None and attn_mask.ndim not in (2, 3):
-        raise AssertionError(f"For {kind} `query`, expected `attn_mask` to be `None`, 2-D or 3-D but found {attn_mask.ndim}-D tensor instead")
+        raise AssertionError(f"For {kind} `query`, expected `attn_mask` to be `None`, 2-D or 3-D but found {attn_mask.ndim}-D tensor "
+                             f"instead")
     if query.ndim == 2 and attn_mask is not None and attn_mask.ndim == 3:
         expected = (heads, query.shape[0], key.shape[0])
         if tuple(attn_mask.shape) != expected:
@@ -258,10 +264,10 @@ def _check_heads(query, key, value, key_padding_mask, attn_mask, heads):
     return query.ndim == 3
 
 
-def multi_head_attention_forward(query, key, value, embed_dim_to_check, num_heads, in_proj_weight, in_proj_bias, bias_k, bias_v, add_zero_attn, dropout_p,
-                                 out_proj_weight, out_proj_bias, training=True, key_padding_mask=None, need_weights=True, attn_mask=None,
-                                 use_separate_proj_weight=False, q_proj_weight=None, k_proj_weight=None, v_proj_weight=None, static_k=None, static_v=None,
-                                 average_attn_weights=True, is_causal=False):
+def multi_head_attention_forward(query, key, value, embed_dim_to_check, num_heads, in_proj_weight, in_proj_bias, bias_k, bias_v,
+                                 add_zero_attn, dropout_p, out_proj_weight, out_proj_bias, training=True, key_padding_mask=None,
+                                 need_weights=True, attn_mask=None, use_separate_proj_weight=False, q_proj_weight=None, k_proj_weight=None,
+                                 v_proj_weight=None, static_k=None, static_v=None, average_attn_weights=True, is_causal=False):
     """Attention by several heads, each with a share of the features: (L, N, E) -> ((L, N, E), weights or None)."""
     batched = _check_heads(query, key, value, key_padding_mask, attn_mask, num_heads)
     if not batched:
@@ -272,8 +278,8 @@ def multi_head_attention_forward(query, key, value, embed_dim_to_check, num_head
         key_padding_mask = None if key_padding_mask is None else key_padding_mask.unsqueeze(0)
     length, rows, width = query.shape
     if is_causal and attn_mask is None:
-        raise RuntimeError("Need attn_mask if specifying the is_causal hint. You may use the Transformer module method `generate_square_subsequent_mask` to "
-                           "create this mask.")
+        raise RuntimeError("Need attn_mask if specifying the is_causal hint. You may use the Transformer module method "
+                           "`generate_square_subsequent_mask` to create this mask.")
     hidden = _as_added(key_padding_mask, "key_padding_mask", query, attn_mask)
     is_causal = is_causal and hidden is None and not need_weights
     mask = None if is_causal else _as_added(attn_mask, "attn_mask", query)
@@ -284,7 +290,8 @@ def multi_head_attention_forward(query, key, value, embed_dim_to_check, num_head
         raise AssertionError(f"embed_dim {width} not divisible by num_heads {num_heads}")
     if key.shape[:2] != value.shape[:2] or not use_separate_proj_weight and key.shape != value.shape:
         raise AssertionError(f"key shape {key.shape} does not match value shape {value.shape}")
-    q, k, v = _projected(query, key, value, in_proj_weight, in_proj_bias, (q_proj_weight, k_proj_weight, v_proj_weight), use_separate_proj_weight)
+    q, k, v = _projected(query, key, value, in_proj_weight, in_proj_bias, (q_proj_weight, k_proj_weight, v_proj_weight),
+                         use_separate_proj_weight)
     if mask is not None:
         expected = (length, key.shape[0]) if mask.ndim == 2 else (rows * num_heads, length, key.shape[0])
         if tuple(mask.shape) != expected:

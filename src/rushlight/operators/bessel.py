@@ -3,8 +3,8 @@
     near 0        a Chebyshev series in x^2, after the logarithm (of y and k) is taken out
     far from 0    a Chebyshev series in 1 / x, after the oscillation or the exponential is taken out
 
-No table of coefficients: the series are interpolated at first use from integrals that define the functions (Abramowitz and Stegun, chapter 9), by the
-trapezoidal rule, which converges faster than any power for periodic functions and for those that vanish like exp(-v^2).
+No table of coefficients: the series are interpolated at first use from integrals that define the functions (Abramowitz and Stegun, chapter
+9), by the trapezoidal rule, which converges faster than any power for periodic functions and for those that vanish like exp(-v^2).
 """
 import functools
 import math
@@ -25,8 +25,8 @@ def _real_float(name, x):
 
 
 def _scaled_bessel(order, x):
-    """exp(-|x|) * I_order(x) from its integral, (1 / pi) * integral over 0..pi of exp(x (cos t - 1)) cos(order t), by the trapezoidal rule, which
-    converges faster than any power for periodic functions."""
+    """exp(-|x|) * I_order(x) from its integral, (1 / pi) * integral over 0..pi of exp(x (cos t - 1)) cos(order t), by the trapezoidal rule,
+    which converges faster than any power for periodic functions."""
     t = np.linspace(0, math.pi, 4001)
     values = np.exp(np.multiply.outer(x, np.cos(t) - 1)) * np.cos(order * t)
     return (values.sum(-1) - 0.5 * (values[..., 0] + values[..., -1])) / 4000
@@ -150,7 +150,9 @@ def _interpolated(function, degree):
 
 @functools.cache
 def _oscillating_series(order):
-    """(J near over x^order, Y near without its logarithm times x^order, P far, Q x / 8 far): near in x^2 / 32 - 1, far in 2 (8 / x)^2 - 1."""
+    """(J near over x^order, Y near without its logarithm times x^order, P far, Q x / 8 far): near in x^2 / 32 - 1, far in 2 (8 / x)^2 -
+    1.
+    """
     def near_x(s):
         return np.sqrt(32 * (s + 1))
 
@@ -286,5 +288,5 @@ def scaled_modified_bessel_k1(input: Tensor) -> Tensor:
 
 
 NAMESPACE = {f.operator.name: f for f in (
-    i0, i0e, i1, i1e, spherical_bessel_j0, bessel_j0, bessel_j1, bessel_y0, bessel_y1, modified_bessel_k0, modified_bessel_k1, scaled_modified_bessel_k0,
-    scaled_modified_bessel_k1)} | {"modified_bessel_i0": i0, "modified_bessel_i1": i1}
+    i0, i0e, i1, i1e, spherical_bessel_j0, bessel_j0, bessel_j1, bessel_y0, bessel_y1, modified_bessel_k0, modified_bessel_k1,
+    scaled_modified_bessel_k0, scaled_modified_bessel_k1)} | {"modified_bessel_i0": i0, "modified_bessel_i1": i1}

@@ -127,8 +127,8 @@ def broadcast_shape(*shapes, name="operands"):
                 continue
             elif not (m is n or m == n):
                 full = " and ".join(str(tuple(map(int, s))) for s in shapes)
-                raise RuntimeError(f"{name}: The size of tensor a ({int(m)}) must match the size of tensor b ({int(n)}) at non-singleton dimension {d}: "
-                                   f"shapes {full} do not broadcast")
+                raise RuntimeError(f"{name}: The size of tensor a ({int(m)}) must match the size of tensor b ({int(n)}) at non-singleton "
+                                   f"dimension {d}: shapes {full} do not broadcast")
     return tuple(result)
 
 

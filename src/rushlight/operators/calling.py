@@ -20,6 +20,7 @@ import numpy as np
 
 from ..runtime.recorder import FAST_ARGUMENTS, here
 from ..runtime.trace import classify
+from ..tensors.creation import as_tensor
 from ..tensors.size import Size
 from ..tensors.tensor import Tensor
 from .definition import ABSENT, EXTENT, EXTENTS, NUMBER, STATIC, TENSOR, TENSOR_OR_NUMBER, attach
@@ -55,7 +56,9 @@ def _check(op, names):
     if op.check is None or not {*op.checked_with} <= {*names}:
         return []
     call = f"check({', '.join(names)})"
-    return [f"    if {' and '.join(f'{name} is not None' for name in op.checked_with)}:", "        " + call] if op.checked_with else ["    " + call]
+    if not op.checked_with:
+        return ["    " + call]
+    return [f"    if {' and '.join(f'{name} is not None' for name in op.checked_with)}:", "        " + call]
 
 
 def call_of(op):
@@ -80,8 +83,8 @@ def _fast(op, otherwise, names=None):
     first = next(iter(op.signature.parameters))
     return [*lines, "        if _step.value.view_of is not None:",
             f"            _handle._base = _base = {first} if {first}._base is None or {first}._place is not None else {first}._base",
-            "            _trace.handles.append(_handle)", "            _trace.views.setdefault(id(_base), []).append(_handle)", "            return _handle",
-            "        _trace.handles.append(_handle)", "        return _handle"]
+            "            _trace.handles.append(_handle)", "            _trace.views.setdefault(id(_base), []).append(_handle)",
+            "            return _handle", "        _trace.handles.append(_handle)", "        return _handle"]
 
 
 def attach_python_operator(op, name, swapped=False):
@@ -105,6 +108,8 @@ def _python_operator_source(op, name, swapped):
     def otherwise(other, *arguments):
         if not isinstance(arguments[swapped], Tensor):
             raise TypeError(f"descriptor '{name}' requires a Tensor, not {type(arguments[swapped]).__name__}")
+        if isinstance(other, np.ndarray) and name in ("__eq__", "__ne__"):  # NotImplemented would make Python compare identities
+            return op.call_slowly(arguments[0], as_tensor(other))
         return op.call_slowly(*arguments) if isinstance(other, OPERANDS) else NotImplemented
 
     return lines, {"op": op, "callee": op, "otherwise": otherwise, "check": op.check, **defaults}
@@ -132,9 +137,9 @@ def _in_place_source(op, name):
         lines += [f"    _place = {target}._place"]
         alone = f"{target}._base is None and (_place is None or _place.storage.alone) and _me not in _recorder.trace.views"
         lines += _comparison(op, alone)
-        lines += ["        _recorder.at = _step", "        _trace = _recorder.trace", *_numbers(op), f"        {target}._state = _value = _step.value",
-                  "        _trace.writes[_value.family] = _value.writes", "        if _place is not None:", "            _place.storage.version += 1",
-                  f"        return {target}"]
+        lines += ["        _recorder.at = _step", "        _trace = _recorder.trace", *_numbers(op),
+                  f"        {target}._state = _value = _step.value", "        _trace.writes[_value.family] = _value.writes",
+                  "        if _place is not None:", "            _place.storage.version += 1", f"        return {target}"]
     lines += [f"    return write_in_place(op, {target}, ({arguments},))"]
     return lines, {"op": op, "callee": in_place, "write_in_place": write_in_place, "check": op.check, **defaults}
 
@@ -166,7 +171,8 @@ def _states(op, otherwise, names=None, first="_handle = new(Tensor)"):
             lines += [] if name == "None" else [f"    k{i} = type({name})"]
             continue
         if kind is EXTENT:
-            lines += [f"    k{i} = type({name})", f"    if k{i} is int:", f"        s{i}, u{i} = ({name}, ()) if -1 <= {name} <= 1 else (None, ({name},))"]
+            lines += [f"    k{i} = type({name})", f"    if k{i} is int:",
+                      f"        s{i}, u{i} = ({name}, ()) if -1 <= {name} <= 1 else (None, ({name},))"]
             lines += [f"    elif {name} is None:", f"        s{i}, u{i} = ABSENT, ()"] if optional else []
             lines += ["    else:", f"        {otherwise}"]
             continue
@@ -192,10 +198,11 @@ def _states(op, otherwise, names=None, first="_handle = new(Tensor)"):
         lines.append(f"    _used = {used}")
     if not read:
         return lines
-    lines += ["    try:  # the Values that the operands stand for; a tensor in memory that has none is entered as a leaf", *("        " + r for r in read)]
+    lines += ["    try:  # the Values that the operands stand for; a tensor in memory that has none is entered as a leaf",
+              *("        " + r for r in read)]
     if missing:
-        lines += [f"        if {' or '.join(missing)}:", *enter, *("            " + r for r in read), f"            if {' or '.join(missing)}:",
-                  f"                {otherwise}"]
+        lines += [f"        if {' or '.join(missing)}:", *enter, *("            " + r for r in read),
+                  f"            if {' or '.join(missing)}:", f"                {otherwise}"]
     return [*lines, "    except AttributeError:", f"        {otherwise}"]
 
 
@@ -242,7 +249,8 @@ def _comparison(op, further="", names=None):
     if further:
         parts.append(further)
     parts.append(f"(_step.holds is None or (_step.holds({integers}) and _recorder.at is _at))")
-    return ["    _at = _recorder.at", "    _step = _at.guess  # what came next the last time: is it this very call?", f"    if {' and '.join(parts)}:"]
+    return ["    _at = _recorder.at", "    _step = _at.guess  # what came next the last time: is it this very call?",
+            f"    if {' and '.join(parts)}:"]
 
 
 def _numbers(op, names=None):

@@ -29,8 +29,10 @@ def _without_repeats(x, labels):
         while label in labels[i + 1:]:
             j = labels.index(label, i + 1)
             if not x.shape[i] == x.shape[j]:
-                raise RuntimeError(f"einsum(): subscript {label} is repeated for operand but the sizes don't match, {int(x.shape[j])} != {int(x.shape[i])}")
-            lines = [shaped(apply(lambda: graph.iota(x.shape[d]), ()), *(x.shape[d] if k == d else 1 for k in range(x.ndim))) for d in (i, j)]
+                raise RuntimeError(f"einsum(): subscript {label} is repeated for operand but the sizes don't match, {int(x.shape[j])} != "
+                                   f"{int(x.shape[i])}")
+            lines = [shaped(apply(lambda: graph.iota(x.shape[d]), ()), *(x.shape[d] if k == d else 1 for k in range(x.ndim))) for d in (i,
+                                                                                                                                        j)]
             same = elementwise("eq", *(expand_to(line, x.shape) for line in lines))
             x = total(choose(same, x, constant(0, x.dtype)), (j,))
             del labels[j]
@@ -59,7 +61,8 @@ def contract_pair(a, a_labels, b, b_labels, wanted):
     for label in both:
         m, n = a.shape[a_labels.index(label)], b.shape[b_labels.index(label)]
         if not (m is n or m == n):
-            raise RuntimeError(f"einsum(): subscript {label} has size {int(n)} for an operand which does not broadcast with previously seen size {int(m)}")
+            raise RuntimeError(f"einsum(): subscript {label} has size {int(n)} for an operand which does not broadcast with previously "
+                               f"seen size {int(m)}")
     batch, inner = [n for n in both if n in wanted], [n for n in both if n not in wanted]
     left, right = [n for n in a_labels if n not in both], [n for n in b_labels if n not in both]
     labels = batch + left + right
@@ -70,7 +73,8 @@ def contract_pair(a, a_labels, b, b_labels, wanted):
     outer = extents(a, a_labels, batch + left) + extents(b, b_labels, right)
     if not inner:
         x = shaped(_permuted(a, [a_labels.index(n) for n in batch + left]), *extents(a, a_labels, batch + left), *(1,) * len(right))
-        y = shaped(_permuted(b, [b_labels.index(n) for n in batch + right]), *extents(b, b_labels, batch), *(1,) * len(left), *extents(b, b_labels, right))
+        y = shaped(_permuted(b, [b_labels.index(n) for n in batch + right]), *extents(b, b_labels, batch), *(1,) * len(left),
+                   *extents(b, b_labels, right))
         return binary("mul", x, y), labels
     size = graph.product
     x = _permuted(a, [a_labels.index(n) for n in batch + left + inner])
@@ -137,11 +141,12 @@ def _parsed(equation, ranks):
         before, dots, after = term.partition("...")
         for letter in before + after:
             if letter not in string.ascii_letters:
-                raise RuntimeError(f"einsum(): invalid subscript given at index in the equation string, subscripts must be in [a-zA-Z], but got {letter}")
+                raise RuntimeError(f"einsum(): invalid subscript given at index in the equation string, subscripts must be in [a-zA-Z], "
+                                   f"but got {letter}")
         hidden = rank - len(before) - len(after)
         if hidden < 0 or (hidden and not dots):
-            raise RuntimeError(f"einsum(): the number of subscripts in the equation ({len(before) + len(after)}) does not match the number of dimensions "
-                               f"({rank}) for operand {number} and no ellipsis was given")
+            raise RuntimeError(f"einsum(): the number of subscripts in the equation ({len(before) + len(after)}) does not match the number "
+                               f"of dimensions ({rank}) for operand {number} and no ellipsis was given")
         labels.append((*before, *range(hidden - 1, -1, -1), *after))
         widest = max(widest, hidden)
     everything = range(widest - 1, -1, -1)
@@ -177,8 +182,8 @@ def tensordot(a, b, dims=2, out=None):
     second = [mine[other.index(i)] if i in other else a.ndim + i for i in range(b.ndim)]
     for i, j in zip(mine, other):
         if a.shape[i] != b.shape[j] and 1 not in (a.shape[i], b.shape[j]):
-            raise RuntimeError(f"tensordot: contracted dimensions need to match, but first has size {a.shape[i]} in dim {i} and second has size {b.shape[j]} "
-                               f"in dim {j}")
+            raise RuntimeError(f"tensordot: contracted dimensions need to match, but first has size {a.shape[i]} in dim {i} and second has "
+                               f"size {b.shape[j]} in dim {j}")
     output = tuple(n for n in first if n not in mine) + tuple(n for n in second if n >= a.ndim)
     result = contraction_of((a, b), (tuple(first), tuple(second)), output)
     return result if out is None else write_out(contraction_of.operator, out, result)
@@ -209,7 +214,8 @@ def cross_along(input: Tensor, other: Tensor, dim: int) -> Tensor:
     def turned(x, k):
         """The elements i + k, counted in a circle of three."""
         def part(start, count):
-            return apply(graph.slice, (x,), tuple(start if i == d else 0 for i in range(x.ndim)), tuple(count if i == d else n for i, n in enumerate(x.shape)))
+            return apply(graph.slice, (x,), tuple(start if i == d else 0 for i in range(x.ndim)),
+                         tuple(count if i == d else n for i, n in enumerate(x.shape)))
         return apply(lambda *parts: graph.cat(parts, d), (part(k, 3 - k), part(0, k)))
     return binary("sub", binary("mul", turned(a, 1), turned(b, 2)), binary("mul", turned(a, 2), turned(b, 1)))
 

@@ -101,9 +101,9 @@ def _as_dtype(name, dtype):
     attach(name, method)
 
 
-for _name, _dtype in {"float": dtypes.float32, "double": dtypes.float64, "half": dtypes.float16, "bfloat16": dtypes.bfloat16, "byte": dtypes.uint8,
-                      "char": dtypes.int8, "short": dtypes.int16, "int": dtypes.int32, "long": dtypes.int64, "bool": dtypes.bool_,
-                      "cfloat": dtypes.complex64, "cdouble": dtypes.complex128}.items():
+for _name, _dtype in {"float": dtypes.float32, "double": dtypes.float64, "half": dtypes.float16, "bfloat16": dtypes.bfloat16,
+                      "byte": dtypes.uint8, "char": dtypes.int8, "short": dtypes.int16, "int": dtypes.int32, "long": dtypes.int64,
+                      "bool": dtypes.bool_, "cfloat": dtypes.complex64, "cdouble": dtypes.complex128}.items():
     _as_dtype(_name, _dtype)
 
 def type_(self, dtype=None, non_blocking=False):
@@ -151,8 +151,8 @@ def copied(input: Tensor, src: Tensor) -> Tensor:
     missing = len(input.shape) - len(src.shape)
     fits = missing >= 0 and all(m is n or is_int(m, 1) or m == n for m, n in zip(src.shape, input.shape[max(missing, 0):]))
     if not fits:
-        raise RuntimeError(f"copy_: a tensor of shape {tuple(map(int, src.shape))} does not broadcast to {tuple(map(int, input.shape))}, the shape of "
-                           "the tensor that it is written into")
+        raise RuntimeError(f"copy_: a tensor of shape {tuple(map(int, src.shape))} does not broadcast to {tuple(map(int, input.shape))}, "
+                           f"the shape of the tensor that it is written into")
     return apply(lambda n: n, (expand_to(cast(src, input.dtype), input.shape),))
 
 
@@ -204,7 +204,8 @@ attach("zero_", zero_)
 
 def apply_(self, callable):
     """Replace every element by what a Python function makes of it."""
-    return copy_(self, of_array(np.array([callable(v) for v in self.flatten().tolist()], self.dtype.numpy).reshape(tuple(self.shape)), self.dtype))
+    return copy_(self, of_array(np.array([callable(v) for v in self.flatten().tolist()], self.dtype.numpy).reshape(tuple(self.shape)),
+                                self.dtype))
 
 
 def map_(self, tensor, callable):

@@ -60,7 +60,8 @@ def scattered(input: Tensor, weight: Tensor, size: Extents, grid: Grid, groups: 
 @dataclass(frozen=True)
 class _Phase:
     """Every `stride`-th place of a dimension from `first` on: how many there are, which of the kernel's places meet them (as start, step
-    and count), how far apart those are in the input, where the kernel is mirrored, and how far the first one lies before the first place."""
+    and count), how far apart those are in the input, where the kernel is mirrored, and how far the first one lies before the first
+    place."""
     first: int
     count: int
     start: int
@@ -140,7 +141,8 @@ def _checked(name, dims, input, weight, bias, stride, padding, dilation, groups,
             raise TypeError(f"{name}(): argument '{label}' must be Tensor, not {type(t).__name__}")
     batched = input.ndim == dims + 2
     if not batched and input.ndim != dims + 1:
-        raise RuntimeError(f"{name}: Expected {dims + 1}D (unbatched) or {dims + 2}D (batched) input, but got input of size: {_shape(input)}")
+        raise RuntimeError(f"{name}: Expected {dims + 1}D (unbatched) or {dims + 2}D (batched) input, but got input of size: "
+                           f"{_shape(input)}")
     if weight.ndim != dims + 2:
         raise RuntimeError(f"{name}: weight should have {dims + 2} dimensions, but got weight of size: {_shape(weight)}")
     check_one_dtype(name, input, weight, *([] if bias is None else [bias]))
@@ -169,12 +171,12 @@ def _checked(name, dims, input, weight, bias, stride, padding, dilation, groups,
     expected = weight.shape[0] if channels_at == 0 else weight.shape[1] * groups
     x = input if batched else input.unsqueeze(0)
     if x.shape[1] != expected:
-        raise RuntimeError(f"{name}: given groups={groups}, weight of size {_shape(weight)}, expected input{_shape(input)} to have {expected} channels, "
-                           f"but got {x.shape[1]} channels instead")
+        raise RuntimeError(f"{name}: given groups={groups}, weight of size {_shape(weight)}, expected input{_shape(input)} to have "
+                           f"{expected} channels, but got {x.shape[1]} channels instead")
     results = weight.shape[0] if channels_at else weight.shape[1] * groups
     if bias is not None and tuple(bias.shape) != (results,):
-        raise RuntimeError(f"{name}: given weight of size {_shape(weight)}, expected bias to be 1-dimensional with {results} elements, but got bias of size "
-                           f"{_shape(bias)} instead")
+        raise RuntimeError(f"{name}: given weight of size {_shape(weight)}, expected bias to be 1-dimensional with {results} elements, but "
+                           f"got bias of size {_shape(bias)} instead")
     if any(n == 0 for n in weight.shape[2:]) or any(n == 0 for n in x.shape[1:]):
         raise RuntimeError(f"{name}: input {_shape(input)} and weight {_shape(weight)} must have no dimension of size 0 but the batch")
     return x, batched, Grid(tuple(weight.shape[2:]), stride, dilation, padding)
@@ -188,8 +190,8 @@ def _convolution(dims):
         padded = tuple(n + low + high for n, (low, high) in zip(x.shape[2:], grid.padding))
         spans = tuple(d * (k - 1) + 1 for k, d in zip(grid.kernel, grid.dilation))
         if any(n < span for n, span in zip(padded, spans)):
-            raise RuntimeError(f"{name}: Calculated padded input size per channel: {padded}. Kernel size: {spans}. Kernel size can't be greater than actual "
-                               "input size")
+            raise RuntimeError(f"{name}: Calculated padded input size per channel: {padded}. Kernel size: {spans}. Kernel size can't be "
+                               f"greater than actual input size")
         out = convolved(x, weight, bias, grid, groups)
         return out if batched else out.squeeze(0)
 
@@ -210,8 +212,8 @@ def _transposed_convolution(dims):
         if any(e < 0 for e in extra):
             raise RuntimeError(f"{name}: negative output_padding is not supported")
         if any(e >= s and e >= d for e, s, d in zip(extra, grid.stride, grid.dilation)):
-            raise RuntimeError(f"{name}: output padding must be smaller than either stride or dilation, but got output_padding: {extra}, stride: "
-                               f"{grid.stride}, dilation: {grid.dilation}")
+            raise RuntimeError(f"{name}: output padding must be smaller than either stride or dilation, but got output_padding: {extra}, "
+                               f"stride: {grid.stride}, dilation: {grid.dilation}")
         size = [(n - 1) * s - low - high + d * (k - 1) + e + 1 for n, (k, s, d, (low, high)), e in zip(x.shape[2:], grid.along(), extra)]
         if any(n <= 0 for n in size):
             raise RuntimeError(f"{name}: Given input size per channel: {list(x.shape[2:])}. Calculated output size per channel: {size}. "

@@ -54,7 +54,9 @@ def _later(x, by, value):
 
 @operator(methods=False, namespace=False, out=False)
 def ctc_step(alpha: Tensor, chosen: Tensor, jumps: Tensor) -> Tensor:
-    """alpha of the next frame: `chosen` is the log probability of each state's letter there, `jumps` where two states may be passed at once."""
+    """alpha of the next frame: `chosen` is the log probability of each state's letter there, `jumps` where two states may be passed at
+    once.
+    """
     low = constant(-math.inf, alpha.dtype)
     return elementwise("add", _sum_of_logs(alpha, _later(alpha, 1, -math.inf), choose(jumps, _later(alpha, 2, -math.inf), low)), chosen)
 

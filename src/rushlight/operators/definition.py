@@ -224,8 +224,8 @@ class Operator:
         return TypeError(f"{self.name}(): argument '{name}' must be {wanted}, not {type(a).__name__}")
 
     def as_compared(self, recipe, operands, numbers, integers):
-        """What the functions that users call compare each argument with (see runtime.recorder.Step): a Value, the type of a number, the part
-        of a run-time integer that belongs to the structure, or a static argument as it is."""
+        """What the functions that users call compare each argument with (see runtime.recorder.Step): a Value, the type of a number, the
+        part of a run-time integer that belongs to the structure, or a static argument as it is."""
         for kind, part in zip(self.kinds, recipe):
             if part is TENSOR:
                 yield next(operands)
@@ -453,7 +453,8 @@ def _is_row_major(shape, strides):
 # ---------------------------------------------------------------------------------------------------------------------
 # The functions users call
 
-def operator(body=None, *, methods=None, inplace=None, out=True, view=False, pointwise=False, differentiable=True, namespace=True, names=()):
+def operator(body=None, *, methods=None, inplace=None, out=True, view=False, pointwise=False, differentiable=True, namespace=True,
+             names=()):
     """Make an operator of a function.
 
     methods         the name of the Tensor method (None: the operator's own; False: none)
@@ -492,7 +493,8 @@ def operator(body=None, *, methods=None, inplace=None, out=True, view=False, poi
         if inplace or (inplace is None and pointwise):
             for name in (method, *names):
                 attach_in_place(op, name)
-                if namespace and body.__code__.co_argcount == 1 and not body.__code__.co_kwonlyargcount:  # torch.exp_ too, but no torch.add_
+                # torch.exp_ too, but no torch.add_
+                if namespace and body.__code__.co_argcount == 1 and not body.__code__.co_kwonlyargcount:
                     EXPORTED[name + "_"] = getattr(Tensor, name + "_")
     return function
 

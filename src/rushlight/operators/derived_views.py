@@ -41,11 +41,11 @@ def _view_or_dtype(input, size=None, dtype=None):
     return input.view(size if size is not None else dtype)
 
 
-for _name, _view in {"alias": lambda x: alias.operator.call(x), "as_strided": as_strided, "detach": lambda x: x.detach(), "diagonal": diagonal,
-                     "expand": lambda x, size, implicit=False: x.expand(size), "narrow": narrow, "permute": permute, "select": select, "slice": _slice,
-                     "split": split, "split_with_sizes": split_with_sizes, "squeeze": squeeze, "t": t, "transpose": transpose, "unbind": unbind,
-                     "unfold": unfold, "view_as_complex": view_as_complex, "view_as_real": view_as_real,
-                     "unsqueeze": unsqueeze, "view": _view_or_dtype}.items():
+for _name, _view in {"alias": lambda x: alias.operator.call(x), "as_strided": as_strided, "detach": lambda x: x.detach(),
+                     "diagonal": diagonal, "expand": lambda x, size, implicit=False: x.expand(size), "narrow": narrow, "permute": permute,
+                     "select": select, "slice": _slice, "split": split, "split_with_sizes": split_with_sizes, "squeeze": squeeze, "t": t,
+                     "transpose": transpose, "unbind": unbind, "unfold": unfold, "view_as_complex": view_as_complex,
+                     "view_as_real": view_as_real, "unsqueeze": unsqueeze, "view": _view_or_dtype}.items():
     _copying(_name, _view, method=_name == "narrow")
 
 
@@ -57,7 +57,8 @@ def _scatter(name, input, src, view):
     out = clone_as.operator.call(input, contiguous_format)
     target = view(out)
     if tuple(target.shape) != tuple(src.shape):
-        raise RuntimeError(f"{name}: expected src to have a size equal to the slice of self. src size = {list(src.shape)}, slice size = {list(target.shape)}")
+        raise RuntimeError(f"{name}: expected src to have a size equal to the slice of self. src size = {list(src.shape)}, slice size = "
+                           f"{list(target.shape)}")
     copy_(target, src)
     return out
 
@@ -109,8 +110,8 @@ def _changing(name, function):
     attach(name + "_", changing)
 
 
-for _name, _view in {"t": t, "transpose": transpose, "swapaxes": transpose, "swapdims": transpose, "squeeze": squeeze, "unsqueeze": unsqueeze,
-                     "as_strided": as_strided}.items():
+for _name, _view in {"t": t, "transpose": transpose, "swapaxes": transpose, "swapdims": transpose, "squeeze": squeeze,
+                     "unsqueeze": unsqueeze, "as_strided": as_strided}.items():
     _changing(_name, _view)
 for _name in ("as_strided_", "detach_", "fill_", "resize_as_", "zero_"):
     exported(getattr(Tensor, _name), name=_name)

@@ -26,7 +26,8 @@ def masked(input: Tensor, keep: Tensor, scale: float) -> Tensor:
 def masked_to(input: Tensor, keep: Tensor, scale: float, shift: float, hidden: float) -> Tensor:
     """scale * (input where kept, else `hidden`) + shift: mean and variance stay what they were."""
     kept = binary("mul", input, binary("mul", keep, scale, keep.dtype))
-    return binary("add", kept, binary("add", binary("mul", binary("sub", 1, keep, keep.dtype), hidden * scale, keep.dtype), shift, keep.dtype))
+    return binary("add", kept, binary("add", binary("mul", binary("sub", 1, keep, keep.dtype), hidden * scale, keep.dtype), shift,
+                                      keep.dtype))
 
 
 def _finish(function, input, inplace, *arguments):

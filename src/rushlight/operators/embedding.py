@@ -37,8 +37,8 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, sca
             [1., 2.]])
     """
     if input.dtype not in (dtypes.int64, dtypes.int32):
-        raise RuntimeError(f"embedding: Expected tensor for argument 'indices' to have one of the following scalar types: Long, Int; but got "
-                           f"{input.dtype.name} instead")
+        raise RuntimeError(f"embedding: Expected tensor for argument 'indices' to have one of the following scalar types: Long, Int; but "
+                           f"got {input.dtype.name} instead")
     if weight.ndim != 2:
         raise RuntimeError(f"embedding: 'weight' must be 2-D, but is {weight.ndim}-D")
     n = weight.shape[0]
@@ -82,13 +82,13 @@ def _shorten(weight, indices, max_norm, norm_type):
 
 # Bags ----------------------------------------------------------------------------------------------------------------
 
-def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2, scale_grad_by_freq=False, mode="mean", sparse=False, per_sample_weights=None,
-                  include_last_offset=False, padding_idx=None):
-    """The sum, mean or maximum of the rows of each bag: a row of `input` (bags, L), or what lies between two `offsets` of `input` (indices,)
-    (https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.embedding_bag.html)."""
+def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2, scale_grad_by_freq=False, mode="mean", sparse=False,
+                  per_sample_weights=None, include_last_offset=False, padding_idx=None):
+    """The sum, mean or maximum of the rows of each bag: a row of `input` (bags, L), or what lies between two `offsets` of `input`
+    (indices,) (https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.embedding_bag.html)."""
     if per_sample_weights is not None and input.shape != per_sample_weights.shape:
-        raise ValueError(f"embedding_bag: If per_sample_weights ({per_sample_weights.shape}) is not None, then it must have the same shape as the input "
-                         f"({input.shape})")
+        raise ValueError(f"embedding_bag: If per_sample_weights ({per_sample_weights.shape}) is not None, then it must have the same shape "
+                         f"as the input ({input.shape})")
     if weight.ndim != 2:
         raise ValueError(f"embedding_bag: weight has to be a 2D Tensor, but got Tensor of dimension {weight.ndim}")
     if input.ndim not in (1, 2):
@@ -101,7 +101,8 @@ def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2, scale
         raise NotImplementedError(f"embedding_bag: per_sample_weights is only supported for mode='sum' (got mode='{mode}').")
     if input.ndim == 2:
         if offsets is not None:
-            raise ValueError("embedding_bag: if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed length sequences.")
+            raise ValueError("embedding_bag: if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed "
+                             "length sequences.")
         starts = [i * input.shape[1] for i in range(input.shape[0] + 1)]
         input = input.reshape(-1)
         per_sample_weights = None if per_sample_weights is None else per_sample_weights.reshape(-1)
@@ -137,8 +138,9 @@ def _starts(input, offsets, include_last_offset):
         raise ValueError("embedding_bag: offsets has to be a 1D Tensor")
     starts = offsets.tolist()
     if starts and starts[0] != 0:
-        raise RuntimeError(f"embedding_bag: offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. However, got "
-                           f"{starts[0]}")
+        raise RuntimeError(f"embedding_bag: offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position "
+                           f"0. However, got {starts[0]}")
     if starts and starts[-1] > input.shape[0]:
-        raise RuntimeError(f"embedding_bag: offsets[-1] can not be greater than input's length({input.shape[0]}) but got offsets[-1] of {starts[-1]}")
+        raise RuntimeError(f"embedding_bag: offsets[-1] can not be greater than input's length({input.shape[0]}) but got offsets[-1] of "
+                           f"{starts[-1]}")
     return [*starts[:-1], input.shape[0]] if include_last_offset else [*starts, input.shape[0]]

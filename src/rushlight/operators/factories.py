@@ -221,14 +221,16 @@ def empty_permuted(size, physical_layout, *, dtype=None, layout=None, device=Non
     shape = sizes_of((size,), "empty_permuted")
     order = tuple(physical_layout)
     if len(order) != len(shape):
-        raise RuntimeError(f"empty_permuted: Number of dimensions in size ({len(shape)}) does not match the length of the physical_layout ({len(order)})")
+        raise RuntimeError(f"empty_permuted: Number of dimensions in size ({len(shape)}) does not match the length of the physical_layout "
+                           f"({len(order)})")
     if any(not 0 <= d < len(shape) for d in order):
         bad = next(d for d in order if not 0 <= d < len(shape))
-        raise RuntimeError(f"empty_permuted: Dimension out of range (expected to be between 0 and {len(shape) - 1}, but got {bad}).  NB: negative dims "
-                           "not currently supported")
+        raise RuntimeError(f"empty_permuted: Dimension out of range (expected to be between 0 and {len(shape) - 1}, but got {bad}).  NB: "
+                           f"negative dims not currently supported")
     if len(set(order)) != len(order):
         raise RuntimeError(f"empty_permuted: Duplicate dim not allowed: {order}")
-    return empty_strided(shape, storages.strides_in_order(shape, order), dtype=dtype, layout=layout, device=device, requires_grad=requires_grad)
+    return empty_strided(shape, storages.strides_in_order(shape, order), dtype=dtype, layout=layout, device=device,
+                         requires_grad=requires_grad)
 
 
 @exported
@@ -386,7 +388,8 @@ def _new(name, make):
     attach(name, method)
 
 
-for _name, _make in {"new_zeros": zeros, "new_ones": ones, "new_empty": empty, "new_full": full, "new_empty_strided": empty_strided}.items():
+for _name, _make in {"new_zeros": zeros, "new_ones": ones, "new_empty": empty, "new_full": full,
+                     "new_empty_strided": empty_strided}.items():
     _new(_name, _make)
 
 

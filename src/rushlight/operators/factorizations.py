@@ -140,7 +140,8 @@ def lu(A, *, pivot=True, out=None):
 def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True, *, out=None):
     """P, L and U from what lu_factor gives."""
     if LU_pivots.dtype is not dtypes.int32:
-        raise RuntimeError(f"lu_unpack: torch.lu_unpack expects LU_pivots to be a contiguous tensor of torch.int32 dtype. Got {LU_pivots.dtype.name}")
+        raise RuntimeError(f"lu_unpack: torch.lu_unpack expects LU_pivots to be a contiguous tensor of torch.int32 dtype. Got "
+                           f"{LU_pivots.dtype.name}")
     nothing = LU_data.new_empty((0,))
     left, right = both_factors(LU_data) if unpack_data else (nothing, nothing)
     return written(out, return_types.lu_unpack(permutation_matrix(LU_pivots, LU_data.detach()) if unpack_pivots else nothing, left, right))
@@ -190,9 +191,11 @@ def reflections(A: Tensor, tau: Tensor) -> Tensor:
     """The first columns of a product of Householder reflections."""
     check_matrices("householder_product", A)
     if not A.shape[-2] >= A.shape[-1]:
-        raise RuntimeError(f"linalg.householder_product: input.shape[-2] must be greater than or equal to input.shape[-1], but got {tuple(map(int, A.shape))}")
+        raise RuntimeError(f"linalg.householder_product: input.shape[-2] must be greater than or equal to input.shape[-1], but got "
+                           f"{tuple(map(int, A.shape))}")
     if not A.shape[-1] >= tau.shape[-1]:
-        raise RuntimeError(f"linalg.householder_product: input.shape[-1] must be greater than or equal to tau.shape[-1], but got {int(tau.shape[-1])}")
+        raise RuntimeError(f"linalg.householder_product: input.shape[-1] must be greater than or equal to tau.shape[-1], but got "
+                           f"{int(tau.shape[-1])}")
     k = int(tau.shape[-1])
     start = identity_of(A) if k else identity_of(A) + A * 0  # a gradient reaches A all the same
     return _reflected(A, tau, start, range(k - 1, -1, -1))
@@ -208,7 +211,8 @@ def geqrf(input: Tensor) -> tuple:
     """The QR decomposition as LAPACK has it: R above, the reflections' vectors below the diagonal, and their factors."""
     check_matrices("geqrf", input)
     *batch, m, n = input.shape
-    return return_types.geqrf(*lapack("geqrf", _raw_qr, (input,), [(tuple(input.shape), input.dtype), ((*batch, m if m <= n else n), input.dtype)]))
+    return return_types.geqrf(*lapack("geqrf", _raw_qr, (input,),
+                                      [(tuple(input.shape), input.dtype), ((*batch, m if m <= n else n), input.dtype)]))
 
 
 def _raw_qr(a):

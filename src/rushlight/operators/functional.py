@@ -32,14 +32,15 @@ OFFERED = {
     losses: "binary_cross_entropy binary_cross_entropy_with_logits cross_entropy gaussian_nll_loss huber_loss kl_div l1_loss "
             "linear_cross_entropy mse_loss nll_loss poisson_nll_loss smooth_l1_loss",
     margin_losses: "cosine_embedding_loss cosine_similarity hinge_embedding_loss margin_ranking_loss multi_margin_loss multilabel_margin_loss "
-                   "multilabel_soft_margin_loss normalize pairwise_distance soft_margin_loss triplet_margin_loss triplet_margin_with_distance_loss",
+                   "multilabel_soft_margin_loss normalize pairwise_distance soft_margin_loss triplet_margin_loss "
+                   "triplet_margin_with_distance_loss",
     normalization: "batch_norm group_norm instance_norm layer_norm local_response_norm rms_norm",
     padding: "pad",
     pooling: "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool1d_with_indices "
-             "adaptive_max_pool2d adaptive_max_pool2d_with_indices adaptive_max_pool3d adaptive_max_pool3d_with_indices avg_pool1d avg_pool2d "
-             "avg_pool3d fractional_max_pool2d fractional_max_pool2d_with_indices fractional_max_pool3d fractional_max_pool3d_with_indices "
-             "lp_pool1d lp_pool2d lp_pool3d max_pool1d max_pool1d_with_indices max_pool2d max_pool2d_with_indices max_pool3d "
-             "max_pool3d_with_indices max_unpool1d max_unpool2d max_unpool3d",
+             "adaptive_max_pool2d adaptive_max_pool2d_with_indices adaptive_max_pool3d adaptive_max_pool3d_with_indices avg_pool1d "
+             "avg_pool2d avg_pool3d fractional_max_pool2d fractional_max_pool2d_with_indices fractional_max_pool3d "
+             "fractional_max_pool3d_with_indices lp_pool1d lp_pool2d lp_pool3d max_pool1d max_pool1d_with_indices max_pool2d "
+             "max_pool2d_with_indices max_pool3d max_pool3d_with_indices max_unpool1d max_unpool2d max_unpool3d",
     products: "bilinear linear",
     sorting: "one_hot",
     vision: "affine_grid channel_shuffle fold grid_sample interpolate pixel_shuffle pixel_unshuffle unfold upsample "

@@ -37,7 +37,8 @@ def write_in_place(op, target, arguments):
 def _write_taken_over(op, target, arguments):
     """The in-place form, when a mode or a tensor's class may want it: theirs, or ours on the plain tensors."""
     answer = dispatch.taken_over(getattr(Tensor, op.name + "_", op.function), arguments[:op.positional],
-                                 {n: a for n, a in zip(op.keywords, arguments[op.positional:]) if a is not op.signature.parameters[n].default})
+                                 {n: a for n, a in zip(op.keywords, arguments[op.positional:])
+                                  if a is not op.signature.parameters[n].default})
     if answer is not None:
         return answer[0]
     with here.recorder.unwatched():
@@ -92,11 +93,13 @@ class InPlaceBeside(InPlace):
 def fit(target, result, name):
     """`result` in the dtype of `target`; RuntimeError when shape or dtype do not fit.  Inside a body."""
     if len(result.shape) != len(target.shape) or not all(a == b for a, b in zip(result.shape, target.shape)):
-        raise RuntimeError(f"{name}: output with shape {list(map(int, target.shape))} doesn't match the broadcast shape {list(map(int, result.shape))}")
+        raise RuntimeError(f"{name}: output with shape {list(map(int, target.shape))} doesn't match the broadcast shape "
+                           f"{list(map(int, result.shape))}")
     if result.dtype is target.dtype:
         return result
     if not dtypes.can_cast(result.dtype, target.dtype):
-        raise RuntimeError(f"{name}: result type {result.dtype.name.capitalize()} can't be cast to the desired output type {target.dtype.name.capitalize()}")
+        raise RuntimeError(f"{name}: result type {result.dtype.name.capitalize()} can't be cast to the desired output type "
+                           f"{target.dtype.name.capitalize()}")
     from .building import cast
     return cast(result, target.dtype)
 
@@ -134,8 +137,8 @@ def check_out(out, *operands):
     for o in out if isinstance(out, (tuple, list)) else (out,):
         for t in operands:
             if isinstance(t, Tensor) and isinstance(o, Tensor) and writing.root_of(o) is writing.root_of(t):
-                raise RuntimeError("unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. "
-                                   "Please clone() the tensor before performing the operation.")
+                raise RuntimeError("unsupported operation: some elements of the input tensor and the written-to tensor refer to a single "
+                                   "memory location. Please clone() the tensor before performing the operation.")
 
 
 def replace(target, result, name):
@@ -176,7 +179,8 @@ def write_out(op, out, result):
         raise RuntimeError(f"{op.name}(): functions with out=... arguments don't support automatic differentiation, but one of the "
                            "arguments requires grad.")
     if not dtypes.can_cast(result.dtype, out.dtype):
-        raise RuntimeError(f"{op.name}: result type {result.dtype.name.capitalize()} can't be cast to the desired output type {out.dtype.name.capitalize()}")
+        raise RuntimeError(f"{op.name}: result type {result.dtype.name.capitalize()} can't be cast to the desired output type "
+                           f"{out.dtype.name.capitalize()}")
     refuse_overlap(out)
     if out.shape != result.shape:
         out.resize_(result.shape)

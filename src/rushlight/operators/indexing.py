@@ -101,8 +101,8 @@ def put_at(input: Tensor, indices: Tensors, values: Tensor, accumulate: bool) ->
         values, extra = reshape(values, tuple(values.shape[1:])), extra - 1
     missing = len(target) - values.ndim
     if missing < 0 or not all(is_int(m, 1) or m is n or m == n for m, n in zip(values.shape, target[missing:])):
-        raise RuntimeError(f"shape mismatch: value tensor of shape {list(map(int, values.shape))} cannot be broadcast to indexing result of shape "
-                           f"{list(map(int, target))}")
+        raise RuntimeError(f"shape mismatch: value tensor of shape {list(map(int, values.shape))} cannot be broadcast to indexing result "
+                           f"of shape {list(map(int, target))}")
     values = expand_to(values, target)
     if front:
         values = permute(values, (*range(front, front + k), *range(front), *range(front + k, len(target))))
@@ -121,7 +121,9 @@ def chosen_where(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
 # Sorting an index out
 
 def _is_bool_scalar(x):
-    return isinstance(x, (bool, np.bool_)) or isinstance(x, (Tensor, np.ndarray)) and x.ndim == 0 and str(x.dtype).rpartition(".")[2] == "bool"
+    if isinstance(x, (Tensor, np.ndarray)):
+        return x.ndim == 0 and str(x.dtype).rpartition(".")[2] == "bool"
+    return isinstance(x, (bool, np.bool_))
 
 
 def _as_index(x):
@@ -181,8 +183,8 @@ def _basic(x, index, made=None):
     named = sum(map(_dimensions_of, items))
     if named > x.ndim:
         if x.ndim == 0 and all(isinstance(i, (int, np.integer)) and not isinstance(i, bool) for i in items):
-            raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to "
-                             "a number")
+            raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a "
+                             "0-dim tensor to a number")
         raise IndexError(f"too many indices for tensor of dimension {x.ndim}")
     left, d = [], 0
     for item in items:
@@ -217,8 +219,8 @@ def _basic(x, index, made=None):
             if item.dtype in (dtypes.bool_, dtypes.uint8):
                 for i, n in enumerate(item.shape):
                     if n != x.shape[d + i]:
-                        raise IndexError(f"The shape of the mask {list(item.shape)} at index {i} does not match the shape of the indexed tensor "
-                                         f"{list(x.shape)} at index {d + i}")
+                        raise IndexError(f"The shape of the mask {list(item.shape)} at index {i} does not match the shape of the indexed "
+                                         f"tensor {list(x.shape)} at index {d + i}")
                 left += [item] + [()] * (item.ndim - 1)
                 d += item.ndim
             else:
@@ -267,8 +269,8 @@ def get_item(self, index):
     """self[index]: a view where the index is made of numbers, slices, None and `...`; else a copy."""
     if type(index) is int:
         if not self.ndim:
-            raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to "
-                             "a number")
+            raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a "
+                             "0-dim tensor to a number")
         return _selected(self, 0, index)
     view, left = _basic(self, index)
     if any(item is not None for item in left):
@@ -295,8 +297,8 @@ def set_item(self, index, value):
         if not isinstance(value, Tensor):
             value = tensor(value, dtype=self.dtype)
         if value.dtype is not self.dtype and value.ndim:
-            raise RuntimeError(f"Index put requires the source and destination dtypes match, got {self.dtype.name.capitalize()} for the destination and "
-                               f"{value.dtype.name.capitalize()} for the source.")
+            raise RuntimeError(f"Index put requires the source and destination dtypes match, got {self.dtype.name.capitalize()} for the "
+                               f"destination and {value.dtype.name.capitalize()} for the source.")
         replace(view, put_at.operator.call(view, _index_tensors(view, left), value, False), "__setitem__")
     forget(here.recorder, made)
 
@@ -329,7 +331,8 @@ def write_into(view, value):
     if value.ndim:
         refuse_overlap(view)
     if value.ndim > view.ndim or any(m not in (1, n) for m, n in zip(value.shape[::-1], view.shape[::-1])):
-        raise RuntimeError(f"shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to indexing result of shape {list(view.shape)}")
+        raise RuntimeError(f"shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to indexing result of shape "
+                           f"{list(view.shape)}")
     if not _is_same_view(view, value):  # as in x[i] += 1, which has written already
         replace(view, copied.operator.call(view, value), "__setitem__")
 
@@ -373,6 +376,6 @@ def _full_indices(input, indices, name):
 def index_put(input, indices, values, accumulate=False):
     """The input with `values` at input[indices]; with `accumulate` added to what is there."""
     if values.dtype is not input.dtype:
-        raise RuntimeError(f"Index put requires the source and destination dtypes match, got {input.dtype.name.capitalize()} for the destination and "
-                           f"{values.dtype.name.capitalize()} for the source.")
+        raise RuntimeError(f"Index put requires the source and destination dtypes match, got {input.dtype.name.capitalize()} for the "
+                           f"destination and {values.dtype.name.capitalize()} for the source.")
     return input, _full_indices(input, indices, "index_put"), values, accumulate

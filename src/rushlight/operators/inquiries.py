@@ -115,10 +115,11 @@ def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
     if not 0 <= offset < view.nbytes:
         raise ValueError(f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({view.nbytes} bytes) minus 1")
     if count < 0 and (view.nbytes - offset) % size:
-        raise ValueError(f"buffer length ({view.nbytes - offset} bytes) after offset ({offset} bytes) must be a multiple of element size ({size})")
+        raise ValueError(f"buffer length ({view.nbytes - offset} bytes) after offset ({offset} bytes) must be a multiple of element size "
+                         f"({size})")
     if count > 0 and offset + count * size > view.nbytes:
-        raise ValueError(f"requested buffer length ({count} * {size} bytes) after offset ({offset} bytes) must not be greater than actual buffer length "
-                         f"({view.nbytes} bytes)")
+        raise ValueError(f"requested buffer length ({count} * {size} bytes) after offset ({offset} bytes) must not be greater than actual "
+                         f"buffer length ({view.nbytes} bytes)")
     made = creation.from_numpy(np.frombuffer(buffer, dtype.numpy, count, offset))
     return made.requires_grad_() if requires_grad else made
 

@@ -40,8 +40,9 @@ def joined(tensors, d, name):
             raise RuntimeError(f"{name}: Tensors must have same number of dimensions: got {first.ndim} and {x.ndim}")
         for k, (n, m) in enumerate(zip(first.shape, x.shape)):
             if k != d and not (n is m or n == m):
-                raise RuntimeError(f"{name}: Sizes of tensors must match except in dimension {d}. Expected size {int(n)} but got size {int(m)} for tensor "
-                                   f"number {i} in the list: {tuple(map(int, first.shape))} and {tuple(map(int, x.shape))}")
+                raise RuntimeError(f"{name}: Sizes of tensors must match except in dimension {d}. Expected size {int(n)} but got size "
+                                   f"{int(m)} for tensor number {i} in the list: {tuple(map(int, first.shape))} and "
+                                   f"{tuple(map(int, x.shape))}")
     return apply(lambda *nodes: graph.cat(nodes, d), tensors)
 
 
@@ -263,7 +264,8 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
     if repeats.numel() == 1:
         return each_repeated.operator.call(input, int(repeats.item()), dim)
     if repeats.shape[0] != n:
-        raise RuntimeError(f"repeats must have the same size as input along dim, but got repeats.size(0) = {repeats.shape[0]} and input.size({dim}) = {n}")
+        raise RuntimeError(f"repeats must have the same size as input along dim, but got repeats.size(0) = {repeats.shape[0]} and "
+                           f"input.size({dim}) = {n}")
     places = _places_repeated(repeats)
     if output_size is not None and places.shape[0] != output_size:
         raise RuntimeError(f"repeat_interleave: output_size is {output_size}, but the repeats add up to {places.shape[0]}")

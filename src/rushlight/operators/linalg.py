@@ -4,8 +4,8 @@
     inv(A) -> grad                        -A^-H @ grad @ A^-H
 
 Every decomposition has its gradient beside it, in terms of matrix products and solves, after the formulas in Giles, "Collected matrix
-derivative results" (2008) and its successors.  A matrix that cannot be treated is a `LinAlgError` when the result is computed.  What is composed of
-these (norms, ranks, triangular systems) is in matrices.py.
+derivative results" (2008) and its successors.  A matrix that cannot be treated is a `LinAlgError` when the result is computed.  What is
+composed of these (norms, ranks, triangular systems) is in matrices.py.
 """
 import numpy as np
 
@@ -54,7 +54,8 @@ def check_matrices(name, x, square=False):
     if x.ndim < 2:
         raise RuntimeError(f"linalg.{name}: The input tensor A must have at least 2 dimensions, but is {x.ndim}D.")
     if square and not x.shape[-1] == x.shape[-2]:
-        raise RuntimeError(f"linalg.{name}: A must be batches of square matrices, but they are {int(x.shape[-2])} by {int(x.shape[-1])} matrices")
+        raise RuntimeError(f"linalg.{name}: A must be batches of square matrices, but they are {int(x.shape[-2])} by {int(x.shape[-1])} "
+                           f"matrices")
     if x.dtype.is_integral or x.dtype.itemsize == 2:
         raise RuntimeError(f"linalg.{name}: Expected a floating point or complex tensor as input. Got {x.dtype.name}")
 

@@ -61,8 +61,10 @@ def scaled_gradient(grad, losses_shape, n, reduction):
 def _pair(name, input, target):
     """Two operands in one dtype and shape; different shapes broadcast, with PyTorch's warning."""
     if len(input.shape) != len(target.shape) or not all(a is b or a == b for a, b in zip(input.shape, target.shape)):
-        warnings.warn(f"Using a target size ({tuple(map(int, target.shape))}) that is different to the input size ({tuple(map(int, input.shape))}). "
-                      "This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size.", stacklevel=2)
+        warnings.warn(f"Using a target size ({tuple(map(int, target.shape))}) that is different to the input size "
+                      f"({tuple(map(int, input.shape))}). "
+                      "This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
+                      stacklevel=2)
     return broadcast(*promoted(input, target), name=name)
 
 
@@ -83,7 +85,8 @@ def _floating(name, *tensors):
 def same_shape(name, input, target):
     """ValueError unless the two have one shape."""
     if len(input.shape) != len(target.shape) or not all(a == b for a, b in zip(input.shape, target.shape)):
-        raise ValueError(f"{name}: Target size ({tuple(map(int, target.shape))}) must be the same as input size ({tuple(map(int, input.shape))})")
+        raise ValueError(f"{name}: Target size ({tuple(map(int, target.shape))}) must be the same as input size "
+                         f"({tuple(map(int, input.shape))})")
 
 
 # Distances between elements ------------------------------------------------------------------------------------------
@@ -101,7 +104,7 @@ def mse_loss(input: Tensor, target: Tensor, *, weight: Tensor | None = None, red
     if weight is None:
         return reduced_loss(squares, reduction)
     weighted = binary("mul", squares, weight)
-    return weighted if reduction == "none" else sum(weighted) if reduction == "sum" else sum(weighted) / sum(expand_to(weight, weighted.shape))
+    return _weighted_mean(weighted, expand_to(weight, weighted.shape), reduction)
 
 
 @mse_loss.gradient
@@ -124,7 +127,7 @@ def l1_loss(input: Tensor, target: Tensor, *, weight: Tensor | None = None, redu
     if weight is None:
         return reduced_loss(sizes, reduction)
     weighted = sizes * weight
-    return weighted if reduction == "none" else sum(weighted) if reduction == "sum" else sum(weighted) / sum(expand_to(weight, weighted.shape))
+    return _weighted_mean(weighted, expand_to(weight, weighted.shape), reduction)
 
 
 @l1_loss.gradient
@@ -170,10 +173,7 @@ def huber_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", delta:
     near = binary("mul", binary("mul", size, size), 0.5, size.dtype)
     far = binary("mul", binary("sub", size, 0.5 * delta, size.dtype), delta, size.dtype)
     losses = choose(binary("le", size, delta), near, far)
-    if weight is None:
-        return reduced_loss(losses, reduction)
-    weighted = losses * weight
-    return weighted if reduction == "none" else sum(weighted) if reduction == "sum" else sum(weighted) / sum(expand_to(weight, weighted.shape))
+    return reduced_loss(losses if weight is None else losses * weight, reduction)
 
 
 @huber_loss.gradient
@@ -181,12 +181,8 @@ def huber_loss_gradient(grad, result, input, target, reduction, delta, weight):
     a, b = broadcast(*promoted(input, target))
     gap = a - b
     slope = choose(binary("le", gap.abs(), delta), gap, gap.sgn() * delta)
-    if weight is not None:
-        w = expand_to(weight, a.shape)
-        share = (grad * w / sum(w) if reduction == "mean" else grad * w) * slope
-        return reduce_to(share, input), reduce_to(-share, target), None
-    share = scaled_gradient(grad, a.shape, a.numel(), reduction) * slope
-    return reduce_to(share, input), reduce_to(-share, target)
+    share = scaled_gradient(grad, a.shape, a.numel(), reduction) * (slope if weight is None else slope * weight)
+    return reduce_to(share, input), reduce_to(-share, target), None
 
 
 # Classes -------------------------------------------------------------------------------------------------------------
@@ -227,6 +223,7 @@ def likelihood_of_classes(input: Tensor, target: Tensor, weight: Tensor | None, 
 
 
 def _weighted_mean(losses, share, reduction):
+    """All losses, their sum, or their sum divided by that of their weights."""
     return losses if reduction == "none" else sum(losses) if reduction == "sum" else sum(losses) / sum(share)
 
 
@@ -239,7 +236,8 @@ def likelihood_of_classes_gradient(grad, result, input, target, weight, ignore_i
 
 
 @operator(methods=False, namespace=False, out=False)
-def entropy_of_classes(input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str, label_smoothing: float) -> Tensor:
+def entropy_of_classes(input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str,
+                       label_smoothing: float) -> Tensor:
     """The cross entropy of rows of logits with classes."""
     axis = class_axis(input)
     x = cast(input, dtypes.float32) if input.dtype.itemsize == 2 else input
@@ -296,7 +294,9 @@ def entropy_of_shares(input: Tensor, target: Tensor, weight: Tensor | None, redu
     logs = log_softmax(input, axis)
     losses = logs * target if weight is None else logs * target * _class_weights(input, weight, axis)
     losses = -sum(losses, axis)
-    return losses if reduction == "none" else sum(losses) if reduction == "sum" else sum(losses) / constant(count(input, tuple(range(input.ndim))) // n)
+    if reduction == "mean":
+        return sum(losses) / constant(count(input, tuple(range(input.ndim))) // n)  # as many as there are predictions
+    return reduced_loss(losses, reduction)
 
 
 def _check_classes(name, input, target, weight, ignore_index):
@@ -317,8 +317,8 @@ def _check_classes(name, input, target, weight, ignore_index):
         raise NotImplementedError(f"{name}: not there for {input.dtype.name} tensors")
     n = shape[axis]
     if weight is not None and tuple(weight.shape) != (n,):
-        raise RuntimeError(f"{name}: weight tensor should be defined either for all {n} classes or no classes but got weight tensor of shape: "
-                           f"{list(weight.shape)}")
+        raise RuntimeError(f"{name}: weight tensor should be defined either for all {n} classes or no classes but got weight tensor of "
+                           f"shape: {list(weight.shape)}")
     if not within(target, 0, n - 1):
         array = target._array()
         wrong = array[((array >= n) | (array < 0)) & (array != ignore_index)]
@@ -346,8 +346,8 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
         raise RuntimeError(f"cross_entropy: label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     if target.dtype.kind == "f":
         if tuple(target.shape) != tuple(input.shape):
-            raise RuntimeError(f"cross_entropy: expected floating point target with class probabilities of the input's shape {tuple(input.shape)}, got "
-                               f"{tuple(target.shape)}")
+            raise RuntimeError(f"cross_entropy: expected floating point target with class probabilities of the input's shape "
+                               f"{tuple(input.shape)}, got {tuple(target.shape)}")
         return entropy_of_shares(input, target, weight, reduction, float(label_smoothing))
     _check_classes("cross_entropy", input, target, weight, ignore_index)
     return entropy_of_classes(input, target, weight, ignore_index, reduction, float(label_smoothing))
@@ -425,13 +425,14 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
     if reduction != "batchmean":
         reduction = reduction_wanted("kl_div", reduction, size_average, reduce)
         if reduction == "mean":
-            warnings.warn("reduction: 'mean' divides the total loss by both the batch size and the support size. 'batchmean' divides only by the batch size, "
-                          "and aligns with the KL div math definition.", stacklevel=2)
+            warnings.warn("reduction: 'mean' divides the total loss by both the batch size and the support size. 'batchmean' divides only "
+                          "by the batch size, and aligns with the KL div math definition.", stacklevel=2)
     return divergence(input, target, reduction=reduction, log_target=log_target)
 
 
 @loss
-def poisson_nll_loss(input: Tensor, target: Tensor, *, log_input: bool = True, full: bool = False, eps: float = 1e-08, reduction: str = "mean") -> Tensor:
+def poisson_nll_loss(input: Tensor, target: Tensor, *, log_input: bool = True, full: bool = False, eps: float = 1e-08,
+                     reduction: str = "mean") -> Tensor:
     """Minus the log likelihood of counts under a Poisson distribution; `input` is (the logarithm of) its mean."""
     losses = exp(input) - target * input if log_input else input - target * log(input + eps)
     if full:
@@ -480,8 +481,8 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-06, reduction="mean
     return gaussian_likelihood(input, target, var, full, eps, reduction_wanted("gaussian_nll_loss", reduction))
 
 
-def linear_cross_entropy(input, linear_weight, target, *, linear_bias=None, weight=None, reduction="mean", ignore_index=None, label_smoothing=0.0,
-                         options=None):
+def linear_cross_entropy(input, linear_weight, target, *, linear_bias=None, weight=None, reduction="mean", ignore_index=None,
+                         label_smoothing=0.0, options=None):
     """The cross entropy of input @ linear_weight.T + linear_bias with the target
     (https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.linear_cross_entropy.html)."""
     if input.ndim not in (1, 2):
@@ -490,13 +491,14 @@ def linear_cross_entropy(input, linear_weight, target, *, linear_bias=None, weig
         raise RuntimeError(f"linear_cross_entropy: expected linear_weight with dimensionality at least 2, got {linear_weight.ndim}")
     classes, *places, features = linear_weight.shape
     if input.shape[-1] != features:
-        raise RuntimeError(f"linear_cross_entropy: expected equal input and linear_weight last dimensions (in_features), got {input.shape[-1]} and {features}, "
+        raise RuntimeError(f"linear_cross_entropy: expected equal input and linear_weight last dimensions (in_features), got "
+                           f"{input.shape[-1]} and {features}, "
                            "respectively")
     if linear_bias is not None and tuple(linear_bias.shape) != (classes, *places):
         raise RuntimeError(f"linear_cross_entropy: expected linear_bias shape {(classes, *places)}, got {tuple(linear_bias.shape)}")
     if places and input.ndim == 1:
-        raise RuntimeError(f"linear_cross_entropy: K-dimensional loss defined by linear_weight shape {tuple(linear_weight.shape)} requires batched input, "
-                           f"(N, {features}), got unbatched input with shape {tuple(input.shape)}")
+        raise RuntimeError(f"linear_cross_entropy: K-dimensional loss defined by linear_weight shape {tuple(linear_weight.shape)} requires "
+                           f"batched input, (N, {features}), got unbatched input with shape {tuple(input.shape)}")
     shape = (*input.shape[:-1], classes, *places)
     if tuple(target.shape) == shape and ignore_index is not None:
         raise RuntimeError("linear_cross_entropy: ignore_index cannot be specified when target contains probabilities")

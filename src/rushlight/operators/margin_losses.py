@@ -38,8 +38,9 @@ def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, *, 
 def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, *, reduction: str = "mean") -> Tensor:
     """max(0, margin - target * (input1 - input2)), for targets 1 (the first is to rank higher) and -1."""
     if not input1.ndim == input2.ndim == target.ndim:
-        raise RuntimeError(f"margin_ranking_loss: All input tensors should have same dimension but got sizes: input1: {tuple(map(int, input1.shape))}, "
-                           f"input2: {tuple(map(int, input2.shape))}, target: {tuple(map(int, target.shape))}")
+        raise RuntimeError(f"margin_ranking_loss: All input tensors should have same dimension but got sizes: input1: "
+                           f"{tuple(map(int, input1.shape))}, input2: {tuple(map(int, input2.shape))}, target: "
+                           f"{tuple(map(int, target.shape))}")
     return reduced_loss(_hinge(-target * (input1 - input2) + margin), reduction)
 
 
@@ -49,8 +50,8 @@ def cosine_embedding_loss(input1: Tensor, input2: Tensor, target: Tensor, margin
     if target.ndim not in (0, 1):
         raise RuntimeError("cosine_embedding_loss: 0D or 1D target tensor expected, multi-target not supported")
     if not input1.ndim == input2.ndim == target.ndim + 1:
-        raise RuntimeError(f"cosine_embedding_loss: {target.ndim}D target tensor expects {target.ndim + 1}D input tensors, but found inputs with sizes "
-                           f"{tuple(map(int, input1.shape))} and {tuple(map(int, input2.shape))}.")
+        raise RuntimeError(f"cosine_embedding_loss: {target.ndim}D target tensor expects {target.ndim + 1}D input tensors, but found "
+                           f"inputs with sizes {tuple(map(int, input1.shape))} and {tuple(map(int, input2.shape))}.")
     if input1.dtype.is_integral:
         input1 = cast(input1, dtypes.float32)
     if input2.dtype.is_integral:
@@ -66,11 +67,13 @@ def cosine_embedding_loss(input1: Tensor, input2: Tensor, target: Tensor, margin
 def _rows(name, input, target, per_row):
     """Input and target as rows of classes; RuntimeError where they do not fit."""
     if input.ndim > 2 or (input.ndim == 2 and is_int(input.shape[1], 0)):
-        raise RuntimeError(f"{name}: Expected non-empty vector or matrix with optional 0-dim batch size, but got: {tuple(map(int, input.shape))}")
+        raise RuntimeError(f"{name}: Expected non-empty vector or matrix with optional 0-dim batch size, but got: "
+                           f"{tuple(map(int, input.shape))}")
     x = input if input.ndim == 2 else apply(graph.reshape, (input,), (1, input.numel()))
     wanted = tuple(input.shape) if not per_row else tuple(x.shape[:1]) if input.ndim == 2 or target.ndim else ()
     if len(target.shape) != len(wanted) or not all(a == b for a, b in zip(target.shape, wanted)):
-        raise RuntimeError(f"{name}: inconsistent target size: {tuple(map(int, target.shape))} for input of size {tuple(map(int, input.shape))}")
+        raise RuntimeError(f"{name}: inconsistent target size: {tuple(map(int, target.shape))} for input of size "
+                           f"{tuple(map(int, input.shape))}")
     return x, apply(graph.reshape, (target,), (x.shape[0],) if per_row else tuple(x.shape))
 
 
@@ -79,7 +82,8 @@ def _positions(x):
 
 
 @loss
-def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float = 1.0, weight: Tensor | None = None, *, reduction: str = "mean") -> Tensor:
+def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float = 1.0, weight: Tensor | None = None, *,
+                      reduction: str = "mean") -> Tensor:
     """By how much the other classes come nearer than `margin` to the target's score, to the power of p, averaged over the classes."""
     if p not in (1, 2):
         raise ValueError("multi_margin_loss: only p == 1 and p == 2 supported")
@@ -115,7 +119,8 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "m
     wide = apply(graph.reshape, (x,), (n, 1, c))
     scores = sum(choose(picks, wide, zero), 2, True)
     is_target = apply(lambda t: graph.reduce("max", t, (1,)), (picks,))
-    counts = elementwise("and", *broadcast(apply(graph.reshape, (there,), (n, c, 1)), elementwise("not", apply(graph.reshape, (is_target,), (n, 1, c)))))
+    counts = elementwise("and", *broadcast(apply(graph.reshape, (there,), (n, c, 1)),
+                                           elementwise("not", apply(graph.reshape, (is_target,), (n, 1, c)))))
     losses = sum(choose(counts, _hinge(1 - scores + wide), zero), (1, 2)) / constant(c)
     return reduced_loss(losses if input.ndim == 2 else apply(graph.reshape, (losses,), ()), reduction)
 
@@ -156,7 +161,8 @@ def normalize(input: Tensor, p: float = 2.0, dim: int | tuple = 1, eps: float = 
 
 
 @operator(methods=False, namespace=False, out=False)
-def triplet_losses(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float, p: float, eps: float, swap: bool, reduction: str) -> Tensor:
+def triplet_losses(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float, p: float, eps: float, swap: bool,
+                   reduction: str) -> Tensor:
     """max(0, margin + |anchor - positive| - |anchor - negative|)"""
     near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
     if swap:
@@ -164,11 +170,12 @@ def triplet_losses(anchor: Tensor, positive: Tensor, negative: Tensor, margin: f
     return reduced_loss(_hinge(margin + near - far), reduction)
 
 
-def triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2, eps=1e-06, swap=False, size_average=None, reduce=None, reduction="mean"):
+def triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2, eps=1e-06, swap=False, size_average=None, reduce=None,
+                        reduction="mean"):
     """How far each anchor is from being nearer to its positive than to its negative by `margin`."""
     if not anchor.ndim == positive.ndim == negative.ndim:
-        raise RuntimeError(f"triplet_margin_loss: The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: "
-                           f"anchor {anchor.ndim}D, positive {positive.ndim}D, and negative {negative.ndim}D inputs")
+        raise RuntimeError(f"triplet_margin_loss: The anchor, positive, and negative tensors are expected to have the same number of "
+                           f"dimensions, but got: anchor {anchor.ndim}D, positive {positive.ndim}D, and negative {negative.ndim}D inputs")
     if margin <= 0:
         raise ValueError(f"triplet_margin_loss: margin must be greater than 0, got {margin}")
     reduction = reduction_wanted("triplet_margin_loss", reduction, size_average, reduce)
@@ -182,8 +189,8 @@ def triplet_margin_with_distance_loss(anchor, positive, negative, *, distance_fu
         raise ValueError(f"triplet_margin_with_distance_loss: margin must be greater than 0, got {margin}")
     distance = pairwise_distance if distance_function is None else distance_function
     if not anchor.ndim == positive.ndim == negative.ndim:
-        raise RuntimeError(f"triplet_margin_loss: The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: "
-                           f"anchor {anchor.ndim}D, positive {positive.ndim}D, and negative {negative.ndim}D inputs")
+        raise RuntimeError(f"triplet_margin_loss: The anchor, positive, and negative tensors are expected to have the same number of "
+                           f"dimensions, but got: anchor {anchor.ndim}D, positive {positive.ndim}D, and negative {negative.ndim}D inputs")
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
         far = minimum(far, distance(positive, negative))

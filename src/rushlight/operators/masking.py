@@ -57,7 +57,8 @@ def filled_where(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
 
 def _check_fill(input, mask, value):
     if not isinstance(mask, Tensor) or mask.dtype is not dtypes.bool_:
-        raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {getattr(mask, 'dtype', type(mask).__name__)}")
+        raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype "
+                           f"{getattr(mask, 'dtype', type(mask).__name__)}")
     if isinstance(value, Tensor):
         if value.ndim:
             raise RuntimeError(f"masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s).")
@@ -113,7 +114,8 @@ def masked_scatter(input, mask, source):
     shape = tuple(broadcast_shapes(input.shape, mask.shape))
     wanted = int(np.broadcast_to(mask._array(), shape).sum())
     if wanted > source.numel():
-        raise RuntimeError(f"masked_scatter: expected source to have at least as many elements ({source.numel()}) as the mask has ones ({wanted})")
+        raise RuntimeError(f"masked_scatter: expected source to have at least as many elements ({source.numel()}) as the mask has ones "
+                           f"({wanted})")
     return input, mask, source
 
 

@@ -50,8 +50,8 @@ def written(out, result, operator=vector_norm):
     return result if out is None else write_out(operator.operator, out, result)
 
 
-for _name, _function in {"inv": inv, "det": det, "slogdet": slogdet, "svdvals": svdvals, "vector_norm": vector_norm, "matrix_power": matrix_power,
-                         "matrix_exp": matrix_exp, "LinAlgError": LinAlgError}.items():
+for _name, _function in {"inv": inv, "det": det, "slogdet": slogdet, "svdvals": svdvals, "vector_norm": vector_norm,
+                         "matrix_power": matrix_power, "matrix_exp": matrix_exp, "LinAlgError": LinAlgError}.items():
     offered(_name, _function)
 
 
@@ -153,15 +153,17 @@ def solve(A, B, *, left=True, out=None):
     """X with A @ X = B (or X @ A = B with left=False), for batches that broadcast."""
     check_matrices("solve", A, square=True)
     if A.dtype is not B.dtype:
-        raise RuntimeError(f"linalg.solve: Expected A and B to have the same dtype, but found A of type {A.dtype.name} and B of type {B.dtype.name} instead")
+        raise RuntimeError(f"linalg.solve: Expected A and B to have the same dtype, but found A of type {A.dtype.name} and B of type "
+                           f"{B.dtype.name} instead")
     vector = _is_vector(A, B)
     if vector and not left:
-        raise RuntimeError("linalg.solve: Vector broadcasting of the left hand side is not supported for left=False. In this case linalg.solve is equivalent "
-                           "to B / A.squeeze(-1)")
+        raise RuntimeError("linalg.solve: Vector broadcasting of the left hand side is not supported for left=False. In this case "
+                           "linalg.solve is equivalent to B / A.squeeze(-1)")
     b = B.unsqueeze(-1) if vector else B
     if b.shape[-2 if left else -1] != A.shape[-1]:
         equation = "AX = B" if left else "XA = B"
-        raise RuntimeError(f"linalg.solve: Incompatible shapes of A and B for the equation {equation}: {tuple(A.shape)} and {tuple(B.shape)}")
+        raise RuntimeError(f"linalg.solve: Incompatible shapes of A and B for the equation {equation}: {tuple(A.shape)} and "
+                           f"{tuple(B.shape)}")
     x = solution(A, b) if left else swapped_view(solution(swapped_view(A), swapped_view(b)))
     return written(out, x.squeeze(-1) if vector else x)
 
@@ -419,7 +421,8 @@ def _old_svd(input, some=True, compute_uv=True, *, out=None):
     if not compute_uv:
         values = svdvals(input)
         m, n = input.shape[-2:]
-        return written(out, return_types.svd(input.new_zeros((*input.shape[:-2], m, m)), values, input.new_zeros((*input.shape[:-2], n, n))))
+        return written(out, return_types.svd(input.new_zeros((*input.shape[:-2], m, m)), values,
+                                             input.new_zeros((*input.shape[:-2], n, n))))
     u, s, vh = singular(input, not some)
     return written(out, return_types.svd(u, s, swapped_view(vh).conj()))
 
@@ -519,8 +522,8 @@ def tensorinv(A, ind=2, *, out=None):
         raise RuntimeError(f"linalg.tensorinv: Expected a strictly positive integer for 'ind', but got {ind}")
     rows, columns = A.shape[:ind], A.shape[ind:]
     if math.prod(rows) != math.prod(columns):
-        raise RuntimeError(f"linalg.tensorinv: Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), but got "
-                           f"{math.prod(columns)} != {math.prod(rows)}")
+        raise RuntimeError(f"linalg.tensorinv: Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), "
+                           f"but got {math.prod(columns)} != {math.prod(rows)}")
     return written(out, inv(A.reshape(math.prod(rows), math.prod(columns))).reshape(*columns, *rows))
 
 
@@ -561,6 +564,7 @@ def _old_inverse(input, *, out=None):
     return inv(input, out=out)
 
 
-for _name, _function in {"det": det, "slogdet": _old_slogdet, "cholesky": _old_cholesky, "inverse": _old_inverse, "qr": _old_qr, "svd": _old_svd}.items():
+for _name, _function in {"det": det, "slogdet": _old_slogdet, "cholesky": _old_cholesky, "inverse": _old_inverse, "qr": _old_qr,
+                         "svd": _old_svd}.items():
     EXPORTED[_name] = _function
     attach(_name, _function)

@@ -72,12 +72,12 @@ def _check_last(name, x, normalized_shape, **vectors):
     if not wanted:
         raise RuntimeError(f"{name}: Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element")
     if shape[len(shape) - len(wanted):] != wanted:
-        raise RuntimeError(f"{name}: Given normalized_shape={list(wanted)}, expected input with shape [*, {', '.join(map(str, wanted))}], but got input of "
-                           f"size {list(shape)}")
+        raise RuntimeError(f"{name}: Given normalized_shape={list(wanted)}, expected input with shape [*, {', '.join(map(str, wanted))}], "
+                           f"but got input of size {list(shape)}")
     for label, vector in vectors.items():
         if vector is not None and vector.shape != wanted:
-            raise RuntimeError(f"{name}: Expected {label} to be of same shape as normalized_shape, but got {label} of shape {list(vector.shape)} and "
-                               f"normalized_shape = {list(wanted)}")
+            raise RuntimeError(f"{name}: Expected {label} to be of same shape as normalized_shape, but got {label} of shape "
+                               f"{list(vector.shape)} and normalized_shape = {list(wanted)}")
     return len(wanted)
 
 
@@ -167,8 +167,8 @@ def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bia
         raise RuntimeError(f"group_norm: Expected at least 2 dimensions for input tensor but received {input.ndim}")
     n, c = input.shape[:2]
     if num_groups <= 0 or not c % num_groups == 0:
-        raise RuntimeError(f"group_norm: Expected number of channels in input to be divisible by num_groups, but got input of shape {_shape(input)} and "
-                           f"num_groups={num_groups}")
+        raise RuntimeError(f"group_norm: Expected number of channels in input to be divisible by num_groups, but got input of shape "
+                           f"{_shape(input)} and num_groups={num_groups}")
     _check_affine("group_norm", "weight", weight, (c,))
     _check_affine("group_norm", "bias", bias, (c,))
     rows = apply(graph.reshape, (input,), (n, num_groups, product(input.shape[1:]) // num_groups))
@@ -237,8 +237,8 @@ def _keep_running(running, batch, momentum):
 
 
 def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-05):
-    """Mean 0 and variance 1 for each channel (dimension 1), by the batch's own statistics in `training` (which then enter the running ones), else
-    by the running ones (https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.batch_norm.html)."""
+    """Mean 0 and variance 1 for each channel (dimension 1), by the batch's own statistics in `training` (which then enter the running
+    ones), else by the running ones (https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.batch_norm.html)."""
     if input.ndim < 2 and not input.numel():
         return input.clone()
     _check_channels("batch_norm", input, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)

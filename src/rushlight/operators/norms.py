@@ -16,16 +16,20 @@ from .reductions import reduced, spread, summed
 
 
 @operator(methods=False, namespace=False)
-def vector_norm(x: Tensor, ord: int | float = 2, dim: int | tuple | None = None, keepdim: bool = False, *, dtype: dtypes.DType | None = None) -> Tensor:
-    """The norm of order `ord`: the ord-th root of the sum of |x|^ord; the greatest for inf, the least for -inf, how many are not 0 for 0."""
+def vector_norm(x: Tensor, ord: int | float = 2, dim: int | tuple | None = None, keepdim: bool = False, *,
+                dtype: dtypes.DType | None = None) -> Tensor:
+    """The norm of order `ord`: the ord-th root of the sum of |x|^ord; the greatest for inf, the least for -inf, how many are not 0 for
+    0.
+    """
     if x.dtype.is_integral and dtype is None:
         raise RuntimeError(f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {x.dtype.name}")
     if dtype is not None:
         if dtype.is_integral or x.dtype.kind == "c" and dtype.kind != "c":
-            raise RuntimeError(f"linalg.vector_norm: dtype should be floating or complex and hold the input's {x.dtype.name}, but got {dtype.name}")
+            raise RuntimeError(f"linalg.vector_norm: dtype should be floating or complex and hold the input's {x.dtype.name}, but got "
+                               f"{dtype.name}")
         if dtypes.promote(x.dtype, dtype) is not dtype:
-            raise RuntimeError(f"linalg.vector_norm: the dtype of the input ({x.dtype.name}) should be convertible without narrowing to the specified dtype "
-                               f"({dtype.name})")
+            raise RuntimeError(f"linalg.vector_norm: the dtype of the input ({x.dtype.name}) should be convertible without narrowing to "
+                               f"the specified dtype ({dtype.name})")
         x = cast(x, dtype)
     axes = wrap_dims(dim, x.ndim, "linalg.vector_norm")
     result = x.dtype.to_real()
@@ -33,10 +37,11 @@ def vector_norm(x: Tensor, ord: int | float = 2, dim: int | tuple | None = None,
     if math.isinf(ord) or ord < 0:
         for a in axes if isinstance(dim, (int, tuple)) and dim != () else ():
             if is_int(x.shape[a], 0):
-                raise RuntimeError(f"linalg.vector_norm cannot compute the {ord} norm on the dimension {a} because this dimension is empty and the "
-                                   "operation does not have an identity")
+                raise RuntimeError(f"linalg.vector_norm cannot compute the {ord} norm on the dimension {a} because this dimension is empty "
+                                   f"and the operation does not have an identity")
         if any(is_int(n, 0) for n in x.shape) and not (isinstance(dim, (int, tuple)) and dim != ()):
-            raise RuntimeError(f"linalg.vector_norm cannot compute the {ord} norm on an empty tensor because the operation does not have an identity")
+            raise RuntimeError(f"linalg.vector_norm cannot compute the {ord} norm on an empty tensor because the operation does not have "
+                               f"an identity")
     if not axes:
         out = cast(binary("ne", sizes, 0), sizes.dtype) if ord == 0 else sizes
     elif ord == 0:

@@ -28,8 +28,8 @@ def _cropped(x, pairs):
         sizes.append(n - first - last)
         left.append((0 if low < 0 else low, 0 if high < 0 else high))
         if sizes[-1] < 0:
-            raise RuntimeError(f"pad: The input size {int(n)}, plus negative padding {int(low)} and {int(high)}, resulted in a negative output size, which is "
-                               "invalid.")
+            raise RuntimeError(f"pad: The input size {int(n)}, plus negative padding {int(low)} and {int(high)}, resulted in a negative "
+                               f"output size, which is invalid.")
     return apply(graph.slice, (x,), tuple(starts), tuple(sizes)), left
 
 
@@ -37,8 +37,8 @@ def _check_pairs(pad, x):
     if len(pad) % 2:
         raise RuntimeError(f"pad: Padding length must be divisible by 2, but is {len(pad)}")
     if len(pad) > 2 * x.ndim:
-        raise RuntimeError(f"pad: Padding length should be less than or equal to two times the input dimension but got padding length {len(pad)} and input of "
-                           f"dimension {x.ndim}")
+        raise RuntimeError(f"pad: Padding length should be less than or equal to two times the input dimension but got padding length "
+                           f"{len(pad)} and input of dimension {x.ndim}")
 
 
 @operator(methods=False, out=False)
@@ -75,8 +75,8 @@ def padded(input: Tensor, pad: Extents, mode: str) -> Tensor:
     for d in range(input.ndim - k, input.ndim):
         n, (low, high) = input.shape[d], pairs[d]
         if mode == "reflect" and not (low < n and high < n):
-            raise RuntimeError(f"pad: Padding size should be less than the corresponding input dimension, but got: padding ({int(low)}, {int(high)}) at "
-                               f"dimension {d} of input {list(map(int, input.shape))}")
+            raise RuntimeError(f"pad: Padding size should be less than the corresponding input dimension, but got: padding ({int(low)}, "
+                               f"{int(high)}) at dimension {d} of input {list(map(int, input.shape))}")
         if mode == "circular" and not (low <= n and high <= n):
             raise RuntimeError(f"pad: Padding value causes wrapping around more than once: ({int(low)}, {int(high)}) at dimension {d} of "
                                f"{list(map(int, input.shape))}")

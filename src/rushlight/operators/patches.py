@@ -6,8 +6,8 @@
     stride 2, a kernel of 3   . . .         window 0
                                   . . .     window 1: both share the place between them
 
-Convolution is a product with windows, pooling a reduction over them, fold and unfold are the two functions themselves.
-A `Grid` says how a kernel is laid on.  Start with `windows`.
+Pooling is a reduction over windows, fold and unfold are the two functions themselves.  Convolution is a primitive of its own
+(convolution.py), which shares only the `Grid`: how a kernel is laid on.  Start with `windows`.
 """
 from dataclasses import dataclass
 
@@ -105,7 +105,8 @@ def per_dimension(name, label, value, dims):
     if len(value) == 1:
         return tuple(value) * dims
     if len(value) != dims:
-        raise RuntimeError(f"{name}: expected {label} to be a single integer value or a list of {dims} values, but got {label}={list(value)}")
+        raise RuntimeError(f"{name}: expected {label} to be a single integer value or a list of {dims} values, but got "
+                           f"{label}={list(value)}")
     return tuple(value)
 
 

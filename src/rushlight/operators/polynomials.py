@@ -54,7 +54,8 @@ def _polynomial(name, shifted=False):
     def body(input: Tensor | Number, n: Tensor | Number) -> Tensor:
         dtype = float_dtype(result_dtype(input, n))
         x, degree = broadcast(cast(as_operand(input), dtype), cast(as_operand(n), dtype), name=name)
-        return apply(lambda a, b: graph.library(name, _run, (a, b), [(tuple(a.shape), dtype)], family=name, shifted=shifted)[0], (x, degree))
+        return apply(lambda a, b: graph.library(name, _run, (a, b), [(tuple(a.shape), dtype)], family=name, shifted=shifted)[0],
+                     (x, degree))
     body.__name__ = body.__qualname__ = ("shifted_" if shifted else "") + name
     body.__doc__ = f"The polynomial of degree n at each element{', of 2 x - 1' if shifted else ''}."
     function = operator(body, pointwise=True, methods=False, namespace=False)

@@ -209,8 +209,8 @@ def _pool_settings(name, dims, input, kernel_size, stride, padding, dilation=1):
     if input.ndim not in (dims + 1, dims + 2):
         raise RuntimeError(f"{name}: Expected {dims + 1}D or {dims + 2}D (batch mode) tensor for input, but got size {list(input.shape)}")
     if any(n == 0 for n in input.shape[-dims - 1:]):
-        raise RuntimeError(f"{name}: Expected {dims + 1}D or {dims + 2}D (batch mode) tensor with optional 0 dim batch size for input, but got: "
-                           f"{list(input.shape)}")
+        raise RuntimeError(f"{name}: Expected {dims + 1}D or {dims + 2}D (batch mode) tensor with optional 0 dim batch size for input, but "
+                           f"got: {list(input.shape)}")
     if any(k <= 0 for k in kernel):
         raise RuntimeError(f"{name}: kernel size should be greater than zero, but got {list(kernel)}")
     if any(s <= 0 for s in stride):
@@ -220,7 +220,8 @@ def _pool_settings(name, dims, input, kernel_size, stride, padding, dilation=1):
     if any(p < 0 for p in padding):
         raise RuntimeError(f"{name}: pad must be non-negative, but got {list(padding)}")
     if any(p > (d * (k - 1) + 1) // 2 for p, k, d in zip(padding, kernel, dilation)):
-        raise RuntimeError(f"{name}: pad should be at most half of effective kernel size, but got pad={padding}, kernel_size={kernel} and dilation={dilation}")
+        raise RuntimeError(f"{name}: pad should be at most half of effective kernel size, but got pad={padding}, kernel_size={kernel} and "
+                           f"dilation={dilation}")
     return Grid(kernel, stride, dilation, tuple((p, p) for p in padding))
 
 
@@ -254,7 +255,8 @@ def _named(function, name, what):
     return exported(function)
 
 
-(max_pool1d, max_pool1d_with_indices), (max_pool2d, max_pool2d_with_indices), (max_pool3d, max_pool3d_with_indices) = map(_max_pool, (1, 2, 3))
+(max_pool1d, max_pool1d_with_indices), (max_pool2d, max_pool2d_with_indices), (max_pool3d, max_pool3d_with_indices) = map(_max_pool,
+                                                                                                                          (1, 2, 3))
 
 
 def _max_unpool(dims):
@@ -267,16 +269,18 @@ def _max_unpool(dims):
         if indices.dtype is not dtypes.int64:
             raise RuntimeError(f"{name}: elements in indices should be type int64 but got: {indices.dtype.name}")
         if input.ndim not in (dims + 1, dims + 2):
-            raise RuntimeError(f"{name}: Input to {name} should be a {dims + 1}d or {dims + 2}d Tensor, but got a tensor with {input.ndim} dimensions.")
+            raise RuntimeError(f"{name}: Input to {name} should be a {dims + 1}d or {dims + 2}d Tensor, but got a tensor with {input.ndim} "
+                               f"dimensions.")
         if input.shape != indices.shape:
-            raise RuntimeError(f"{name}: Expected shape of indices to be same as that of the input tensor ({list(input.shape)}) but got indices tensor with "
-                               f"shape: {list(indices.shape)}")
+            raise RuntimeError(f"{name}: Expected shape of indices to be same as that of the input tensor ({list(input.shape)}) but got "
+                               f"indices tensor with shape: {list(indices.shape)}")
         usual = [(n - 1) * s + k - 2 * p for n, s, k, p in zip(input.shape[-dims:], stride, kernel, padding)]
         size = usual if output_size is None else list(output_size)
         if len(size) == dims + 2:
             size = size[2:]
         if len(size) != dims:
-            raise ValueError(f"{name}: output_size should be a sequence containing {dims} or {dims + 2} elements, but it has a length of '{len(size)}'")
+            raise ValueError(f"{name}: output_size should be a sequence containing {dims} or {dims + 2} elements, but it has a length of "
+                             f"'{len(size)}'")
         if output_size is not None and any(not u - s < n < u + s for n, u, s in zip(size, usual, stride)):
             raise ValueError(f"{name}: invalid output_size {size}: it must lie within a stride of {usual}")
         least, greatest = extremes(indices)
@@ -394,7 +398,9 @@ def _parts(n, parts):
 
 
 def _spread_over(x, axis, parts):
-    """(x with dimension `axis` as parts and the longest part's places, the place of each, whether it is there); x's other dimensions stay."""
+    """(x with dimension `axis` as parts and the longest part's places, the place of each, whether it is there); x's other dimensions
+    stay.
+    """
     n = x.shape[axis]
     first, length, longest = _parts(n, parts)
     steps = expand_to(shaped(line_of(longest), 1, longest), (parts, longest))
@@ -472,7 +478,8 @@ def _wished(name, dims, input, output_size):
     if input.ndim not in (dims + 1, dims + 2):
         raise RuntimeError(f"{name}: Expected {dims + 1}D or {dims + 2}D tensor, but got {list(input.shape)}")
     if any(n == 0 for n in input.shape[input.ndim - dims - (input.ndim == dims + 2):][1 if input.ndim == dims + 2 else 0:]):
-        raise RuntimeError(f"{name}: Expected input to have non-zero size for non-batch dimensions, but input has sizes {list(input.shape)}")
+        raise RuntimeError(f"{name}: Expected input to have non-zero size for non-batch dimensions, but input has sizes "
+                           f"{list(input.shape)}")
     if any(w is not None and w < 0 for w in wished):
         raise RuntimeError(f"{name}: elements of output_size must be greater than or equal to 0, but they are {list(wished)}")
     return wished
@@ -563,7 +570,8 @@ def _fractional_max_pool(dims):
             raise ValueError(f"{name}: requires specifying either an output_size or an output_ratio")
         kernel = per_dimension(name, "kernel_size", kernel_size, dims)
         if input.ndim not in (dims + 1, dims + 2) or any(n == 0 for n in input.shape[-dims - 1:]):
-            raise RuntimeError(f"{name}: Expected {dims + 1}D or {dims + 2}D tensor without empty dimensions but the batch, but got {list(input.shape)}")
+            raise RuntimeError(f"{name}: Expected {dims + 1}D or {dims + 2}D tensor without empty dimensions but the batch, but got "
+                               f"{list(input.shape)}")
         if output_size is None:
             ratios = (output_ratio,) * dims if isinstance(output_ratio, (int, float)) else output_ratio
             output_size = tuple(int(n * r) for n, r in zip(input.shape[-dims:], ratios))

@@ -48,7 +48,8 @@ def _shape(x):
 
 def _check_inner(name, a, b):
     if not a.shape[-1] == b.shape[-2 if b.ndim > 1 else 0]:
-        raise RuntimeError(f"{name}: mat1 and mat2 shapes cannot be multiplied ({'x'.join(map(str, _shape(a)))} and {'x'.join(map(str, _shape(b)))})")
+        raise RuntimeError(f"{name}: mat1 and mat2 shapes cannot be multiplied ({'x'.join(map(str, _shape(a)))} and "
+                           f"{'x'.join(map(str, _shape(b)))})")
 
 
 @operator
@@ -98,8 +99,8 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     _check_rank("bmm", "batch2", mat2, 3)
     check_one_dtype("bmm", input, mat2)
     if not (input.shape[0] == mat2.shape[0] and input.shape[2] == mat2.shape[1]):
-        raise RuntimeError(f"bmm: expected size for first two dimensions of batch2 tensor to be: [{int(input.shape[0])}, {int(input.shape[2])}] but got: "
-                           f"[{int(mat2.shape[0])}, {int(mat2.shape[1])}].")
+        raise RuntimeError(f"bmm: expected size for first two dimensions of batch2 tensor to be: [{int(input.shape[0])}, "
+                           f"{int(input.shape[2])}] but got: [{int(mat2.shape[0])}, {int(mat2.shape[1])}].")
     return contract(input, mat2)
 
 
@@ -119,7 +120,8 @@ def _dot(name, a, b):
     if a.dtype is not b.dtype:
         raise RuntimeError(f"{name}: expected both vectors to have same dtype, but found {a.dtype.name} and {b.dtype.name}")
     if not a.shape[0] == b.shape[0]:
-        raise RuntimeError(f"{name}: inconsistent tensor size, expected tensor {_shape(a)} and src {_shape(b)} to have the same number of elements")
+        raise RuntimeError(f"{name}: inconsistent tensor size, expected tensor {_shape(a)} and src {_shape(b)} to have the same number of "
+                           f"elements")
     return total(binary("mul", a, b), (0,))
 
 
@@ -142,7 +144,8 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
         return binary("mul", input, other)
     check_one_dtype("inner", input, other)
     if not input.shape[-1] == other.shape[-1]:
-        raise RuntimeError(f"inner() the last dimension must match on both input tensors but got shapes {list(_shape(input))} and {list(_shape(other))}")
+        raise RuntimeError(f"inner() the last dimension must match on both input tensors but got shapes {list(_shape(input))} and "
+                           f"{list(_shape(other))}")
     k = input.shape[-1]
     a = shaped(input, graph.product(input.shape[:-1]), k)
     b = shaped(other, graph.product(other.shape[:-1]), k)
@@ -160,8 +163,8 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
 # A product added to something ----------------------------------------------------------------------------------------
 
 def blended(name, input, product, beta, alpha, dtype=None):
-    """beta * input + alpha * product; a beta of 0 leaves the input out, whatever is in it.  None stands for 1.  The product may be wider than
-    `dtype`, which is that of the result."""
+    """beta * input + alpha * product; a beta of 0 leaves the input out, whatever is in it.  None stands for 1.  The product may be wider
+    than `dtype`, which is that of the result."""
     dtype = product.dtype if dtype is None else dtype
     if input.dtype is not dtype:
         raise RuntimeError(f"{name}: self and mat2 must have the same dtype, but got {input.dtype.name} and {dtype.name}")
@@ -172,7 +175,8 @@ def blended(name, input, product, beta, alpha, dtype=None):
     except (AssertionError, RuntimeError):
         fits = False
     if not fits:
-        raise RuntimeError(f"{name}: The expanded size of the tensor {_shape(product)} must match the existing size of input {_shape(input)}")
+        raise RuntimeError(f"{name}: The expanded size of the tensor {_shape(product)} must match the existing size of input "
+                           f"{_shape(input)}")
     wide = wide_of(dtype)
     input, product = cast(input, wide), cast(product, wide)
     if alpha is not None:
@@ -247,8 +251,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if not input.ndim or weight.ndim > 2 or not weight.ndim:
         raise RuntimeError(f"linear: input {_shape(input)} must have a dimension, weight {_shape(weight)} one or two")
     if not input.shape[-1] == weight.shape[-1]:
-        raise RuntimeError(f"linear: input {_shape(input)} has {int(input.shape[-1])} features, weight {_shape(weight)} takes {int(weight.shape[-1])} "
-                           "(mat1 and mat2 shapes cannot be multiplied)")
+        raise RuntimeError(f"linear: input {_shape(input)} has {int(input.shape[-1])} features, weight {_shape(weight)} takes "
+                           f"{int(weight.shape[-1])} (mat1 and mat2 shapes cannot be multiplied)")
     lead, k = tuple(input.shape[:-1]), input.shape[-1]
     x = shaped(input, graph.product(lead), k)
     w = weight if weight.ndim == 2 else shaped(weight, 1, k)

@@ -50,7 +50,8 @@ class Generator:
     def set_state(self, new_state):
         """Go on from a state that `get_state` gave."""
         if not isinstance(new_state, Tensor) or new_state.dtype is not dtypes.uint8:
-            raise TypeError("expected a torch.ByteTensor, but got " + (str(new_state.dtype) if isinstance(new_state, Tensor) else type(new_state).__name__))
+            raise TypeError("expected a torch.ByteTensor, but got " + (str(new_state.dtype) if isinstance(new_state, Tensor)
+                                                                       else type(new_state).__name__))
         self._stream.set_state(new_state._array().copy())
 
     def clone_state(self):
@@ -148,7 +149,8 @@ _filling("uniform_", lambda g, n, d, c, a=0.0, b=1.0, **other: g.uniform(n, _num
          "Uniform numbers from `from` to below `to`.")
 _filling("normal_", lambda g, n, d, c, mean=0.0, std=1.0: g.normal(n, _number(mean), _number(std), d, c), "Normal numbers.")
 _filling("log_normal_", lambda g, n, d, c, mean=1.0, std=2.0: g.log_normal(n, mean, std, d), "Exponentials of normal numbers.")
-_filling("exponential_", lambda g, n, d, c, lambd=1.0: g.exponential(n, _number(lambd), d), "Exponentially distributed numbers of rate `lambd`.")
+_filling("exponential_", lambda g, n, d, c, lambd=1.0: g.exponential(n, _number(lambd), d),
+         "Exponentially distributed numbers of rate `lambd`.")
 _filling("geometric_", lambda g, n, d, c, p: g.geometric(n, p, d), "How many trials the first success takes, each with probability p.")
 _filling("cauchy_", lambda g, n, d, c, median=0.0, sigma=1.0: g.cauchy(n, median, sigma, d), "Numbers of a Cauchy distribution.")
 
@@ -323,7 +325,8 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, out=None, dtype=None
     elif std < 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
     if size is not None:
-        return _fresh("normal", (size,), None, dtype, lambda g, n, d: g.normal(n, _number(mean), _number(std), d), generator=generator, out=out, **settings)
+        return _fresh("normal", (size,), None, dtype, lambda g, n, d: g.normal(n, _number(mean), _number(std), d), generator=generator,
+                      out=out, **settings)
     tensors = [x for x in (mean, std) if isinstance(x, Tensor)]
     if not tensors:
         raise TypeError("normal() received an invalid combination of arguments: without tensors a size is needed")

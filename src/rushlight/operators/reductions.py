@@ -91,7 +91,8 @@ def mean(input: Tensor, dim: int | tuple | None = None, keepdim: bool = False, *
     """
     dtype = dtype or input.dtype
     if dtype.is_integral:
-        raise RuntimeError(f"mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: {input.dtype.name}")
+        raise RuntimeError(f"mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: "
+                           f"{input.dtype.name}")
     axes = wrap_dims(dim, input.ndim, "mean")
     x = _wide(cast(input, dtype))
     return cast(binary("div", summed(x, axes, keepdim), count(input, axes), x.dtype), dtype)
@@ -176,7 +177,7 @@ def extreme(name, label, x, dim, keepdim):
     return reduced(name, x, axes, keepdim)
 
 
-def _shared_evenly(grad, result, input, axes):
+def shared_evenly(grad, result, input, axes):
     """To every element that equals the extreme the same share."""
     top = spread(result, input, axes)
     hit = elementwise("eq", input, top)
@@ -194,7 +195,7 @@ def amax(input: Tensor, dim: int | tuple = (), keepdim: bool = False) -> Tensor:
 
 @amax.gradient
 def amax_gradient(grad, result, input, dim, keepdim):
-    return _shared_evenly(grad, result, input, wrap_dims(dim, input.ndim))
+    return shared_evenly(grad, result, input, wrap_dims(dim, input.ndim))
 
 
 @operator
@@ -205,7 +206,7 @@ def amin(input: Tensor, dim: int | tuple = (), keepdim: bool = False) -> Tensor:
 
 @amin.gradient
 def amin_gradient(grad, result, input, dim, keepdim):
-    return _shared_evenly(grad, result, input, wrap_dims(dim, input.ndim))
+    return shared_evenly(grad, result, input, wrap_dims(dim, input.ndim))
 
 
 @operator
@@ -258,7 +259,8 @@ def best_gradient(grads, results, input, dim, keepdim):
 def max_of_all(input: Tensor) -> Tensor:
     """The greatest element."""
     if input.numel() == 0:
-        raise RuntimeError("max(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.")
+        raise RuntimeError("max(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' "
+                           "argument.")
     return extreme("max", "max", input, (), False)
 
 
@@ -266,14 +268,15 @@ def max_of_all(input: Tensor) -> Tensor:
 def min_of_all(input: Tensor) -> Tensor:
     """The least element."""
     if input.numel() == 0:
-        raise RuntimeError("min(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.")
+        raise RuntimeError("min(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' "
+                           "argument.")
     return extreme("min", "min", input, (), False)
 
 
 @max_of_all.gradient
 @min_of_all.gradient
 def extreme_gradient(grad, result, input):
-    return _shared_evenly(grad, result, input, tuple(range(input.ndim)))
+    return shared_evenly(grad, result, input, tuple(range(input.ndim)))
 
 
 def _three_forms(name, of_all, along, pairwise):
@@ -373,7 +376,9 @@ def deviation_gradient(grad, result, input, dim, correction, keepdim):
 
 
 def _variance_arguments(name, args, kwargs):
-    """(dim, correction, keepdim) from PyTorch's two signatures: (dim, unbiased, keepdim) or (unbiased), and (dim, *, correction, keepdim)."""
+    """(dim, correction, keepdim) from PyTorch's two signatures: (dim, unbiased, keepdim) or (unbiased), and (dim, *, correction,
+    keepdim).
+    """
     names = ("dim", "unbiased", "keepdim")
     if args and isinstance(args[0], bool):
         names = ("unbiased",)
@@ -445,5 +450,6 @@ def trace(input: Tensor) -> Tensor:
     if input.ndim != 2:
         raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input.ndim}")
     rows, columns = (apply(lambda n=n: graph.iota(n), ()) for n in input.shape)
-    diagonal = elementwise("eq", expand_to(apply(graph.reshape, (rows,), (input.shape[0], 1)), input.shape), expand_to(columns, input.shape))
+    diagonal = elementwise("eq", expand_to(apply(graph.reshape, (rows,), (input.shape[0], 1)), input.shape),
+                           expand_to(columns, input.shape))
     return sum(choose(diagonal, input, constant(0, input.dtype)))

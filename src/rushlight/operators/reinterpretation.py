@@ -50,7 +50,8 @@ def view_dtype(self, dtype):
         if not shape:
             raise RuntimeError(f"self.dim() cannot be 0 to view {self.dtype} as {dtype} (different element sizes)")
         if strides[-1] != 1 and shape[-1] > 1:
-            raise RuntimeError(f"self.stride(-1) must be 1 to view {self.dtype} as {dtype} (different element sizes), but got {strides[-1]}")
+            raise RuntimeError(f"self.stride(-1) must be 1 to view {self.dtype} as {dtype} (different element sizes), but got "
+                               f"{strides[-1]}")
     if old > new:
         ratio = old // new
         shape[-1] *= ratio
@@ -59,7 +60,8 @@ def view_dtype(self, dtype):
         ratio = new // old
         for label, n in (("size(-1)", shape[-1]), ("storage_offset()", offset), *((f"stride({i})", s) for i, s in enumerate(strides[:-1]))):
             if n % ratio:
-                raise RuntimeError(f"self.{label} must be divisible by {ratio} to view {self.dtype} as {dtype} (different element sizes), but got {n}")
+                raise RuntimeError(f"self.{label} must be divisible by {ratio} to view {self.dtype} as {dtype} (different element sizes), "
+                                   f"but got {n}")
         shape[-1] //= ratio
         strides, offset = [s // ratio for s in strides[:-1]] + [1], offset // ratio
     return over_memory(self, dtype, shape, strides, offset)
@@ -191,7 +193,8 @@ def view_as_real(input):
 def view_as_complex(input):
     """A real tensor whose last dimension is 2 as a complex one."""
     if input.dtype not in (dtypes.float16, dtypes.float32, dtypes.float64):
-        raise RuntimeError(f"view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: {input.dtype.name}")
+        raise RuntimeError(f"view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: "
+                           f"{input.dtype.name}")
     if not input.ndim:
         raise RuntimeError("Input tensor must have one or more dimensions")
     if input.shape[-1] != 2:
@@ -204,7 +207,8 @@ def view_as_complex(input):
         raise RuntimeError("Tensor must have a storage_offset divisible by 2")
     if _needs_copy(input):
         return complex_of_pairs(input)
-    return over_memory(input, input.dtype.to_complex(), input.shape[:-1], [s // 2 for s in input.stride()[:-1]], input.storage_offset() // 2)
+    return over_memory(input, input.dtype.to_complex(), input.shape[:-1], [s // 2 for s in input.stride()[:-1]],
+                       input.storage_offset() // 2)
 
 
 def _set_part(function):

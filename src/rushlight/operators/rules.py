@@ -94,7 +94,8 @@ def strided_index(count, start, step):
 def scatter_at(x, values, index):
     """Zeros like x with `values` at the grid of one index a dimension."""
     shape = tuple(values.shape)
-    grids = [expand_to(apply(graph.reshape, (ix,), tuple(n if i == d else 1 for i, n in enumerate(shape))), shape) for d, ix in enumerate(index)]
+    grids = [expand_to(apply(graph.reshape, (ix,), tuple(n if i == d else 1 for i, n in enumerate(shape))), shape)
+             for d, ix in enumerate(index)]
     return apply(lambda base, v, *ix: graph.scatter("set", base, ix, tuple(range(len(shape))), v), (_zeros(x), values, *grids))
 
 

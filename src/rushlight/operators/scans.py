@@ -30,7 +30,8 @@ def flipped(x, dim):
 
 def cut(x, dim, start, count):
     """`count` elements along `dim` from `start`."""
-    return apply(graph.slice, (x,), tuple(start if i == dim else 0 for i in range(x.ndim)), tuple(count if i == dim else n for i, n in enumerate(x.shape)))
+    return apply(graph.slice, (x,), tuple(start if i == dim else 0 for i in range(x.ndim)),
+                 tuple(count if i == dim else n for i, n in enumerate(x.shape)))
 
 
 def _running(name, primitive, x, dim, dtype):
@@ -67,7 +68,9 @@ def cumprod(input: Tensor, dim: int, *, dtype: dtypes.DType | None = None) -> Te
 
 @cumprod.gradient
 def cumprod_gradient(grad, result, input, dim, dtype):
-    """sum over the results that an element is in of grad * result / element; where elements are zero, the products are made anew without them."""
+    """sum over the results that an element is in of grad * result / element; where elements are zero, the products are made anew without
+    them.
+    """
     d = wrap_dim(dim, input.ndim)
     x = cast(input, result.dtype)
     if not x.ndim:
@@ -169,7 +172,8 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None
     if prepend is not None or append is not None:
         for label, t in (("prepend", prepend), ("append", append)):
             if t is not None and t.ndim != x.ndim:
-                raise RuntimeError(f"diff: diff expects {label} to have the same number of dimensions as input, {x.ndim}, but it has {t.ndim}")
+                raise RuntimeError(f"diff: diff expects {label} to have the same number of dimensions as input, {x.ndim}, but it has "
+                                   f"{t.ndim}")
         x = cat([t for t in (prepend, x, append) if t is not None], d)
     for _ in range(n):
         if x.shape[d] < 1:
@@ -191,7 +195,8 @@ def areas(y: Tensor, x: Tensor | None, dx: float, dim: int) -> Tensor:
         return middle * dx
     if x.ndim == 1:
         if not x.shape[0] == y.shape[d]:
-            raise RuntimeError(f"trapezoid: There must be one `x` value for each sample point, but x has {int(x.shape[0])} and y {int(y.shape[d])}")
+            raise RuntimeError(f"trapezoid: There must be one `x` value for each sample point, but x has {int(x.shape[0])} and y "
+                               f"{int(y.shape[d])}")
         x = apply(graph.reshape, (x,), tuple(x.shape[0] if i == d else 1 for i in range(y.ndim)))
     elif x.ndim < y.ndim:
         x = apply(graph.reshape, (x,), (*(1,) * (y.ndim - x.ndim), *x.shape))
@@ -276,14 +281,17 @@ def gradient(input, *, spacing=1, dim=None, edge_order=1):
     spacing = 1 if spacing is None else spacing
     spacings = list(spacing) if isinstance(spacing, (list, tuple)) else [spacing] * len(dims)
     if len(spacings) != len(dims):
-        raise RuntimeError(f"gradient: expected spacing to be unspecified, a scalar, or it's spacing and dim arguments to have the same length, but got a "
-                           f"spacing argument of length {len(spacings)} and a dim argument of length {len(dims)}.")
+        raise RuntimeError(f"gradient: expected spacing to be unspecified, a scalar, or it's spacing and dim arguments to have the same "
+                           f"length, but got a spacing argument of length {len(spacings)} and a dim argument of length {len(dims)}.")
     for s, d in zip(spacings, dims):
         if input.shape[d] < edge_order + 1:
-            raise RuntimeError(f"gradient: expected each dimension size to be at least edge_order+1, but dimension {d} has {input.shape[d]}")
+            raise RuntimeError(f"gradient: expected each dimension size to be at least edge_order+1, but dimension {d} has "
+                               f"{input.shape[d]}")
         if isinstance(s, Tensor) and (s.ndim != 1 or s.shape[0] != input.shape[d]):
-            raise RuntimeError(f"gradient: expected a coordinate for each of the {input.shape[d]} elements of dimension {d}, but got shape {tuple(s.shape)}")
+            raise RuntimeError(f"gradient: expected a coordinate for each of the {input.shape[d]} elements of dimension {d}, but got shape "
+                               f"{tuple(s.shape)}")
     if input.dtype is dtypes.uint8:
         raise RuntimeError("gradient: not there for uint8 tensors")
     x = input if input.dtype.kind in "fc" else input.to(get_default_dtype())
-    return tuple(slope(x, s if isinstance(s, Tensor) else None, 1.0 if isinstance(s, Tensor) else float(s), d, edge_order) for s, d in zip(spacings, dims))
+    return tuple(slope(x, s, 1.0, d, edge_order) if isinstance(s, Tensor) else slope(x, None, float(s), d, edge_order)
+                 for s, d in zip(spacings, dims))

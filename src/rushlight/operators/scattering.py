@@ -46,18 +46,19 @@ def _check_index_shape(name, input, index, d, src=None):
     if any(is_int(n, 0) for n in index.shape):
         return
     if index.ndim != input.ndim and not (index.ndim <= 1 and input.ndim <= 1):
-        raise RuntimeError(f"{name}(): Index tensor must have the same number of dimensions as {'self' if src is not None else 'input'} tensor: "
-                           f"index {tuple(map(int, index.shape))}, input {tuple(map(int, input.shape))}")
+        raise RuntimeError(f"{name}(): Index tensor must have the same number of dimensions as {'self' if src is not None else 'input'} "
+                           f"tensor: index {tuple(map(int, index.shape))}, input {tuple(map(int, input.shape))}")
     for i, (n, m) in enumerate(zip(index.shape, input.shape)):
         if i != d and not (n is m or n <= m):
-            raise RuntimeError(f"{name}(): Expected index {list(map(int, index.shape))} to be no larger than self {list(map(int, input.shape))} apart from "
-                               f"dimension {d}")
+            raise RuntimeError(f"{name}(): Expected index {list(map(int, index.shape))} to be no larger than self "
+                               f"{list(map(int, input.shape))} apart from dimension {d}")
     if src is not None:
         if src.ndim != index.ndim and not (index.ndim <= 1 and src.ndim <= 1):
             raise RuntimeError(f"{name}(): Index tensor must have the same number of dimensions as src tensor")
         for n, m in zip(index.shape, src.shape):
             if not (n is m or n <= m):
-                raise RuntimeError(f"{name}(): Expected index {list(map(int, index.shape))} to be no larger than src {list(map(int, src.shape))}")
+                raise RuntimeError(f"{name}(): Expected index {list(map(int, index.shape))} to be no larger than src "
+                                   f"{list(map(int, src.shape))}")
 
 
 @operator(methods=False, namespace=False)
@@ -111,8 +112,8 @@ def take_along_dim(input, indices, dim=None, *, out=None):
         input, indices, dim = input.reshape(-1), indices.reshape(-1), 0
     else:
         if input.ndim != indices.ndim:
-            raise RuntimeError(f"torch.take_along_dim(): input and indices should have the same number of dimensions, but got {input.ndim} dimensions for "
-                               f"input, and {indices.ndim} dimensions for indices")
+            raise RuntimeError(f"torch.take_along_dim(): input and indices should have the same number of dimensions, but got {input.ndim} "
+                               f"dimensions for input, and {indices.ndim} dimensions for indices")
         dim = wrap_dim(dim, input.ndim, "take_along_dim")
         from .shaping import broadcast_shapes, expand
         shape = list(broadcast_shapes([*input.shape[:dim], 1, *input.shape[dim + 1:]], [*indices.shape[:dim], 1, *indices.shape[dim + 1:]]))
@@ -350,20 +351,22 @@ def _slice_operands(name, input, dim, index, source):
     d = wrap_dim(dim, input.ndim, name)
     need_integers(name, index)
     if index.ndim > 1:
-        raise IndexError(f"{name}(): Index is supposed to be a vector, but got dim: {index.ndim} with type: {index.dtype} and size: {list(index.shape)}")
+        raise IndexError(f"{name}(): Index is supposed to be a vector, but got dim: {index.ndim} with type: {index.dtype} and size: "
+                         f"{list(index.shape)}")
     if isinstance(source, Tensor):
         if source.dtype is not input.dtype:
-            raise RuntimeError(f"{name}(): self and source expected to have the same dtype, but got (self) {input.dtype} and (source) {source.dtype}")
+            raise RuntimeError(f"{name}(): self and source expected to have the same dtype, but got (self) {input.dtype} and (source) "
+                               f"{source.dtype}")
         if source.ndim != input.ndim and source.ndim and input.ndim:
             raise (IndexError if name == "index_copy" else RuntimeError)(
-                f"{name}(): When source and destination are not scalars, their dimensionality must match. Source dimensionality ({source.ndim}), "
-                f"destination dimensionality ({input.ndim})")
+                f"{name}(): When source and destination are not scalars, their dimensionality must match. Source dimensionality "
+                f"({source.ndim}), destination dimensionality ({input.ndim})")
         slices = source.shape[d] if source.ndim else 1
         if slices != index.numel():
             raise IndexError(f"{name}(): Number of indices ({index.numel()}) should be equal to source.size(dim) ({slices})")
         if input.ndim and source.ndim and any(n != m for i, (n, m) in enumerate(zip(input.shape, source.shape)) if i != d):
-            raise RuntimeError(f"{name}(): source {tuple(source.shape)} and destination {tuple(input.shape)} must have the same slice shapes along "
-                               f"dimension {d}")
+            raise RuntimeError(f"{name}(): source {tuple(source.shape)} and destination {tuple(input.shape)} must have the same slice "
+                               f"shapes along dimension {d}")
     check_range(name, index, input.shape[d] if input.ndim else 1, d, negative=name == "index_fill")
     return d
 
@@ -493,10 +496,11 @@ def put(input, index, source, accumulate=False):
     if index.dtype is not dtypes.int64:
         raise RuntimeError(f"put_(): Expected a long tensor for index, but got {index.dtype}")
     if source.dtype is not input.dtype:
-        raise RuntimeError(f"put_(): self and source expected to have the same dtype, but got self.dtype = {input.dtype} and source.dtype = {source.dtype}")
+        raise RuntimeError(f"put_(): self and source expected to have the same dtype, but got self.dtype = {input.dtype} and source.dtype "
+                           f"= {source.dtype}")
     if index.numel() != source.numel():
-        raise RuntimeError(f"put_(): Expected source and index to have the same number of elements, but got source.numel() = {source.numel()}, "
-                           f"index.numel() = {index.numel()}")
+        raise RuntimeError(f"put_(): Expected source and index to have the same number of elements, but got source.numel() = "
+                           f"{source.numel()}, index.numel() = {index.numel()}")
     if not input.numel() and index.numel():
         raise IndexError("put_(): tried to put elements into an empty tensor")
     check_range("put_", index, input.numel(), 0)

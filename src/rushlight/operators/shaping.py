@@ -32,8 +32,8 @@ def resolve_size(shape, count, name):
     if unknown:
         known = product(n for i, n in enumerate(shape) if i != unknown[0])
         if known == 0:
-            raise RuntimeError(f"{name}: cannot reshape tensor of {int(count)} elements into shape {list(map(int, shape))} because the unspecified "
-                               "dimension size -1 can be any value and is ambiguous")
+            raise RuntimeError(f"{name}: cannot reshape tensor of {int(count)} elements into shape {list(map(int, shape))} because the "
+                               f"unspecified dimension size -1 can be any value and is ambiguous")
         if not count % known == 0:
             raise RuntimeError(f"{name}: shape '{list(map(int, shape))}' is invalid for input of size {int(count)}")
         shape = tuple(settled(count // known) if i == unknown[0] else n for i, n in enumerate(shape))
@@ -88,8 +88,9 @@ def view(input: Tensor, size: Extents) -> Tensor:
     size = resolve_size(size, input.numel(), "view")
     strides = strides_of_view(input.shape, input.stride(), size)
     if strides is None:
-        raise RuntimeError(f"view: shape {list(map(int, size))} does not fit the strides of a tensor of shape {list(map(int, input.shape))} and strides "
-                           f"{list(map(int, input.stride()))} (at least one dimension spans across two contiguous subspaces). Use .reshape(...) instead.")
+        raise RuntimeError(f"view: shape {list(map(int, size))} does not fit the strides of a tensor of shape "
+                           f"{list(map(int, input.shape))} and strides {list(map(int, input.stride()))} (at least one dimension spans "
+                           f"across two contiguous subspaces). Use .reshape(...) instead.")
     return view_of(input, graph.reshape, size, strides=strides)
 
 
@@ -113,7 +114,8 @@ def integers(values, name, argument="size"):
     """Sizes or dimensions given one by one or as one sequence, as a tuple."""
     if len(values) == 1 and isinstance(values[0], (tuple, list)):
         values = values[0]
-    if any(isinstance(n, (bool, float, complex, str)) or n is None or not (isinstance(n, Tensor) or hasattr(n, "__index__")) for n in values):
+    if any(isinstance(n, (bool, float, complex, str)) or n is None
+           or not (isinstance(n, Tensor) or hasattr(n, "__index__")) for n in values):
         bad = next(n for n in values if isinstance(n, (bool, float, complex, str)) or not hasattr(n, "__index__"))
         raise TypeError(f"{name}(): argument '{argument}' must be tuple of ints, but found element of type {type(bad).__name__}")
     return tuple(n if isinstance(n, int) else n.__index__() for n in values)
@@ -145,8 +147,8 @@ def permute(input: Tensor, dims: tuple) -> Tensor:
     """
     order = tuple(wrap_dim(d, input.ndim, "permute") for d in dims)
     if len(order) != input.ndim:
-        raise RuntimeError(f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired ordering of "
-                           f"dimensions i.e. input.dim() = {input.ndim} is not equal to len(dims) = {len(order)}")
+        raise RuntimeError(f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
+                           f"ordering of dimensions i.e. input.dim() = {input.ndim} is not equal to len(dims) = {len(order)}")
     if len(set(order)) != len(order):
         raise RuntimeError("permute(): duplicate dims are not allowed.")
     s = input.stride()
@@ -214,8 +216,8 @@ def movedim(input: Tensor, source: int | tuple, destination: int | tuple) -> Ten
     """Dimensions moved to other places; the others keep their order."""
     source, destination = ((d,) if isinstance(d, int) else tuple(d) for d in (source, destination))
     if len(source) != len(destination):
-        raise RuntimeError(f"movedim: Invalid source or destination dims: source ({list(source)} dims) should contain the same number of dims as "
-                           f"destination ({list(destination)} dims)")
+        raise RuntimeError(f"movedim: Invalid source or destination dims: source ({list(source)} dims) should contain the same number of "
+                           f"dims as destination ({list(destination)} dims)")
     source, destination = ([wrap_dim(d, input.ndim, "movedim") for d in dims] for dims in (source, destination))
     for label, dims in (("source", source), ("destination", destination)):
         if len(set(dims)) != len(dims):
@@ -239,13 +241,15 @@ def expand(input: Tensor, size: Extents) -> Tensor:
     """Dimensions of extent 1 repeated (and new ones put in front) without a copy; -1 keeps an extent."""
     new = len(size) - input.ndim
     if new < 0:
-        raise RuntimeError(f"expand(torch.{input.dtype.name}{list(map(int, input.shape))}, size={list(map(int, size))}): the number of sizes provided "
-                           f"({len(size)}) must be greater or equal to the number of dimensions in the tensor ({input.ndim})")
+        raise RuntimeError(f"expand(torch.{input.dtype.name}{list(map(int, input.shape))}, size={list(map(int, size))}): the number of "
+                           f"sizes provided ({len(size)}) must be greater or equal to the number of dimensions in the tensor "
+                           f"({input.ndim})")
     shape, strides = [], []
     for i, n in enumerate(size):
         if i < new:
             if n < 0:
-                raise RuntimeError(f"expand: the expanded size of the tensor ({int(n)}) isn't allowed in a leading, non-existing dimension {i}")
+                raise RuntimeError(f"expand: the expanded size of the tensor ({int(n)}) isn't allowed in a leading, non-existing dimension "
+                                   f"{i}")
             shape.append(n)
             strides.append(0)
             continue
@@ -257,8 +261,8 @@ def expand(input: Tensor, size: Extents) -> Tensor:
             shape.append(n)
             strides.append(0)
         else:
-            raise RuntimeError(f"The expanded size of the tensor ({int(n)}) must match the existing size ({int(m)}) at non-singleton dimension {i}.  "
-                               f"Target sizes: {list(map(int, size))}.  Tensor sizes: {list(map(int, input.shape))}")
+            raise RuntimeError(f"The expanded size of the tensor ({int(n)}) must match the existing size ({int(m)}) at non-singleton "
+                               f"dimension {i}.  Target sizes: {list(map(int, size))}.  Tensor sizes: {list(map(int, input.shape))}")
     if new:
         input = view_of(input, graph.reshape, (1,) * new + tuple(input.shape), strides=(0,) * new + tuple(input.stride()))
     return view_of(input, graph.expand, tuple(shape), strides=strides)
@@ -358,8 +362,8 @@ def split_dim(input: Tensor, dim: int, sizes: Extents) -> Tensor:
     try:
         sizes = resolve_size(sizes, n, "unflatten")
     except RuntimeError:
-        raise RuntimeError(f"unflatten: Provided sizes {list(map(int, sizes))} don't multiply up to the size of dim {dim} ({int(n)}) in the input "
-                           "tensor") from None
+        raise RuntimeError(f"unflatten: Provided sizes {list(map(int, sizes))} don't multiply up to the size of dim {dim} ({int(n)}) in "
+                           f"the input tensor") from None
     strides, step = [], input.stride()[d]
     for m in reversed(sizes):
         strides.insert(0, step)
@@ -412,7 +416,8 @@ def select_at(input: Tensor, dim: int, index: Extent) -> Tensor:
     shape, strides = input.shape, input.stride()
     one = view_of(input, graph.slice, tuple(index if i == d else 0 for i in range(input.ndim)),
                   tuple(1 if i == d else m for i, m in enumerate(shape)), strides=strides, offset=index * strides[d])
-    return view_of(one, graph.reshape, tuple(m for i, m in enumerate(shape) if i != d), strides=[s for i, s in enumerate(strides) if i != d])
+    return view_of(one, graph.reshape, tuple(m for i, m in enumerate(shape) if i != d),
+                   strides=[s for i, s in enumerate(strides) if i != d])
 
 
 @exported(method=True)
@@ -424,8 +429,8 @@ def select(input, dim, index):
 def part(x, d, start, count, step=1):
     """`count` places of dimension d from `start` on; inside a body."""
     shape, strides, count = x.shape, x.stride(), settled(count)
-    return view_of(x, graph.slice, tuple(start if i == d else 0 for i in range(x.ndim)), tuple(count if i == d else m for i, m in enumerate(shape)),
-                   tuple(step if i == d else 1 for i in range(x.ndim)),
+    return view_of(x, graph.slice, tuple(start if i == d else 0 for i in range(x.ndim)),
+                   tuple(count if i == d else m for i, m in enumerate(shape)), tuple(step if i == d else 1 for i in range(x.ndim)),
                    strides=[s * step if i == d else s for i, s in enumerate(strides)], offset=start * strides[d])
 
 
@@ -503,12 +508,13 @@ def split_at(input: Tensor, split_sizes: Extents, dim: int) -> tuple:
     start, parts = 0, []
     for n in split_sizes:
         if n < 0:
-            raise RuntimeError(f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={list(map(int, split_sizes))}")
+            raise RuntimeError(f"split_with_sizes expects split_sizes have only non-negative entries, but got "
+                               f"split_sizes={list(map(int, split_sizes))}")
         parts.append((start, n))
         start = start + n
     if not start == input.shape[d]:
-        raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {int(input.shape[d])} (input tensor's size at dimension {d}), but got "
-                           f"split_sizes={list(map(int, split_sizes))}")
+        raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {int(input.shape[d])} (input tensor's size at "
+                           f"dimension {d}), but got split_sizes={list(map(int, split_sizes))}")
     return tuple(part(input, d, start, n) for start, n in parts)
 
 
@@ -559,10 +565,11 @@ def tensor_split(input, indices_or_sections, dim=0):
     """Parts along a dimension: so many of nearly equal size, or cut at the places listed."""
     if isinstance(indices_or_sections, Tensor):
         if indices_or_sections.ndim > 1:
-            raise RuntimeError("tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor, but got a "
-                               f"tensor with {indices_or_sections.ndim} dims")
+            raise RuntimeError("tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor, but "
+                               f"got a tensor with {indices_or_sections.ndim} dims")
         if indices_or_sections.dtype.name != "int64":
-            raise RuntimeError(f"tensor_split expected tensor_indices_or_sections to have dtype of long, but got {indices_or_sections.dtype.name.capitalize()}")
+            raise RuntimeError(f"tensor_split expected tensor_indices_or_sections to have dtype of long, but got "
+                               f"{indices_or_sections.dtype.name.capitalize()}")
         indices_or_sections = indices_or_sections.tolist()
     return _tensor_split("tensor_split", input, indices_or_sections, dim)
 
@@ -589,8 +596,8 @@ def _axis_split(name, least, axis):
         where = integers(args, name) if len(args) > 1 else where
         dim = 0 if input.ndim == 1 else axis
         if isinstance(where, int) and (where <= 0 or input.shape[dim] % where):
-            raise RuntimeError(f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {input.shape[dim]} is not divisible "
-                               f"by the split_size {where}!")
+            raise RuntimeError(f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {input.shape[dim]} "
+                               f"is not divisible by the split_size {where}!")
         return _tensor_split(name, input, where, dim)
     function.__name__, function.__doc__ = name, f"As `tensor_split` along dimension {axis}, into equal parts."
     exported(function, method=True)

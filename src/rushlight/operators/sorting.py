@@ -17,6 +17,7 @@ from ..tensors.creation import of_array, tensor
 from ..tensors.tensor import Tensor
 from .building import apply, cast, constant, elementwise, expand_to, result_dtype, wrap_dim
 from .definition import Extent, check_out, exported, operator, write_out
+from .reductions import shared_evenly
 from .scattering import grid
 from .shaping import part, reshape
 
@@ -124,7 +125,8 @@ def kth_in_order(input: Tensor, k: Extent, dim: int, keepdim: bool) -> tuple:
     d = wrap_dim(dim, input.ndim, "kthvalue")
     x = _line(input)
     if not (k >= 1 and k <= x.shape[d]):
-        raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {d}: k is {int(k)}, the dimension has {int(x.shape[d])} elements")
+        raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {d}: k is {int(k)}, the dimension has "
+                           f"{int(x.shape[d])} elements")
     _refuse_empty("kthvalue", input, d)
     places = apply(lambda n: n, (part(apply(graph.argsort, (x,), d, False), d, k - 1, 1),))
     return return_types.kthvalue(*_squeezed((along(x, d, places), places), input, d, keepdim))
@@ -166,8 +168,14 @@ def median_along(input: Tensor, dim: int, keepdim: bool, skip_nan: bool) -> tupl
 def median_of_all(input: Tensor, skip_nan: bool) -> Tensor:
     flat = reshape(input, (graph.product(input.shape),))
     if flat.shape[0] == 0:
-        return constant(float("nan") if input.dtype.kind == "f" else 0 if input.dtype.kind != "i" else int(np.iinfo(input.dtype.numpy).min), input.dtype)
+        return constant(float("nan") if input.dtype.kind == "f" else 0 if input.dtype.kind != "i" else int(np.iinfo(input.dtype.numpy).min),
+                        input.dtype)
     return reshape(_middle(flat, 0, skip_nan)[0], ())
+
+
+@median_of_all.gradient
+def median_of_all_gradient(grad, result, input, skip_nan):
+    return shared_evenly(grad, result, input, tuple(range(input.ndim)))
 
 
 def _median(name, skip_nan):
@@ -176,7 +184,8 @@ def _median(name, skip_nan):
             return median_of_all(input, skip_nan, out=out)
         return median_along(input, dim, keepdim, skip_nan, out=out)
     function.__name__ = name
-    function.__doc__ = f"The middle element of all, or of a dimension and where it is; of two the lower.  NaN {'does not count' if skip_nan else 'wins'}."
+    nan = "does not count" if skip_nan else "wins"
+    function.__doc__ = f"The middle element of all, or of a dimension and where it is; of two the lower.  NaN {nan}."
     exported(function, method=True)
 
 
@@ -244,8 +253,8 @@ def _side(name, right, side):
 def _among(name, boundaries, values, out_int32, right, out):
     dtype = dtypes.int32 if out_int32 else dtypes.int64
     if out is not None and out.dtype is not dtype:
-        raise RuntimeError(f"torch.{name}(): output tensor's dtype is wrong, it can only be Int(int32) or Long(int64) depending on whether out_int32 flag is "
-                           f"True, but we got output tensor's dtype {out.dtype} and out_int32 flag is {out_int32}")
+        raise RuntimeError(f"torch.{name}(): output tensor's dtype is wrong, it can only be Int(int32) or Long(int64) depending on whether "
+                           f"out_int32 flag is True, but we got output tensor's dtype {out.dtype} and out_int32 flag is {out_int32}")
     return place_among(boundaries, values, right, dtype, out=out)
 
 
@@ -255,20 +264,21 @@ def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=N
     right = _side("searchsorted", right, side)
     values = input if isinstance(input, Tensor) else tensor(input, dtype=sorted_sequence.dtype if isinstance(input, (int, bool)) else None)
     if not sorted_sequence.ndim:
-        raise RuntimeError("torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is 1, but we got boundaries tensor "
-                           f"dim({sorted_sequence.ndim})")
-    if sorted_sequence.ndim > 1 and tuple(sorted_sequence.shape[:-1]) != tuple(values.shape[:-1]) or (sorted_sequence.ndim > 1 and not values.ndim):
-        raise RuntimeError("torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor and input value "
-                           f"tensor must match, but we got boundaries tensor {list(sorted_sequence.shape)} and input value tensor {list(values.shape)}")
+        raise RuntimeError("torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is 1, but we got "
+                           f"boundaries tensor dim({sorted_sequence.ndim})")
+    if sorted_sequence.ndim > 1 and tuple(sorted_sequence.shape[:-1]) != tuple(values.shape[:-1]):
+        raise RuntimeError("torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor "
+                           f"and input value tensor must match, but we got boundaries tensor {list(sorted_sequence.shape)} and input value "
+                           f"tensor {list(values.shape)}")
     if isinstance(input, Tensor) and values.dtype is not sorted_sequence.dtype:
-        raise RuntimeError("torch.searchsorted(): input value tensor and boundary tensor should have same dtype, but got boundary tensor dtype "
-                           f"{sorted_sequence.dtype} and input value tensor dtype {values.dtype}")
+        raise RuntimeError("torch.searchsorted(): input value tensor and boundary tensor should have same dtype, but got boundary tensor "
+                           f"dtype {sorted_sequence.dtype} and input value tensor dtype {values.dtype}")
     if sorter is not None:
         if sorter.dtype is not dtypes.int64:
             raise RuntimeError(f"torch.searchsorted(): sorter must be a tensor of long dtype but got dtype {sorter.dtype}")
         if sorter.shape != sorted_sequence.shape:
-            raise RuntimeError(f"torch.searchsorted(): boundary and sorter must have the same size, but got boundary tensor {list(sorted_sequence.shape)} "
-                               f"and got sorter tensor {list(sorter.shape)}")
+            raise RuntimeError(f"torch.searchsorted(): boundary and sorter must have the same size, but got boundary tensor "
+                               f"{list(sorted_sequence.shape)} and got sorter tensor {list(sorter.shape)}")
         sorted_sequence = sorted_sequence.gather(-1, sorter)
     return _among("searchsorted", sorted_sequence, values, out_int32, right, out)
 
@@ -381,7 +391,9 @@ def bincount(input, weights=None, minlength=0):
 
 @exported(method=True)
 def histc(input, bins=100, min=0, max=0, *, out=None):
-    """How many elements fall in each of `bins` bins of equal width from `min` to `max` (from the least to the greatest element if both are 0)."""
+    """How many elements fall in each of `bins` bins of equal width from `min` to `max` (from the least to the greatest element if both are
+    0).
+    """
     if input.dtype.kind == "c" or input.dtype is dtypes.bool_:
         raise RuntimeError(f'"histogram_cpu" not implemented for {input.dtype.name}')
     if bins <= 0:

@@ -136,7 +136,8 @@ def ndtr(input: Tensor) -> Tensor:
     scaled = binary("mul", x, math.sqrt(0.5), x.dtype)
     tail = binary("mul", unary("erfc", unary("abs", scaled)), 0.5, x.dtype)
     middle = binary("add", binary("mul", unary("erf", scaled), 0.5, x.dtype), 0.5, x.dtype)
-    return choose(binary("lt", unary("abs", scaled), math.sqrt(0.5)), middle, choose(binary("gt", x, 0), binary("sub", 1, tail, x.dtype), tail))
+    return choose(binary("lt", unary("abs", scaled), math.sqrt(0.5)), middle,
+                  choose(binary("gt", x, 0), binary("sub", 1, tail, x.dtype), tail))
 
 
 @ndtr.gradient
@@ -230,8 +231,8 @@ def xlog1py_gradient(grad, result, input, other):
 
 
 NAMESPACE = {
-    "digamma": digamma, "psi": digamma, "entr": entr, "erf": erf, "erfc": erfc, "erfcx": erfcx, "erfinv": erfinv, "exp2": exp2, "expit": sigmoid,
-    "expm1": expm1, "gammaln": lgamma, "log1p": log1p, "log_ndtr": log_ndtr, "log_softmax": log_softmax,
+    "digamma": digamma, "psi": digamma, "entr": entr, "erf": erf, "erfc": erfc, "erfcx": erfcx, "erfinv": erfinv, "exp2": exp2,
+    "expit": sigmoid, "expm1": expm1, "gammaln": lgamma, "log1p": log1p, "log_ndtr": log_ndtr, "log_softmax": log_softmax,
     "logit": logit, "logsumexp": logsumexp, "multigammaln": mvlgamma, "ndtr": ndtr,
     "ndtri": ndtri, "polygamma": polygamma, "round": round, "sinc": sinc, "softmax": softmax,
     "xlog1py": xlog1py, "xlogy": xlogy, "zeta": zeta, **_bessel, **_polynomials,

@@ -141,7 +141,8 @@ def kaiser(M, periodic, dtype, *, beta=12.0):
 
 def _window(name, formula, says, **defaults):
     """A window function by the older name: `formula(n, length, ...)` of the places n of a symmetric window."""
-    def window(window_length, periodic=True, *args, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, **settings):
+    def window(window_length, periodic=True, *args, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
+               **settings):
         if window_length < 0:
             raise RuntimeError(f"{name} requires non-negative window_length, got window_length={window_length}")
         dtype = dtype or get_default_dtype()

@@ -88,9 +88,11 @@ def cov(input, *, correction=1, fweights=None, aweights=None):
         if w.ndim > 1:
             raise RuntimeError(f"cov(): expected {label} to have one or fewer dimensions but got {label} with {w.ndim} dimensions")
         if w.dtype.is_integral is not integral or w.dtype is dtypes.bool_:
-            raise RuntimeError(f"cov(): expected {label} to have {'integral' if integral else 'floating point'} dtype but got {label} with {w.dtype} dtype")
+            raise RuntimeError(f"cov(): expected {label} to have {'integral' if integral else 'floating point'} dtype but got {label} with "
+                               f"{w.dtype} dtype")
         if w.numel() != n:
-            raise RuntimeError(f"cov(): expected {label} to have the same numel as there are observations in the input but got {w.numel()} != {n}")
+            raise RuntimeError(f"cov(): expected {label} to have the same numel as there are observations in the input but got {w.numel()} "
+                               f"!= {n}")
         if n and w.min() < 0:
             raise RuntimeError(f"cov(): {label} cannot be negative")
         weights = w if weights is None else weights * w

@@ -34,7 +34,9 @@ def _line(n, dtype):
 def _scale(n, size, align, factor, dtype):
     """How far apart in the input two neighbours of the output lie."""
     if align:
-        return constant(0, dtype) if isinstance(size, int) and size == 1 else binary("div", constant(n - 1, dtype), constant(size - 1, dtype))
+        if isinstance(size, int) and size == 1:
+            return constant(0, dtype)
+        return binary("div", constant(n - 1, dtype), constant(size - 1, dtype))
     return constant(1 / factor, dtype) if factor else binary("div", constant(n, dtype), constant(size, dtype))
 
 
@@ -95,7 +97,8 @@ def resampled(input: Tensor, size: Extents, mode: str, align: bool, factors: tup
 
 def _sinc(x):
     t = x * math.pi
-    return choose(binary("eq", x, 0), constant(1, x.dtype), binary("div", unary("sin", t), choose(binary("eq", x, 0), constant(1, x.dtype), t)))
+    return choose(binary("eq", x, 0), constant(1, x.dtype),
+                  binary("div", unary("sin", t), choose(binary("eq", x, 0), constant(1, x.dtype), t)))
 
 
 FILTERS = {"bilinear": (1, lambda x: binary("maximum", 1 - x, 0)), "bicubic": (2, lambda x: _cubic(x, -0.5)),
@@ -143,15 +146,15 @@ def _wished_size(input, size, scale_factor, recompute, mode):
             raise ValueError("interpolate: recompute_scale_factor is not meaningful with an explicit size.")
         wished = tuple(size) if isinstance(size, (tuple, list)) else (size,) * dims
         if len(wished) != dims:
-            raise ValueError(f"interpolate: Input and output must have the same number of spatial dimensions, but got input with spatial dimensions of "
-                             f"{list(input.shape[2:])} and output size of {size}.")
+            raise ValueError(f"interpolate: Input and output must have the same number of spatial dimensions, but got input with spatial "
+                             f"dimensions of {list(input.shape[2:])} and output size of {size}.")
         if not all(hasattr(n, "__index__") and not isinstance(n, bool) for n in wished):
             raise TypeError(f"interpolate: expected size to be integers, but got {size}")
         return tuple(int(n) for n in wished), (None,) * dims
     factors = tuple(scale_factor) if isinstance(scale_factor, (tuple, list)) else (scale_factor,) * dims
     if len(factors) != dims:
-        raise ValueError(f"interpolate: Input and scale_factor must have the same number of spatial dimensions, but got input with spatial dimensions of "
-                         f"{list(input.shape[2:])} and scale_factor of shape {scale_factor}.")
+        raise ValueError(f"interpolate: Input and scale_factor must have the same number of spatial dimensions, but got input with spatial "
+                         f"dimensions of {list(input.shape[2:])} and scale_factor of shape {scale_factor}.")
     wished = tuple(int(math.floor(n * f)) for n, f in zip(input.shape[2:], factors))
     return wished, (None,) * dims if recompute or mode == "area" else tuple(map(float, factors))
 
@@ -163,21 +166,24 @@ def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corne
     tensor([[[1., 1., 2., 2.]]])
     """
     if mode in ("nearest", "area", "nearest-exact") and align_corners is not None:
-        raise ValueError("interpolate: align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear")
+        raise ValueError("interpolate: align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | "
+                         "trilinear")
     wished, factors = _wished_size(input, size, scale_factor, recompute_scale_factor, mode)
     dims = input.ndim - 2
     if antialias and not (mode in FILTERS and dims == 2):
-        raise ValueError("interpolate: Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a 4-D tensor as input")
+        raise ValueError("interpolate: Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a 4-D tensor "
+                         "as input")
     if mode not in SPATIAL or dims not in SPATIAL[mode]:
-        raise NotImplementedError(f"interpolate: Only 3D, 4D and 5D input Tensors supported (got {input.ndim}D) for the modes: {' | '.join(SPATIAL)} "
-                                  f"(got {mode})")
+        raise NotImplementedError(f"interpolate: Only 3D, 4D and 5D input Tensors supported (got {input.ndim}D) for the modes: "
+                                  f"{' | '.join(SPATIAL)} (got {mode})")
     if mode == "lanczos" and (align_corners or not antialias):
         raise ValueError("interpolate: Lanczos mode does not support align_corners=True" if align_corners else
                          "interpolate: Lanczos mode requires antialias=True")
     if mode == "area":
         return (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[dims - 1](input, wished)
     if any(n <= 0 for n in (*input.shape[1:], *wished)):
-        raise RuntimeError(f"interpolate: Input and output sizes should be greater than 0, but got input {list(input.shape)} and output {list(wished)}")
+        raise RuntimeError(f"interpolate: Input and output sizes should be greater than 0, but got input {list(input.shape)} and output "
+                           f"{list(wished)}")
     if input.dtype.kind != "f" and not (mode.startswith("nearest") and input.dtype is dtypes.uint8):
         raise NotImplementedError(f"interpolate: not there for {input.dtype.name} tensors in mode {mode}")
     return (smoothly_resampled if antialias else resampled)(input, wished, mode, bool(align_corners), factors)
@@ -286,13 +292,14 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
         warnings.warn("grid_sample: align_corners is False unless given, since PyTorch 1.3.0", stacklevel=2)
         align_corners = False
     if input.dtype is not grid.dtype:
-        raise RuntimeError(f"grid_sample: expected input and grid to have same dtype, but input has {input.dtype.name} and grid has {grid.dtype.name}")
+        raise RuntimeError(f"grid_sample: expected input and grid to have same dtype, but input has {input.dtype.name} and grid has "
+                           f"{grid.dtype.name}")
     if input.ndim not in (4, 5) or grid.ndim != input.ndim:
-        raise RuntimeError(f"grid_sample: expected 4D or 5D input and grid with same number of dimensions, but got input with sizes {list(input.shape)} and "
-                           f"grid with sizes {list(grid.shape)}")
+        raise RuntimeError(f"grid_sample: expected 4D or 5D input and grid with same number of dimensions, but got input with sizes "
+                           f"{list(input.shape)} and grid with sizes {list(grid.shape)}")
     if input.shape[0] != grid.shape[0] or grid.shape[-1] != input.ndim - 2:
-        raise RuntimeError(f"grid_sample: grid {list(grid.shape)} must have the batch size of input {list(input.shape)}, and {input.ndim - 2} in its last "
-                           "dimension")
+        raise RuntimeError(f"grid_sample: grid {list(grid.shape)} must have the batch size of input {list(input.shape)}, and "
+                           f"{input.ndim - 2} in its last dimension")
     if any(n == 0 for n in input.shape[2:]):
         raise RuntimeError(f"grid_sample: expected input to have non-empty spatial dimensions, but input has sizes {list(input.shape)}")
     if mode == "bicubic" and input.ndim == 5:
@@ -303,7 +310,8 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
 @exported
 def grid_sampler(input, grid, interpolation_mode, padding_mode, align_corners):
     """`grid_sample` with its modes as numbers."""
-    return grid_sample(input, grid, ("bilinear", "nearest", "bicubic")[interpolation_mode], ("zeros", "border", "reflection")[padding_mode], align_corners)
+    return grid_sample(input, grid, ("bilinear", "nearest", "bicubic")[interpolation_mode], ("zeros", "border", "reflection")[padding_mode],
+                       align_corners)
 
 
 @operator(methods=False, namespace=False, out=False)
@@ -334,9 +342,11 @@ def affine_grid(theta, size, align_corners=None):
         raise ValueError(f"affine_grid: Expected theta to have floating point type, but got {theta.dtype}")
     dims = len(size) - 2
     if dims not in (2, 3):
-        raise NotImplementedError(f"affine_grid: only supports 4D and 5D sizes, for 2D and 3D affine transforms, respectively. Got size {size}.")
+        raise NotImplementedError(f"affine_grid: only supports 4D and 5D sizes, for 2D and 3D affine transforms, respectively. Got size "
+                                  f"{size}.")
     if theta.ndim != 3 or tuple(theta.shape[1:]) != (dims, dims + 1):
-        raise ValueError(f"affine_grid: Expected a batch of {dims}D affine matrices of shape Nx{dims}x{dims + 1} for size {size}. Got {theta.shape}.")
+        raise ValueError(f"affine_grid: Expected a batch of {dims}D affine matrices of shape Nx{dims}x{dims + 1} for size {size}. Got "
+                         f"{theta.shape}.")
     if min(size) <= 0:
         raise ValueError(f"affine_grid: Expected non-zero, positive output size. Got {size}")
     return grid_of(theta, tuple(size[2:]), bool(align_corners))
@@ -377,7 +387,8 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
         raise RuntimeError(f"pixel_unshuffle expects a positive downscale_factor, but got {r}")
     *lead, c, h, w = input.shape
     if not (h % r == 0 and w % r == 0):
-        raise RuntimeError(f"pixel_unshuffle expects height and width to be divisible by downscale_factor, but {int(h)} or {int(w)} is not divisible by {r}")
+        raise RuntimeError(f"pixel_unshuffle expects height and width to be divisible by downscale_factor, but {int(h)} or {int(w)} is not "
+                           f"divisible by {r}")
     k = len(lead)
     x = shaped(input, *lead, c, h // r, r, w // r, r)
     return shaped(apply(graph.permute, (x,), (*range(k + 1), k + 2, k + 4, k + 1, k + 3)), *lead, c * r * r, h // r, w // r)
@@ -412,12 +423,13 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
         raise RuntimeError(f"unfold: Expected 3D or 4D (batch mode) tensor, but got: {list(input.shape)}")
     grid = _unfolding("unfold", kernel_size, dilation, padding, stride)
     if any(n == 0 for n in input.shape[-3:]):
-        raise RuntimeError(f"unfold: Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, but got: "
-                           f"{list(input.shape)}")
+        raise RuntimeError(f"unfold: Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for "
+                           f"input, but got: {list(input.shape)}")
     counts = grid.counts(input.shape[-2:])
     if any(n < 1 for n in counts):
-        raise RuntimeError(f"unfold: Given input with spatial size {tuple(input.shape[-2:])}, kernel_size={grid.kernel}, dilation={grid.dilation}, "
-                           f"padding={grid.padding}, calculated shape of the array of sliding blocks as {counts}, but its components must be at least one.")
+        raise RuntimeError(f"unfold: Given input with spatial size {tuple(input.shape[-2:])}, kernel_size={grid.kernel}, "
+                           f"dilation={grid.dilation}, padding={grid.padding}, calculated shape of the array of sliding blocks as "
+                           f"{counts}, but its components must be at least one.")
     return columns(input, grid) if input.ndim == 4 else columns(input.unsqueeze(0), grid).squeeze(0)
 
 
@@ -425,16 +437,16 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
     """Columns (N, C * places of the kernel, windows) added up as (N, C, *output_size)."""
     grid, size = _unfolding("fold", kernel_size, dilation, padding, stride), per_dimension("fold", "output_size", output_size, 2)
     if input.ndim not in (2, 3) or any(n == 0 for n in input.shape[-2:]):
-        raise RuntimeError(f"fold: Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for input, but got: "
-                           f"{list(input.shape)}")
+        raise RuntimeError(f"fold: Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for "
+                           f"input, but got: {list(input.shape)}")
     if any(n < 1 for n in size):
         raise RuntimeError(f"fold: output_size should be greater than zero, but got {list(size)}")
     if input.shape[-2] % product(grid.kernel):
-        raise RuntimeError(f"fold: Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got input.size(1)="
-                           f"{input.shape[-2]} and kernel_size={grid.kernel}.")
+        raise RuntimeError(f"fold: Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got "
+                           f"input.size(1)={input.shape[-2]} and kernel_size={grid.kernel}.")
     counts = grid.counts(size)
     if any(n < 1 for n in counts) or product(counts) != input.shape[-1]:
         raise RuntimeError(f"fold: Given output_size={size}, kernel_size={grid.kernel}, dilation={grid.dilation}, padding={grid.padding}, "
-                           f"stride={grid.stride}, expected size of input's dimension 2 to match the calculated number of sliding blocks {counts}, "
-                           f"but got input.size(2)={input.shape[-1]}.")
+                           f"stride={grid.stride}, expected size of input's dimension 2 to match the calculated number of sliding blocks "
+                           f"{counts}, but got input.size(2)={input.shape[-1]}.")
     return image(input, size, grid) if input.ndim == 3 else image(input.unsqueeze(0), size, grid).squeeze(0)

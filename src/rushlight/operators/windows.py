@@ -40,7 +40,8 @@ def strided(x, shape, steps, offset=0):
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """The diagonal of two dimensions, as the last dimension of the result."""
     if input.ndim < 2:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-max(input.ndim, 1)}, {max(input.ndim, 1) - 1}], but got {dim2})")
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-max(input.ndim, 1)}, {max(input.ndim, 1) - 1}], but got "
+                         f"{dim2})")
     a, b = wrap_dim(dim1, input.ndim, "diagonal"), wrap_dim(dim2, input.ndim, "diagonal")
     if a == b:
         raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
@@ -145,8 +146,9 @@ def _over_storage(input, size, stride, offset, span):
     """Memory beyond what the tensor (or its base) covers: no gradient can pass."""
     place = input._stored()
     if (offset + span) * place.dtype.itemsize > place.storage.size:
-        raise RuntimeError(f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize {place.dtype.itemsize} "
-                           f"requiring a storage size of {(offset + span) * place.dtype.itemsize} are out of bounds for storage of size {place.storage.size}")
+        raise RuntimeError(f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize "
+                           f"{place.dtype.itemsize} requiring a storage size of {(offset + span) * place.dtype.itemsize} are out of bounds "
+                           f"for storage of size {place.storage.size}")
     view = plain(Place(place.storage, size, stride, offset, place.dtype))
     view._base = root_of(input)
     for t in (view._base, view):

@@ -48,7 +48,8 @@ def _check(optimizer, saved):
     for i, (own, other) in enumerate(zip(optimizer.param_groups, groups)):
         need(isinstance(other, dict), f"group {i} is no dictionary")
         numbers = other.get("params")
-        need(isinstance(numbers, list) and all(isinstance(n, int) for n in numbers), f"group {i} names its parameters by other than numbers")
+        need(isinstance(numbers, list) and all(isinstance(n, int) for n in numbers),
+             f"group {i} names its parameters by other than numbers")
         need(len(numbers) == len(own["params"]), f"group {i} has {len(numbers)} parameters, but the optimizer's has {len(own['params'])}")
         need(own.keys() == other.keys(), f"group {i} has other settings than the optimizer's: {sorted(own.keys() ^ other.keys())}")
     known = {n for group in groups for n in group["params"]}

@@ -48,9 +48,10 @@ class Plan:
     fresh       (number of the handle, whether it has a history, how often it was written to) for results with memory of their own
     in_place    numbers of leaves that were written
     views       numbers of held handles that are views, with their Values
-    saved       Values kept for backward (`repeats`: how the elements of an expanded one are seen); `shared` those whose memory a fresh handle
-                has: (value, position in fresh)
-    unfreed     histories that backward from here will go through; `read_leaves` numbers of the leaves they read, `reached` of those they end at
+    saved       Values kept for backward (`repeats`: how the elements of an expanded one are seen); `shared` those whose memory a fresh
+                handle has: (value, position in fresh)
+    unfreed     histories that backward from here will go through; `read_leaves` numbers of the leaves they read, `reached` of those they
+                end at
     rings       per result with memory of its own, the blocks it had last (memory.Ring); None until the plan runs for a second time
     """
 
@@ -155,8 +156,8 @@ class Flush:
         """The assignments that end it."""
         Trace.count += 1
         recorder = self.recorder
-        return [(self.trace, "number", Trace.count), (self.trace, "flushed", True), (recorder, "flushing", None), (recorder, "at", recorder.resume),
-                (recorder, "busy", recorder.inline > 0), (self, "done", True)]
+        return [(self.trace, "number", Trace.count), (self.trace, "flushed", True), (recorder, "flushing", None),
+                (recorder, "at", recorder.resume), (recorder, "busy", recorder.inline > 0), (self, "done", True)]
 
 
 def _is_ours(error):

@@ -13,9 +13,9 @@ hold: stand there, hand out a handle.  Not found: the callee infers its results,
 Shapes are run-time integers: they are no part of a key, so a new batch size walks the same path (ir/extents.py).
 When a value is looked at, `flush` runs what was recorded (runtime/plan.py) and goes back to the root.
 
-One recorder and one trie a thread.  Nothing that can run other Python code stands between reading `at` and advancing it, so signal handlers,
-`__del__` and other threads may record or flush in the middle of a call; `record` notices and starts over.  While the recorder is inside an
-operator's body or a flush it is `busy`, and stands where no call finds a guess: who comes the long way steps `outside`.
+One recorder and one trie a thread.  Nothing that can run other Python code stands between reading `at` and advancing it, so signal
+handlers, `__del__` and other threads may record or flush in the middle of a call; `record` notices and starts over.  While the recorder is
+inside an operator's body or a flush it is `busy`, and stands where no call finds a guess: who comes the long way steps `outside`.
 """
 import functools
 import sys
@@ -83,8 +83,9 @@ class Recorder:
     """The calling thread's recorder (see `here`).
 
     `handle` is the class of the tensors given out; floor 3 sets it.  `inline` counts nested operator bodies: inside one,
-    calls are not recorded but build nodes at once, on tensors that have INNER as their base; `tracking` says whether these note how they came to
-    be.  `flushing` is the flush under way (plan.Flush).  While there is either, it is `busy`, and `resume` is where it will stand afterwards.
+    calls are not recorded but build nodes at once, on tensors that have INNER as their base; `tracking` says whether these note how they
+    came to be.  `flushing` is the flush under way (plan.Flush).  While there is either, it is `busy`, and `resume` is where it will stand
+    afterwards.
     """
 
     handle = None        # set by floor 3: the class of the tensors given out
@@ -473,7 +474,9 @@ class Recorder:
         return False
 
     def settle(self):
-        """Bring a flush that is under way to its end: one that was interrupted, or is being interrupted by us, or runs in another thread."""
+        """Bring a flush that is under way to its end: one that was interrupted, or is being interrupted by us, or runs in another
+        thread.
+        """
         flush = self.flushing
         if flush is not None:
             with self.lock:

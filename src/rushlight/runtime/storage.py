@@ -45,7 +45,8 @@ class Storage:
         if array is None:
             return False
         base = array.base
-        if base is not None and (not isinstance(base, np.ndarray) or base.base is not None or getrefcount(base) > 3):  # array, here, argument
+        # array, here, argument
+        if base is not None and (not isinstance(base, np.ndarray) or base.base is not None or getrefcount(base) > 3):
             return True
         return getrefcount(array) > 4  # ours: block, storage, here, argument
 

@@ -204,8 +204,8 @@ def _written(recorder, trace, target, result):
     place = places[id(target)]
     counter = root._tape if root._tape is not None and root._tape.version is not None else storage
     how = recorder.grad and not place.cut, counter is storage
-    new = recorder.record(ASSIGN, (flat, result), (place.description(), *how), integers=[*place.integers(), place.offset], arguments=(place, *how),
-                          hold=True)
+    new = recorder.record(ASSIGN, (flat, result), (place.description(), *how), integers=[*place.integers(), place.offset],
+                          arguments=(place, *how), hold=True)
     changes.append((counter, "version", counter.version + 1))
     kept = []
     for t in family:
@@ -215,7 +215,8 @@ def _written(recorder, trace, target, result):
             if own._state is None or own._state.history is None:
                 own = None
         if own is not None:
-            own = recorder.record(ADOPT, (new, own), place.description(), integers=[*place.integers(), place.offset], arguments=place, hold=True)
+            own = recorder.record(ADOPT, (new, own), place.description(), integers=[*place.integers(), place.offset], arguments=place,
+                                  hold=True)
             kept.append(t)
         changes.append((t, "_state", None if own is None else own._state))
     changes.append((trace, "kept", [*trace.kept, *kept]))

@@ -33,7 +33,8 @@ def __array__(self, dtype=None, copy=None):
     array = self.numpy()
     if dtype is not None and array.dtype != dtype:
         if copy is False:
-            raise ValueError(f"Unable to avoid copy while creating an array as requested: the tensor is {self.dtype}, not {np.dtype(dtype)}")
+            raise ValueError(f"Unable to avoid copy while creating an array as requested: the tensor is {self.dtype}, not "
+                             f"{np.dtype(dtype)}")
         return array.astype(dtype)
     return array.copy() if copy else array
 
@@ -60,8 +61,9 @@ def __dlpack_device__(self):
 
 def from_dlpack(ext_tensor, *, device=None, copy=None):
     """A tensor over the memory of anything that speaks DLPack."""
-    array = ext_tensor if isinstance(ext_tensor, np.ndarray) else np.from_dlpack(ext_tensor if hasattr(ext_tensor, "__dlpack__") else _Capsule(ext_tensor))
-    made = creation.from_numpy(array)
+    if not isinstance(ext_tensor, np.ndarray):
+        ext_tensor = np.from_dlpack(ext_tensor if hasattr(ext_tensor, "__dlpack__") else _Capsule(ext_tensor))
+    made = creation.from_numpy(ext_tensor)
     return made.clone() if copy else made
 
 
@@ -116,7 +118,7 @@ def __repr__(self, *, tensor_contents=None):
 def __format__(self, spec):
     if self.ndim == 0 and type(self) is Tensor:
         return format(self.item(), spec)
-    return format(repr(self), spec)
+    return object.__format__(self, spec)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -61,6 +61,20 @@ def infer(data):
         raise RuntimeError("Overflow when unpacking long long") from None
 
 
+def _refuse_unfitting(array, dtype):
+    """Raise where Python's numbers have no place in `dtype`: complex ones in a real dtype, or ones beyond an integer dtype's ends.
+
+    As in C, a negative integer may stand for the unsigned one that has its bits.
+    """
+    if array.dtype.kind == "c" and dtype.kind in "fiu":
+        raise TypeError("must be real number, not complex")
+    if dtype.kind in "iu" and array.size:
+        ends = np.iinfo(dtype.numpy)
+        least = -ends.max if dtype.kind == "u" and array.dtype.kind != "f" else ends.min
+        if not (array.min() >= least and array.max() <= ends.max):  # NaN is on neither side
+            raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow")
+
+
 _NUMBERS = {bool, int, float, complex}
 
 
@@ -88,7 +102,7 @@ def _flatten(data, shape, depth, kinds):
     if isinstance(data, (bool, int, float, complex)):
         kinds.add(next(k for k in (bool, int, float, complex) if isinstance(data, k)))
         return [data]
-    if isinstance(data, str) or not hasattr(data, "__len__") or not hasattr(data, "__getitem__"):
+    if isinstance(data, (str, dict)) or not hasattr(data, "__len__") or not hasattr(data, "__getitem__"):
         if hasattr(data, "__index__"):
             kinds.add(int)
             return [data.__index__()]
@@ -99,9 +113,11 @@ def _flatten(data, shape, depth, kinds):
         shape.append(len(data))
     elif shape[depth] != len(data):
         raise ValueError(f"expected sequence of length {shape[depth]} at dim {depth} (got {len(data)})")
-    flat = []
+    flat, scalar = [], False
     for i in range(len(data)):
         item = data[i]
+        if scalar and isinstance(item, (list, tuple)):
+            raise TypeError(f"'{type(item).__name__}' object cannot be interpreted as an integer")
         scalar = isinstance(item, (bool, int, float, complex, np.generic)) or (isinstance(item, (Tensor, np.ndarray)) and item.ndim == 0)
         if scalar and len(shape) > depth + 1:
             raise TypeError("not a sequence")
@@ -125,6 +141,8 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
         array, inferred = np.asarray(data), dtypes.of_numpy(np.asarray(data).dtype)
     else:
         array, inferred = infer(data)
+        if dtype not in (None, inferred):
+            _refuse_unfitting(array, dtype)
     made = of_array(cast_array(array, dtype or inferred), dtype or inferred)
     return made.requires_grad_() if requires_grad else made
 
@@ -151,7 +169,8 @@ def from_numpy(ndarray):
         raise ValueError("At least one stride in the given numpy array is negative, and tensors with negative strides are not currently "
                          "supported. (You can probably work around this by making a copy of your array  with array.copy().) ")
     if any(s % ndarray.itemsize for s in ndarray.strides):
-        raise ValueError("given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the memory.")
+        raise ValueError("given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the "
+                         "memory.")
     return plain(storages.of_array(ndarray, dtype, share=True))
 
 

@@ -10,8 +10,8 @@ recorder blind to guesses while it is on, with the same effect
 (https://docs.pytorch.org/docs/stable/notes/extending.html#extending-torch-python-api).
 
 Functions that are plain Python (they sort arguments out, and call operators) know nothing of this.  They are noted when they are defined
-(`asks`), and `start_asking` gives all of them other code, once, when the first class or mode that could take a call over appears: code that asks,
-under the name that users know, and then runs what the function was.
+(`asks`), and `start_asking` gives all of them other code, once, when the first class or mode that could take a call over appears: code that
+asks, under the name that users know, and then runs what the function was.
 """
 import threading
 import types
@@ -198,8 +198,8 @@ def handle_torch_function(function, relevant, *args, **kwargs):
 # ---------------------------------------------------------------------------------------------------------------------
 # Subclasses
 
-DELEGATED = ("shape", "dtype", "ndim", "requires_grad", "grad", "is_leaf", "grad_fn", "_version", "retains_grad", "output_nr", "device", "layout", "itemsize",
-             "nbytes")
+DELEGATED = ("shape", "dtype", "ndim", "requires_grad", "grad", "is_leaf", "grad_fn", "_version", "retains_grad", "output_nr", "device",
+             "layout", "itemsize", "nbytes")
 DELEGATED_METHODS = ("_stored", "_known_place", "_present")
 
 
@@ -226,14 +226,16 @@ def prepare_subclass(cls):
     start_asking()
     for name in DELEGATED:
         if name not in cls.__dict__ and _is_ours(cls, name):
-            setattr(cls, name, property(lambda self, name=name: getattr(self._plain, name), lambda self, value, name=name: setattr(self._plain, name, value),
+            setattr(cls, name, property(lambda self, name=name: getattr(self._plain, name),
+                                        lambda self, value, name=name: setattr(self._plain, name, value),
                                         lambda self, name=name: delattr(self._plain, name)))
     for name in DELEGATED_METHODS:
         if name not in cls.__dict__ and _is_ours(cls, name):
             setattr(cls, name, lambda self, *args, name=name, **kwargs: _of_self(self, getattr(self._plain, name)(*args, **kwargs)))
 
 
-    cls.data = property(lambda self: self._plain.data.as_subclass(type(self)), lambda self, value: setattr(self._plain, "data", plain_of(value)))
+    cls.data = property(lambda self: self._plain.data.as_subclass(type(self)),
+                        lambda self, value: setattr(self._plain, "data", plain_of(value)))
 
 
 def _is_ours(cls, name):

@@ -29,7 +29,8 @@ def explain(tensor):
     """The graph, kernels, loops, bytes, operations and times of what a pending tensor waits for, as text."""
     value = tensor._state
     if value is None or tensor._place is not None and tensor._place.storage.block is not None and value.node.primitive == "leaf":
-        return Explanation(f"nothing is pending: the tensor lies in memory, {tensor.dtype} {tuple(tensor.shape)} with strides {tensor.stride()}")
+        return Explanation(f"nothing is pending: the tensor lies in memory, {tensor.dtype} {tuple(tensor.shape)} with strides "
+                           f"{tensor.stride()}")
     recorder = value.owner
     with recorder.lock:
         trace, step = recorder.trace, recorder.at

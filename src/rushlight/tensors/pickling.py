@@ -95,9 +95,6 @@ def attributes_of(tensor):
 
 
 def __reduce_ex__(self, protocol):
-    if not self.is_leaf:
-        raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the pickle protocol: detach() this one "
-                           "first")
     place = self._stored()
     arguments = (TypedStorage(place.storage, place.dtype), place.offset, tuple(place.shape), tuple(place.strides), self.requires_grad,
                  OrderedDict())

@@ -21,8 +21,8 @@ from .size import Size
 from .tape import tape_of
 
 # How the struct module calls the dtypes whose numbers it can read.
-_CODES = {dtypes.bool_: "?", dtypes.uint8: "B", dtypes.int8: "b", dtypes.int16: "h", dtypes.int32: "i", dtypes.int64: "q", dtypes.float16: "e",
-          dtypes.float32: "f", dtypes.float64: "d"}
+_CODES = {dtypes.bool_: "?", dtypes.uint8: "B", dtypes.int8: "b", dtypes.int16: "h", dtypes.int32: "i", dtypes.int64: "q",
+          dtypes.float16: "e", dtypes.float32: "f", dtypes.float64: "d"}
 
 
 class Tensor:
@@ -328,7 +328,7 @@ class Tensor:
         return self.item()
 
     def __index__(self):
-        if self.dtype.kind not in "bui":
+        if self.dtype.kind not in "bui" or self.numel() != 1:
             raise TypeError("only integer tensors of a single element can be converted to an index")
         return int(self.item())
 

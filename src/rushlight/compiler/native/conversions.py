@@ -4,7 +4,8 @@
     __truncsfhf2   float -> half          __truncdfhf2   double -> half         __extendhfsf2   half -> float
 
 They are right (to nearest, ties to even, rounded once; NaN stays NaN) but take one number at a time: a kernel that is to be
-fast on such a processor does it itself with integers, a vector at a time.  Start with `conversions_text`.  How kernels convert is in compiler/conversions.py.
+fast on such a processor does it itself with integers, a vector at a time.  Start with `conversions_text`.  How kernels convert is in
+compiler/conversions.py.
 """
 from ..llvmir import Function, module_text
 

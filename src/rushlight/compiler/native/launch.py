@@ -219,6 +219,9 @@ convert:
   %item = call ptr @PyTuple_GetItem(ptr %values, i64 %i)
   %letter.at = getelementptr i8, ptr %letters, i64 %i
   %letter = load i8, ptr %letter.at
+  %is.unread = icmp eq i8 %letter, 45  ; -
+  br i1 %is.unread, label %put, label %needed
+needed:
   %is.integer = icmp eq i8 %letter, 113  ; q
   br i1 %is.integer, label %integer, label %real
 integer:
@@ -241,7 +244,7 @@ doubt:  ; minus one is how Python tells of an error, and a number too
   %fine = icmp eq ptr %error, null
   br i1 %fine, label %put, label %drop
 put:
-  %slot = phi i64 [ %number, %integer ], [ %bits, %real ], [ %doubtful, %doubt ]
+  %slot = phi i64 [ 0, %convert ], [ %number, %integer ], [ %bits, %real ], [ %doubtful, %doubt ]
   %base.at = getelementptr i64, ptr %bases, i64 %i
   store i64 %slot, ptr %base.at
   %i.next = add i64 %i, 1
@@ -298,7 +301,8 @@ class Blueprint:
         steps          (address of the kernel, its first slot of the frame, number of tasks *), ...; of a loop (0, its number, turns *)
         loops          (its steps, its moves), ...; a move is (slot of the frame, slot that it is made from, bytes to add *), ...
         frame          its slots *
-        bases          one letter for each value of a run: q an integer or address, d a double, f a float (the low four bytes)
+        bases          one letter for each value of a run: q an integer or address, d a double, f a float (the low four bytes),
+                       - what no kernel reads, of any kind
         patches        (slot of the frame, number of the base, bytes to add *), ...
         scratch_bytes  what a worker's memory has to hold at least *
         keep           whatever must live as long as this: the Code of the kernels
@@ -314,8 +318,8 @@ class Blueprint:
             loop_rows.append((len(every_step), len(every_step) + len(inner), len(every_move), len(every_move) + len(moves)))
             every_step += inner
             every_move += moves
-        if set(bases) - set("qdf"):
-            raise ValueError(f"Blueprint: a base is q, d or f, not {(set(bases) - set('qdf')).pop()!r}")
+        if set(bases) - set("qdf-"):
+            raise ValueError(f"Blueprint: a base is q, d, f or -, not {(set(bases) - set('qdf')).pop()!r}")
         if any(not 0 <= first <= (len(frame) if kernel else len(loops) - 1) for kernel, first, _ in every_step):
             raise ValueError(f"Blueprint: a step begins outside the frame of {len(frame)} slots, or is a loop that is none of {len(loops)}")
         if any(not 0 <= x < len(frame) for slot, source, _ in every_move for x in (slot, source)):

@@ -90,11 +90,6 @@ class Target:
         return self.level == "neon" or self.has("fma")
 
     @property
-    def has_f16c(self):
-        """Whether the processor converts half to float and back by vectors."""
-        return self.level == "neon" or self.has("f16c")
-
-    @property
     def function_attributes(self):
         """Attributes every kernel is defined with.  Without the width LLVM may split vectors of 512 bits in two."""
         return f'nounwind "min-legal-vector-width"="{self.vector_bits}" "prefer-vector-width"="{self.vector_bits}"'

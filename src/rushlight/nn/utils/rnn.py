@@ -84,8 +84,8 @@ def pack_padded_sequence(input, lengths, batch_first=False, enforce_sorted=True)
         raise RuntimeError("Length of all samples has to be greater than 0, but found an element in 'lengths' that is <= 0")
     if any(a < b for a, b in zip(counts, counts[1:])):
         raise RuntimeError("`lengths` array must be sorted in decreasing order when `enforce_sorted` is True. You can pass "
-                           "`enforce_sorted=False` to "
-                           "pack_padded_sequence and/or pack_sequence to sidestep this requirement if you do not need ONNX exportability.")
+                           "`enforce_sorted=False` to pack_padded_sequence and/or pack_sequence to sidestep this requirement if you do not "
+                           "need ONNX exportability.")
     if counts[0] > x.shape[0]:
         raise RuntimeError(f"Expected `len(lengths)` to be at most {x.shape[0]}, the padded length, but a sequence is {counts[0]} long")
     sizes = [sum(n > t for n in counts) for t in range(counts[0])]
