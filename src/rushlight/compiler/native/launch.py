@@ -319,7 +319,7 @@ class Blueprint:
             every_step += inner
             every_move += moves
         if set(bases) - set("qdf-"):
-            raise ValueError(f"Blueprint: a base is q, d, f or -, not {(set(bases) - set('qdf')).pop()!r}")
+            raise ValueError(f"Blueprint: a base is q, d, f or -, not {(set(bases) - set('qdf-')).pop()!r}")
         if any(not 0 <= first <= (len(frame) if kernel else len(loops) - 1) for kernel, first, _ in every_step):
             raise ValueError(f"Blueprint: a step begins outside the frame of {len(frame)} slots, or is a loop that is none of {len(loops)}")
         if any(not 0 <= x < len(frame) for slot, source, _ in every_move for x in (slot, source)):
