@@ -82,6 +82,7 @@ class autocast:
     device_type: "cpu" ("cuda" is accepted and does nothing, since there is none)
     dtype: bfloat16 (the default) or float16
     enabled: False leaves everything as it is, also within another autocast
+    cache_enabled: taken, and changes nothing: no cast is kept from one call to the next
     """
 
     def __init__(self, device_type, dtype=None, enabled=True, cache_enabled=None):
