@@ -153,3 +153,30 @@ def test_a_sum_beside_what_is_made_of_rows_and_columns():
     del product
     expected = rows * (columns + 1)
     np.testing.assert_allclose(q.numpy(), p - expected * (expected**2).sum(), rtol=1e-4, atol=1e-5)
+
+
+def test_arguments_may_come_under_numpys_names():
+    x = torch.arange(6.0).reshape(2, 3)
+    assert torch.equal(x.sum(axis=1, keepdims=True), x.sum(1, keepdim=True))
+    assert torch.equal(torch.cat([x, x], axis=1), torch.cat([x, x], 1))
+    assert torch.equal(torch.max(x, axis=1).values, x.amax(1))
+    assert torch.equal(x.select(axis=1, index=2), x[:, 2])
+    assert torch.equal(torch.index_select(x, axis=0, index=torch.tensor([1])), x[1:])
+    assert torch.equal(torch.linalg.norm(x, axis=1), torch.linalg.norm(x, dim=1))
+    assert torch.equal(torch.fft.fft(x, axis=0), torch.fft.fft(x, dim=0))
+    assert torch.equal(torch.sub(x=x, x2=1), x - 1)
+    y = x.clone()
+    assert y.cumsum_(axis=0) is y and torch.equal(y, x.cumsum(0))
+    assert x.squeeze(axis=0).shape == (2, 3) and x.unsqueeze(axis=0).shape == (1, 2, 3)
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda x: torch.exp(), 'missing 1 required positional arguments: "input"'),
+    (lambda x: torch.add(x), 'missing 1 required positional arguments: "other"'),
+    (lambda x: torch.exp(x, foo=1), "unexpected keyword argument 'foo'"),
+    (lambda x: torch.cat([x], keepdims=True), "unexpected keyword argument 'keepdims'"),
+    (lambda x: x.sum(dim=1, axis=0), "multiple values for argument 'dim'"),
+    (lambda x: torch.exp(x, a=x), "multiple values for argument 'input'")])
+def test_arguments_that_are_missing_unknown_or_there_twice(call, message):
+    with pytest.raises(TypeError, match=message):
+        call(torch.ones(2, 2))

@@ -25,6 +25,7 @@ from ..tensors.size import Size
 from ..tensors.tensor import Tensor
 from .definition import ABSENT, EXTENT, EXTENTS, NUMBER, STATIC, TENSOR, TENSOR_OR_NUMBER, attach
 from .in_place import InPlace, write_in_place, write_out
+from .keywords import MISSING, NUMPY_WORDS, again
 
 
 def function_of(op, out):
@@ -41,7 +42,7 @@ def _function_source(op, out):
         parameters.append(inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None))
     head, defaults = _head(parameters)
     arguments = ", ".join(op.signature.parameters)
-    lines = [f"def {op.name}({head}):"]
+    lines = [f"def {op.name}({head}):", *_words(parameters)]
     if out:
         lines += ["    if out is not None:", f"        return write_out(op, out, call({arguments}))"]
     lines += _check(op, op.signature.parameters)
@@ -131,7 +132,7 @@ def _in_place_source(op, name):
     arguments = ", ".join(op.signature.parameters)
     target = parameters[0].name
     in_place = InPlace.of(op)
-    lines = [f"def {name}_({head}):", *_check(op, op.signature.parameters)]
+    lines = [f"def {name}_({head}):", *_words(parameters), *_check(op, op.signature.parameters)]
     if op.is_fast:
         lines += _states(op, f"return write_in_place(op, {target}, ({arguments},))", first=f"_me = id({target})")
         lines += [f"    _place = {target}._place"]
@@ -145,18 +146,32 @@ def _in_place_source(op, name):
 
 
 def _head(parameters):
-    """A parameter list as source text, and the default values it names."""
-    text, defaults, star = [], {}, False
+    """A parameter list as source text, and the default values it names.  After a parameter that may come under NumPy's name for it, those
+    that have to be given get a default too, or Python would miss them before anybody looks at that name."""
+    text, defaults, star, renamed = [], {}, False, False
     for p in parameters:
         if p.kind is p.KEYWORD_ONLY and not star:
             text.append("*")
             star = True
-        if p.default is p.empty:
+        renamed = renamed or p.name in NUMPY_WORDS
+        if p.default is p.empty and not renamed:
             text.append(p.name)
         else:
-            defaults["default_" + p.name] = p.default
+            defaults["default_" + p.name] = MISSING if p.default is p.empty else p.default
             text.append(f"{p.name}=default_{p.name}")
-    return ", ".join(text), defaults
+    return ", ".join([*text, "**words"] if renamed else text), defaults
+
+
+def _words(parameters):
+    """Source that sorts out arguments which came under NumPy's names, and finds those that did not come."""
+    names = [p.name for p in parameters]
+    first = next((i for i, n in enumerate(names) if n in NUMPY_WORDS), None)
+    if first is None:
+        return []
+    given = ", ".join(f"{n}={n}" for n in names)
+    needed = [p.name for p in parameters[first:] if p.default is p.empty]
+    absent = " or ".join(f"{n} is MISSING" for n in needed)
+    return [f"    if words{' or ' + absent if needed else ''}:", f"        return again(this, dict({given}), words)"]
 
 
 def _states(op, otherwise, names=None, first="_handle = new(Tensor)"):
@@ -277,7 +292,8 @@ def _lazily(name, source):
         text = "\n".join(lines) + "\n"
         file = f"<rushlight operator {name}>"
         linecache.cache[file] = (len(text), None, text.splitlines(True), file)
-        scope = {"here": here, "new": object.__new__, "Tensor": Tensor, "ABSENT": ABSENT, "extents_of": extents_of, **scope}
+        scope = {"here": here, "new": object.__new__, "Tensor": Tensor, "ABSENT": ABSENT, "extents_of": extents_of,
+                 "this": function, "again": again, "MISSING": MISSING, **scope}
         exec(compile(text, file, "exec"), scope)
         made = scope.pop(name)
         function.__globals__.update(scope)

@@ -503,12 +503,17 @@ def exported(function=None, *, name=None, names=(), method=False):
     """Put a plain function into the namespace of `rushlight` under its own name (or `name`) and `names`; with `method`, also on Tensor."""
     if function is None:
         return functools.partial(exported, name=name, names=names, method=method)
-    dispatch.asks(function)
+    function = for_users(function)
     for known_as in (name or function.__name__, *names):
         EXPORTED[known_as] = function
         if method:
             attach(known_as, function)
     return function
+
+
+def for_users(function):
+    """A plain function as users call it: arguments may take the call over, and may have NumPy's names."""
+    return dispatch.asks(takes_numpy_words(function))
 
 
 def in_two_forms(op):
@@ -540,3 +545,4 @@ def attach(name, function):
 # At the end, for calling.py needs what stands above.  Families take these from here too, so that they import one module.
 from .calling import attach_in_place, call_of, function_of
 from .in_place import check_out, check_writable, fit, refuse_leaf, refuse_overlap, replace, write_in_place, write_out  # noqa: F401
+from .keywords import takes_numpy_words

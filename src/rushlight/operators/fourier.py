@@ -13,7 +13,7 @@ from ..ir import dtypes, graph
 from ..tensors.creation import get_default_dtype
 from ..tensors.tensor import Tensor
 from .building import apply, wrap_dim
-from .definition import Extent, operator
+from .definition import Extent, for_users, operator
 from .joining import rolled
 from .reinterpretation import real_part
 
@@ -93,7 +93,7 @@ def resized(input: Tensor, dim: int, n: Extent) -> Tensor:
 # What users call
 
 def _offered(function):
-    NAMESPACE[function.__name__] = function
+    NAMESPACE[function.__name__] = for_users(function)
     return function
 
 

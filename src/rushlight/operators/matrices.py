@@ -9,7 +9,7 @@ from ..ir import dtypes, limits
 from ..tensors.tensor import Tensor
 from .building import binary, cast, choose, constant, repeated, wrap_dim
 from .contractions import cross_along, identity_like, matrix_power, multiplied
-from .definition import EXPORTED, attach, exported, operator, write_out
+from .definition import EXPORTED, attach, exported, for_users, operator, write_out
 from .elementwise import log
 from .linalg import (
     LinAlgError,
@@ -41,7 +41,7 @@ NAMESPACE = {}
 def offered(name, function=None):
     """Put a function into torch.linalg."""
     def add(f):
-        NAMESPACE[name] = f
+        NAMESPACE[name] = for_users(f)
         return f
     return add if function is None else add(function)
 

@@ -105,6 +105,7 @@ def start_asking():
         code = function.__code__
         before = types.FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
         before.__kwdefaults__ = function.__kwdefaults__
+        before.__dict__.update(function.__dict__)  # what it wraps itself says what its arguments are
         function.__wrapped__ = before
         names = code.co_freevars
         if names not in _codes:
