@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import rushlight as torch
-from rushlight.compiler import program as programs
+from rushlight.compiler.native import jit
 from rushlight.compiler.program import Output, compile_program
 from rushlight.ir import dtypes, graph, reference
 from rushlight.nn import functional as F
@@ -228,8 +228,8 @@ def test_new_sizes_compile_nothing(monkeypatch):
     for rows, length, width in ((4, 9, 16), (5, 70, 8), (6, 150, 12)):
         step(rows, length, width)
     made = []
-    monkeypatch.setattr(programs.jit, "compile", lambda *args, **named: made.append(args))
-    monkeypatch.setattr(programs.jit, "recall", lambda *args: made.append(args))
+    monkeypatch.setattr(jit, "compile", lambda *args, **named: made.append(args))
+    monkeypatch.setattr(jit, "recall", lambda *args: made.append(args))
     step(7, 33, 20)
     assert made == []
 
@@ -244,7 +244,7 @@ def test_a_growing_cache_compiles_nothing(monkeypatch):
         return k, v
     k, v = generate(4, torch.zeros(1, 2, 3, 8), torch.zeros(1, 2, 3, 8))
     made = []
-    monkeypatch.setattr(programs.jit, "compile", lambda *args, **named: made.append(args))
-    monkeypatch.setattr(programs.jit, "recall", lambda *args: made.append(args))
+    monkeypatch.setattr(jit, "compile", lambda *args, **named: made.append(args))
+    monkeypatch.setattr(jit, "recall", lambda *args: made.append(args))
     generate(70, k, v)
     assert made == []

@@ -7,6 +7,7 @@ import programs as random_programs
 import pytest
 
 import rushlight as torch
+from rushlight.compiler import kernels as kernel_code
 from rushlight.compiler import program as compiled_programs
 from rushlight.compiler import stepwise
 from rushlight.compiler.native import jit
@@ -114,9 +115,9 @@ def test_a_training_loop_is_fused_from_the_third_step_on(made):
 def test_many_expressions_leave_no_more_behind_than_a_few(monkeypatch):
     monkeypatch.setattr(recorder, "LARGEST_TRIE", 300)
     monkeypatch.setattr(stepwise, "_PROGRAMS", 12)
-    monkeypatch.setattr(compiled_programs, "_KERNELS", 12)
+    monkeypatch.setattr(kernel_code, "_KERNELS", 12)
     monkeypatch.setattr(stepwise._here, "programs", stepwise.Programs())
-    monkeypatch.setattr(compiled_programs, "_kernels", compiled_programs._Kernels())
+    monkeypatch.setattr(kernel_code, "_kernels", kernel_code._Kernels())
     choose, (x, y) = random.Random(2), operands()
 
     def objects_after(count):
@@ -126,7 +127,7 @@ def test_many_expressions_leave_no_more_behind_than_a_few(monkeypatch):
         return len(gc.get_objects())
     few, many = objects_after(200), objects_after(200)
     assert here.recorder.steps <= 300 + 40
-    assert len(stepwise._here.programs._found) <= 12 and len(compiled_programs._kernels._code) <= 12
+    assert len(stepwise._here.programs._found) <= 12 and len(kernel_code._kernels._code) <= 12
     assert many < few * 1.15
 
 

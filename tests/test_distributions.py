@@ -16,6 +16,11 @@ COUNTED = [
     (d.Bernoulli(0.3), d.Bernoulli(logits=torch.tensor(0.5)), 2), (d.Categorical(torch.tensor([0.2, 0.3, 0.5])), d.Categorical(torch.ones(3)), 3),
     (d.Binomial(7, torch.tensor(0.4)), d.Binomial(7, torch.tensor(0.6)), 8), (d.Geometric(0.3), d.Geometric(0.4), 120), (d.Poisson(3.5), d.Poisson(5.0), 80)]
 
+# What PyTorch gives (see test_gamma_numbers_move_with_their_parameters_as_in_pytorch).
+GAMMA_SLOPES = [36.072520608901, 24.326451529378, 65.275473503046, -14.757635399391, -27.212115284923, -327.017025118408]
+DIRICHLET_SLOPES = [-2.222052529156, -1.560556811419, 0.43314139872]
+STUDENT_SLOPES = [-6.832695200056, -0.713722708156]
+
 
 def names(cases):
     return [type(c[0]).__name__ for c in cases]
@@ -84,8 +89,18 @@ def test_gradients_reach_the_parameters_through_samples():
     x.mean().backward()
     assert loc.grad.item() == pytest.approx(1) and scale.grad.item() == pytest.approx(((x - loc) / scale).mean().item(), abs=1e-5)
     assert not d.Normal(loc, scale).sample().requires_grad
-    with pytest.raises(NotImplementedError, match="rejection"):
-        d.Gamma(loc, scale).rsample()
+
+
+def test_gamma_numbers_move_with_their_parameters_as_in_pytorch():
+    def slopes(kind, *parameters):
+        given = [torch.tensor(p, dtype=torch.float64, requires_grad=True) for p in parameters]
+        torch.manual_seed(3)
+        x = kind(*given).rsample((20,))
+        return [g for p in torch.autograd.grad((x * x).sum(), given) for g in p.tolist()]
+
+    assert slopes(d.Gamma, [0.3, 2.0, 15.0], [1.0, 2.0, 3.0]) == pytest.approx(GAMMA_SLOPES, rel=1e-9)
+    assert slopes(d.Dirichlet, [0.5, 2.0, 9.0]) == pytest.approx(DIRICHLET_SLOPES, rel=1e-9)
+    assert slopes(d.StudentT, [3.0, 8.0]) == pytest.approx(STUDENT_SLOPES, rel=1e-9)
 
 
 def test_a_policy_learns_by_its_log_probability():

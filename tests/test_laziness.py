@@ -941,3 +941,25 @@ def test_a_view_keeps_what_is_known_of_the_dimensions_that_it_keeps():
         first, second = (part.view(rows, length, heads, width).transpose(1, 2) for part in (x + 1).split(heads * width, 2))
         text = torch.explain(first @ second.transpose(2, 3))
         assert "slice: " not in text and "permute: " not in text
+
+
+def test_what_a_program_begins_with_is_written_at_once_and_seen_by_all():
+    """Parameters' first values leave nothing pending, so that the first step of a training is the program that all others are."""
+    from rushlight.runtime.recorder import here
+    layer = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+    layer[0].weight.sum().item()
+    weight, seen = layer[0].weight, layer[0].weight.detach()
+    version, before = weight._version, weight.tolist()
+    with torch.no_grad():
+        weight.fill_(2.0)
+        layer[0].bias.copy_(torch.tensor([0.0, 1.0, 2.0, 3.0]))
+        torch.nn.init.uniform_(layer[1].weight)
+    assert not here.recorder.trace.leaves and weight._version == version + 1
+    assert seen.tolist() == [[2.0] * 3] * 4 and before != seen.tolist()
+    assert layer[0].bias.tolist() == [0.0, 1.0, 2.0, 3.0]
+    doubled = weight * 2          # read before it is written again: it keeps what was there
+    with torch.no_grad():
+        weight.fill_(5.0)
+    assert doubled.tolist() == [[4.0] * 3] * 4 and weight.tolist() == [[5.0] * 3] * 4
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
+        weight.fill_(1.0)

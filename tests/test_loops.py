@@ -14,15 +14,19 @@ from rushlight.ir.extents import symbol
 from rushlight.ir.graph import elementwise
 
 
+def step(node, integers=()):
+    """The one step that makes a node."""
+    one, = compiled([node], integers).plan.steps
+    return one
+
+
 def nest(node, integers=()):
-    """The nest of the one kernel that makes a node."""
-    step, = compiled([node], integers).plan.steps
-    return step.nest
+    return step(node, integers).nest
 
 
 def text(node, integers=()):
     """Its loops without the sizes of vectors, which differ from one processor to another, and those of tasks."""
-    lines = [re.sub(r"tasks of \d+", "tasks of <some>", line) for line in loops_of(nest(node, integers), integers) if not line.startswith("note")]
+    lines = [re.sub(r"tasks of \d+", "tasks of <some>", line) for line in loops_of(step(node, integers), integers) if not line.startswith("note")]
     return "\n".join(lines).replace(" by 16:", ":").replace(" by 32:", ":")
 
 

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rushlight
+from rushlight.compiler import kernels as kernel_code
 from rushlight.compiler import program as programs
 from rushlight.compiler.native import jit, target, threads
 from rushlight.compiler.program import Output, compile_cold, compile_program
@@ -388,9 +389,9 @@ def test_a_graph_of_new_nodes_is_compiled_at_once_and_another_of_such_nodes_runs
 # Caches
 
 def test_kernels_out_of_use_are_freed(monkeypatch):
-    monkeypatch.setattr(programs, "_KERNELS", 3)
-    kernels = programs._Kernels()
-    monkeypatch.setattr(programs, "_kernels", kernels)
+    monkeypatch.setattr(kernel_code, "_KERNELS", 3)
+    kernels = kernel_code._Kernels()
+    monkeypatch.setattr(kernel_code, "_kernels", kernels)
     x, codes = graph.leaf(0, (7,), float32), []
     for number in range(12):
         made = compiled([elementwise("add", x, families.spread(graph.constant(number, float32), (7,)))])
@@ -402,7 +403,7 @@ def test_kernels_out_of_use_are_freed(monkeypatch):
 
 
 def test_a_kernel_lives_as_long_as_a_program_that_uses_it(monkeypatch):
-    monkeypatch.setattr(programs, "_KERNELS", 1)
+    monkeypatch.setattr(kernel_code, "_KERNELS", 1)
     x = graph.leaf(0, (7,), float32)
     made = [compiled([elementwise(name, x)]) for name in ("neg", "abs", "floor")]
     for program, function in zip(made, (np.negative, np.abs, np.floor)):
@@ -488,7 +489,7 @@ def test_vectors_of_512_bits_give_right_answers_on_any_processor():
 
 @pytest.mark.parametrize("other", [target.aarch64(), target.x86_64("avx512")], ids=lambda t: t.level)
 def test_every_family_is_emitted_for_other_processors(other, counted):
-    programs._kernels._code.clear()
+    kernel_code._kernels._code.clear()
     for build in FAMILIES.values():
         compiled(build(13, 70)[0])
     assert len(counted) >= len(FAMILIES)

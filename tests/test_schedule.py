@@ -418,3 +418,13 @@ def test_a_dimension_that_every_term_has_is_no_part_of_an_equality():
         offset = symbol(9, 6, dimension=False)  # of which it is not known that it is not 0
         assert offset * rows == offset * 5
         assert known.simplify(rows) is rows
+
+
+def test_of_several_reductions_the_one_whose_rows_lie_apart_is_stored():
+    x, y = leaf(0, (64, 32, 16)), graph.permute(graph.leaf(1, (32, 64, 16), float32), (1, 0, 2))
+    found = [graph.reduce("sum", n, (0, 1)) for n in (graph.elementwise("mul", x.node, x.node), graph.elementwise("add", x.node, y))]
+    given = [np.random.default_rng(0).random(s).astype(np.float32) for s in ((64, 32, 16), (32, 64, 16))]
+    with Assumptions():
+        results = launch(compile_program([Output(n) for n in found]), found, given)
+    np.testing.assert_allclose(results[0], (given[0] ** 2).sum((0, 1)), rtol=1e-5)
+    np.testing.assert_allclose(results[1], (given[0] + given[1].transpose(1, 0, 2)).sum((0, 1)), rtol=1e-5)

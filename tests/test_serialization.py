@@ -448,3 +448,18 @@ def test_a_model_with_tied_weights_goes_through_safetensors(tmp_path):
     assert other["outer"].weight.tolist() == net["inner"].weight.tolist()
     with pytest.raises(RuntimeError, match=r'Missing key\(s\) in state_dict: "bias", "weight"\n    Unexpected key\(s\) in state_dict: "inner.bias"'):
         safetensors.load_model(torch.nn.Linear(2, 2), tmp_path / "x.safetensors")
+
+
+def test_functions_are_found_again_by_their_names():
+    """So a module that holds one, as transformer layers hold their activation, can be pickled."""
+    functional = torch.nn.functional
+    for function in (functional.relu, torch.relu, functional.softmax, torch.vstack, torch.median, torch.fft.fft, torch.linalg.norm):
+        assert pickle.loads(pickle.dumps(function)) is function
+    layer = torch.nn.TransformerEncoderLayer(4, 2, 8, activation=functional.gelu)
+    layer.chosen = functional.relu
+    again = pickle.loads(pickle.dumps(layer))
+    assert again.chosen is functional.relu and again.activation is functional.gelu
+    stored = io.BytesIO()
+    torch.save(layer, stored)
+    stored.seek(0)
+    assert torch.load(stored, weights_only=False).chosen is functional.relu

@@ -97,11 +97,57 @@ def test_data_is_the_same_memory_without_history():
     assert x.shape == (3,)
 
 
-def test_a_storage_knows_each_of_its_tensors_once():
+def test_a_storage_knows_each_of_its_tensors_once_and_forgets_the_dead():
     x = torch.ones(2)
-    for _ in range(3):
+    for _ in range(50):
         x.data.add_(1)
-    assert x.tolist() == [4, 4] and len(x._place.storage.members) <= 2
+        kept = x[0], x[1:]
+    assert x.tolist() == [51, 51] and kept[0].item() == 51
+    assert len(x._place.storage.members) <= 20 and len(x._place.storage.tensors()) == 3
+
+
+def test_views_of_memory_and_small_writes_to_it_are_made_at_once():
+    x = torch.zeros(5, 3)
+    row, tail = x[1], x[2:]
+    assert x._state is None and row._state is None and tail._state is None and row._base is x and tail.storage_offset() == 6
+    y = x * 2  # now something pending reads it, so that the next write waits its turn
+    x[0, 1] += 3
+    row[:] = torch.arange(3.)
+    assert y.sum().item() == 0
+    assert x[0].tolist() == [0, 3, 0] and x[1].tolist() == [0, 1, 2] and x[::2].stride() == (6, 1) and x[5:].shape == (0, 3)
+    tail[-1, 0] = float("nan")
+    tail[:, 1] -= torch.tensor([1., 2., 3.])
+    assert x[4, 0].isnan() and [v.item() for v in x[:, 1]] == [3, 1, -1, -2, -3]
+
+
+def test_a_write_at_once_counts_as_a_version():
+    x, w = torch.ones(3), torch.ones(3, requires_grad=True)
+    loss = (w * x).sum()
+    float(loss)
+    x[0] = 5
+    assert x._version == 1
+    x[1] *= 2
+    assert x._version >= 2 and x.tolist() == [5, 2, 1]
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_writes_at_once_refuse_what_recorded_ones_refuse():
+    x = torch.zeros(3, dtype=torch.int8)
+    x[0] += 127
+    x[0] += 1
+    x[1] = 2.7
+    assert x.tolist() == [-128, 2, 0]
+    with pytest.raises(RuntimeError):
+        x[1] += 0.5
+    with pytest.raises(RuntimeError):
+        x[:] = torch.zeros(2, dtype=torch.int8)
+    array = np.zeros(3)
+    y = torch.from_numpy(array)
+    y[1] = 4
+    y[2] += 1
+    array[0] = 9
+    assert array.tolist() == [9, 4, 1] and y[0].item() == 9
 
 
 def test_data_shows_what_was_drawn_last():

@@ -12,10 +12,26 @@ amp, testing and overrides hold code of their own, and switches, backends, cuda 
 To read it, follow ARCHITECTURE.md.
 """
 from . import autograd, operators
+from ._paths import open_below as _open_below
 from .autograd.mapping import vmap
 from .autograd.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .ir.dtypes import DType as dtype
-from .ir.dtypes import bfloat16, complex64, complex128, float16, float32, float64, int8, int16, int32, int64, uint8
+from .ir.dtypes import (
+    bfloat16,
+    complex64,
+    complex128,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
 from .ir.dtypes import bool_ as bool
 from .ir.limits import finfo, iinfo
 from .operators.definition import ALL as _operators
@@ -41,6 +57,7 @@ from .tensors.explaining import explain
 from .tensors.legacy import TYPES as _tensor_types
 from .tensors.legacy import set_default_tensor_type
 from .tensors.pickling import TypedStorage
+from .tensors.pickling import answer_by_name as _answer_by_name
 from .tensors.printing import set_printoptions
 from .tensors.size import Size
 from .tensors.tensor import Tensor
@@ -55,20 +72,30 @@ for _function in _operators.values():
         for _name in (_function.operator.name, *_function.names):
             globals()[_name] = _function
 globals().update(_exported)
+_answer_by_name(__name__, _exported)
 globals().update(_tensor_types)
 
-_SUBMODULES = ("_C", "accelerator", "amp", "backends", "cli", "cpu", "cuda", "datasets", "distributions", "drawing", "fft", "func",
-               "jit", "linalg", "nn", "optim", "overrides", "random", "return_types", "serialization", "signal", "special",
-               "switches", "testing", "utils", "version")
+_SUBMODULES = frozenset("""_C accelerator amp backends cli cpu cuda datasets distributed distributions drawing fft func futures fx hub jit
+    library linalg masked mps mtia multiprocessing nn onnx optim overrides profiler random return_types serialization signal special switches
+    testing utils version xpu""".split())
 _LATER = {name: module for module, names in {
-    ".amp": "GradScaler autocast get_autocast_dtype is_autocast_enabled",
+    ".amp": """GradScaler autocast get_autocast_dtype get_autocast_cpu_dtype get_autocast_gpu_dtype is_autocast_cpu_enabled
+        is_autocast_cache_enabled is_autocast_enabled""",
+    "._C": "PyTorchFileReader",
+    ".autograd.modes": "is_inference_mode_enabled",
+    ".checks": "SymBool SymFloat SymInt _assert _check _check_index _check_is_size _check_not_implemented _check_type _check_value _check_with "
+               "sym_float sym_int sym_ite sym_max sym_min sym_not sym_sum",
+    ".cpu": "Event Stream",
+    ".futures": "Future",
+    ".jit": "ScriptModule",
+    ".library": "classes ops",
     ".compiler.native.threads": "get_num_threads set_num_threads",
     ".drawing": "draw",
     ".serialization": "load save",
     ".switches": """compile use_deterministic_algorithms are_deterministic_algorithms_enabled
         is_deterministic_algorithms_warn_only_enabled set_deterministic_debug_mode set_float32_matmul_precision
         get_float32_matmul_precision set_flush_denormal set_num_interop_threads get_num_interop_threads
-        compiled_with_cxx11_abi""",
+        compiled_with_cxx11_abi get_deterministic_debug_mode get_device_module""",
 }.items() for name in names.split()}
 
 
@@ -78,4 +105,7 @@ def __getattr__(name):
         import importlib
         found = importlib.import_module(_LATER.get(name, "." + name), __name__)
         return getattr(found, name) if name in _LATER else found
-    raise AttributeError(f"module 'rushlight' has no attribute '{name}'")
+    return _below(name)
+
+
+_below = _open_below(__name__)  # PyTorch's other paths

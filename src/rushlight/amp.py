@@ -9,6 +9,7 @@ Which operators compute in which dtype is PyTorch's list for the CPU: https://do
 import functools
 import threading
 
+from ._paths import open_below
 from .ir import dtypes
 from .overrides import TorchFunctionMode
 from .tensors.tensor import Tensor
@@ -125,7 +126,29 @@ def is_autocast_enabled(device_type="cpu"):
 
 def get_autocast_dtype(device_type="cpu"):
     """The narrower dtype of the autocast in force, or the default."""
-    return getattr(_here, "dtype", None) or (dtypes.bfloat16 if device_type == "cpu" else dtypes.float16)
+    if device_type != "cpu":
+        return dtypes.float16
+    return getattr(_here, "dtype", None) or dtypes.bfloat16
+
+
+def is_autocast_cpu_enabled():
+    """Whether an autocast for the CPU is in force."""
+    return is_autocast_enabled("cpu")
+
+
+def get_autocast_cpu_dtype():
+    """The narrower dtype on the CPU."""
+    return get_autocast_dtype("cpu")
+
+
+def get_autocast_gpu_dtype():
+    """The narrower dtype on a GPU: float16."""
+    return get_autocast_dtype("cuda")
+
+
+def is_autocast_cache_enabled():
+    """Whether autocast may keep what it cast: yes, as PyTorch says by default."""
+    return True
 
 
 def is_autocast_available(device_type):
@@ -237,3 +260,6 @@ class GradScaler:
             raise RuntimeError("The source state dict is empty, possibly because it was saved from a disabled instance of GradScaler.")
         self._scale, self._growth, self._backoff, self._interval, self._good_steps = (
             state_dict[n] for n in ("scale", "growth_factor", "backoff_factor", "growth_interval", "_growth_tracker"))
+
+
+__getattr__ = open_below(__name__)

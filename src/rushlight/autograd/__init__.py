@@ -7,12 +7,18 @@
     modes.py      no_grad, enable_grad, inference_mode
     function.py   Function: a user's own forward and backward
     gradcheck.py  derivatives against finite differences
+    graph.py, variable.py   PyTorch's torch.autograd.graph, and the older name of a tensor;  anomaly.py  which call made a NaN in backward
     transforms.py derivatives of functions as functions; functional.py the same in an older form; mapping.py vmap; trees.py nested arguments
 
 Start with engine.py.
 """
-from . import functional, nodes  # nodes attaches backward, grad_fn and hooks to Tensor
+from .._paths import open_below
+from . import functional, graph, nodes  # nodes attaches backward, grad_fn and hooks to Tensor
+from .anomaly import detect_anomaly, set_detect_anomaly
 from .engine import backward, grad
 from .function import Function, once_differentiable, saved_tensors_hooks
 from .gradcheck import gradcheck, gradgradcheck
 from .modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from .variable import Variable
+
+__getattr__ = open_below(__name__)

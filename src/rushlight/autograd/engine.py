@@ -14,6 +14,7 @@ hooks and users' Functions.  Gradients are ordinary tensors: with `create_graph`
 Start with `backward` at the end, then `differentiate`.
 """
 import heapq
+from typing import Any, NamedTuple
 
 from ..operators.factories import ones_like, zeros
 from ..operators.joining import stack
@@ -21,7 +22,15 @@ from ..runtime.recorder import here
 from ..tensors.dispatch import asks
 from ..tensors.tape import tape_of
 from ..tensors.tensor import Tensor
+from .modes import set_grad_enabled
 from .replay import EXTERNAL, FREED, TRACE_CALL, check_unmodified, rule_gradients, saves, value_tensor
+
+
+class GradientEdge(NamedTuple):
+    """A result of a call in the graph: its node, and which of the call's results it is."""
+
+    node: Any
+    output_nr: int
 
 
 def source(tensor):
@@ -49,18 +58,49 @@ def source_of(trace, value, tensor=None):
 
 def _leaf_source(trace, number):
     leaf = trace.leaves[number]
+    if leaf is None:  # the way there was freed
+        return None
     if leaf._place is not None and leaf._place.is_snapshot:
         leaf = leaf._base
     return (trace.record.roots.get(number) if trace.flushed else leaf._tape and leaf._tape.history) or leaf
 
 
-def differentiate(outputs, grads, create_graph=False, retain_graph=False, wanted=()):
+def _on_the_way(outputs, leaves, wanted):
+    """The calls on the ways from `outputs` to the tensors that are asked for: `leaves`, by their ids, and the `wanted` values."""
+    reaches, waiting = {}, [where for where in outputs if isinstance(where, tuple)]
+    while waiting:
+        trace, value = waiting[-1]
+        history = value.history
+        if reaches.get(history) is not None:
+            waiting.pop()
+            continue
+        further = [where for where in sources_of(trace, history) if where is not None]
+        if history not in reaches:
+            reaches[history] = None
+            waiting += [where for where in further if isinstance(where, tuple) and where[1].history not in reaches]
+            continue
+        waiting.pop()
+        reaches[history] = any(id(where) in leaves if isinstance(where, Tensor) else
+                               (id(where[0]), id(where[1])) in wanted or reaches[where[1].history] for where in further)
+    return {history for history, reached in reaches.items() if reached}
+
+
+def sources_of(trace, history):
+    """Where the gradients of a call's operands go."""
+    if history.callee is EXTERNAL:
+        return trace.record.externals[history].sources
+    return [source_of(trace, o) for o in history.operands if o is not None]
+
+
+def differentiate(outputs, grads, create_graph=False, retain_graph=False, wanted=(), leaves=None):
     """Go back from `outputs` (sources, see `source`) with the gradients that arrive at them (None: the gradient 1).
 
     Returns ({leaf tensor: gradient}, {(id(trace), id(value)): gradient} for the `wanted` pairs), every hook on the way having run.
-    What the rules read is freed unless the graph is retained.
+    What the rules read is freed unless the graph is retained.  With `leaves`, the ids of the leaves that are asked for, calls that lead
+    neither there nor to something wanted are not gone back through.
     """
     recorder = here.recorder
+    needed = _on_the_way(outputs, leaves, wanted) if leaves is not None and wanted else None
     arriving = {}  # trace -> {value: gradient}
     at_leaf, at_wanted, queue = {}, {}, []
     wanted_traces = {trace for trace, _ in wanted}
@@ -70,6 +110,8 @@ def differentiate(outputs, grads, create_graph=False, retain_graph=False, wanted
             at_leaf[where] = grad if where not in at_leaf else at_leaf[where] + grad
             return
         trace, value = where
+        if needed is not None and value.history not in needed and (id(trace), id(value)) not in wanted:
+            return
         if trace not in arriving:
             arriving[trace] = {}
             heapq.heappush(queue, (-trace.number, trace))
@@ -95,7 +137,9 @@ def differentiate(outputs, grads, create_graph=False, retain_graph=False, wanted
                     del beyond[n][0][beyond[n][1]]  # it is part of what comes now
                 reached = [(_leaf_source(trace, n), g) for n, g in at_number]
             else:
-                reached, histories = _call_by_call(trace, by_value, wanted, at_wanted)
+                if needed is None and leaves is not None:
+                    needed = _on_the_way(outputs, leaves, wanted)
+                reached, histories = _call_by_call(trace, by_value, wanted, at_wanted, needed)
             if not retain_graph:
                 free(trace, histories)
             for where, grad in reached:
@@ -120,9 +164,9 @@ def _sent_before(trace, at_leaf, arriving):
     return found
 
 
-def _call_by_call(trace, arrived, wanted, at_wanted):
+def _call_by_call(trace, arrived, wanted, at_wanted, needed=None):
     """Back through one trace, newest call first, with its hooks and Functions: ([(where, gradient), ...] beyond it, the histories
-    gone through)."""
+    gone through); through those that are `needed`, if that is given."""
     arriving, queue, beyond, visited = {}, [], [], []
 
     def send(where, grad):
@@ -133,6 +177,8 @@ def _call_by_call(trace, arrived, wanted, at_wanted):
             return
         value = where[1]
         history = value.history
+        if needed is not None and history not in needed and (id(trace), id(value)) not in wanted:
+            return
         by_value = arriving.get(history)
         if by_value is None:
             by_value = arriving[history] = {}
@@ -149,6 +195,8 @@ def _call_by_call(trace, arrived, wanted, at_wanted):
                 grad = by_value[value] = run_hooks(trace.record.hooks.get(value), grad)
             if (id(trace), id(value)) in wanted:
                 at_wanted[id(trace), id(value)] = grad
+        if needed is not None and history not in needed:
+            continue
         visited.append(history)
         for where, grad in _back_through(trace, history, by_value):
             send(where, grad)
@@ -170,7 +218,7 @@ def _back_through(trace, history, by_value):
         wheres, made = external.sources, external.gradients(grads)
     else:
         check_unmodified(trace, history)
-        wheres, made = [source_of(trace, o) for o in history.operands], rule_gradients(trace, history, grads)
+        wheres, made = [o and source_of(trace, o) for o in history.operands], rule_gradients(trace, history, grads)
     if node is not None:
         for hook in list(node.hooks.values()):
             replaced = hook(tuple(made), tuple(grads))
@@ -200,16 +248,27 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
     grads += [None] * (len(tensors) - len(grads))
     sources, first = start_of(tensors, grads)
     retain = create_graph if retain_graph is None else retain_graph
+    recorder = here.recorder
+    enabled, recorder.grad = recorder.grad, create_graph  # which is what hooks find, too
+    try:
+        _backward(sources, first, retain, create_graph, inputs)
+    finally:
+        recorder.grad = enabled
+
+
+def _backward(sources, first, retain, create_graph, inputs):
     if len(sources) == 1 and inputs is None and not create_graph and isinstance(sources[0], tuple) and TRACE_CALL.applies(sources[0][0]):
         _through_one_trace(*sources[0], first[0], retain)
         return
-    only = None if inputs is None else [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    only = None if inputs is None else [inputs] if isinstance(inputs, (Tensor, GradientEdge)) else list(inputs)
     if only is not None and not only:
         raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
-    wanted = {(id(s[0]), id(s[1])): t for t in only or () for s in [source(t)] if isinstance(s, tuple)}
-    at_leaf, at_wanted = differentiate(sources, first, create_graph, retain, wanted)
+    asked = [(t, _place_of(t)) for t in only or ()]
+    wanted = {(id(place[0]), id(place[1])): t for t, place in asked if isinstance(place, tuple)}
+    leaves = None if only is None else {id(place) for _, place in asked}
+    at_leaf, at_wanted = differentiate(sources, first, create_graph, retain, wanted, leaves)
     for leaf, grad in at_leaf.items():
-        if only is None or any(leaf is t for t in only):
+        if leaves is None or id(leaf) in leaves:
             accumulate(leaf, grad, create_graph)
     for key, grad in at_wanted.items():
         accumulate(wanted[key], grad, create_graph)
@@ -248,6 +307,8 @@ def start_of(tensors, grads):
                 g = ones_like(t.detach())
         elif g.shape != t.shape:
             raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {t.shape}.")
+        if g is not None and g.dtype is not t.dtype:
+            g = (g.real if g.is_complex() and not t.is_complex() else g).to(t.dtype)
         sources.append(source(t))
         first.append(g)
     return sources, first
@@ -261,29 +322,46 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     if is_grads_batched:
         return _grad_of_batch(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads)
     outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    inputs = [inputs] if isinstance(inputs, (Tensor, GradientEdge)) else list(inputs)
     grads = [grad_outputs] if isinstance(grad_outputs, Tensor) or grad_outputs is None else list(grad_outputs)
     grads += [None] * (len(outputs) - len(grads))
-    for t in inputs:
-        if not t.requires_grad:
-            raise RuntimeError("One of the differentiated Tensors does not require grad")
+    if not inputs:
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
+    if materialize_grads and allow_unused is False:
+        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
     sources, first = start_of(outputs, grads)
-    places = [source(t) for t in inputs]
+    places = [_place_of(t) for t in inputs]
     wanted = {(id(p[0]), id(p[1])) for p in places if isinstance(p, tuple)}
     retain = create_graph if retain_graph is None else retain_graph
-    at_leaf, at_wanted = differentiate(sources, first, create_graph, retain, wanted)
+    leaves = {id(p) for p in places}
+    at_leaf, at_wanted = differentiate(sources, first, create_graph, retain, wanted, leaves)
     results = []
-    for t, place in zip(inputs, places):
-        g = at_wanted.get((id(place[0]), id(place[1]))) if isinstance(place, tuple) else at_leaf.get(t)
-        if g is not None and t._tape is not None and not isinstance(place, tuple):
-            g = run_hooks(t._tape.hooks, g)
+    for i, (t, place) in enumerate(zip(inputs, places)):
+        g = at_wanted.get((id(place[0]), id(place[1]))) if isinstance(place, tuple) else at_leaf.get(place)
+        if g is not None and isinstance(place, Tensor) and place._tape is not None:
+            with set_grad_enabled(create_graph):
+                g = run_hooks(place._tape.hooks, g)
         if g is None and materialize_grads:
-            g = zeros(t.shape, dtype=t.dtype)
+            if not isinstance(t, Tensor):
+                raise RuntimeError("materialize_grads cannot be used when the given input is a GradientEdge")
+            g = zeros(t.shape, dtype=t.dtype, requires_grad=create_graph)
         if g is None and not allow_unused:
-            raise RuntimeError("One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if "
-                               "this is the desired behavior.")
+            raise RuntimeError(f"The differentiated Tensor at index {i} appears to not have been used in the graph. Set allow_unused=True "
+                               "if this is the desired behavior.")
         results.append(g)
     return tuple(results)
+
+
+def _place_of(asked):
+    """The source (see `source`) of a tensor, or of a GradientEdge, that a gradient is asked for."""
+    if isinstance(asked, GradientEdge):
+        node = asked.node
+        return node.variable if hasattr(node, "variable") else (node.trace, node.history.results[asked.output_nr])
+    if not isinstance(asked, Tensor):
+        raise RuntimeError(f"all inputs have to be Tensors or GradientEdges, but got {type(asked).__name__}")
+    if not asked.requires_grad:
+        raise RuntimeError("One of the differentiated Tensors does not require grad")
+    return source(asked)
 
 
 def _grad_of_batch(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads):
@@ -313,19 +391,15 @@ def run_hooks(hooks, grad):
 
 
 def accumulate(leaf, grad, create_graph):
-    """Add to a leaf's gradient, in place in the existing one, and run its hooks."""
+    """Add to a leaf's gradient, in place in the existing one, and run its hooks.  Without `create_graph` nothing is being recorded."""
     tape = tape_of(leaf)
-    recorder = here.recorder
     grad = run_hooks(tape.hooks, grad)
     if tape.grad is None:
         tape.grad = grad if create_graph else grad.detach() if grad.requires_grad else grad
     elif create_graph:
         tape.grad = tape.grad + grad
     else:
-        enabled, recorder.grad = recorder.grad, False
-        try:
-            tape.grad.add_(grad)
-        finally:
-            recorder.grad = enabled
+        tape.grad.add_(grad)
     for hook in list((tape.accumulated or {}).values()):
-        hook(leaf)
+        if hook(leaf) is not None:
+            raise RuntimeError("post accumulate grad hooks should return None.")

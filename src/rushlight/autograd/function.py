@@ -12,6 +12,7 @@
 context, and backward hands it the gradients (https://docs.pytorch.org/docs/stable/autograd.html#torch.autograd.Function).
 """
 import functools
+import inspect
 
 from ..ir import graph
 from ..operators.factories import zeros
@@ -165,15 +166,17 @@ class Function:
         recorder = here.recorder
         ctx = type(cls.__name__ + "Backward", (Context,), {})()
         ctx.needs_input_grad = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
-        if "backward" not in cls.__dict__ and "vjp" in cls.__dict__:
-            cls.backward = staticmethod(cls.__dict__["vjp"].__func__)
+        if cls.vjp is not Function.vjp and cls.backward is not cls.vjp:
+            if cls.backward is not Function.backward:
+                raise RuntimeError(f"Implementing both 'backward' and 'vjp' for a custom Function is not allowed ({cls.__name__})")
+            cls.backward = staticmethod(cls.vjp)
         wanted = recorder.grad and any(ctx.needs_input_grad)
         placeholder = _Call(cls, ctx, args, ())
         enabled, recorder.grad = recorder.grad, False
         try:
             if cls.setup_context is not Function.setup_context:
                 result = cls.forward(*args)
-                cls.setup_context(ctx, args, result)
+                cls.setup_context(ctx, _with_defaults(cls.forward, args), result)
             else:
                 result = cls.forward(ctx, *args)
         finally:
@@ -204,6 +207,16 @@ class Function:
         handle = iter(attached)
         outputs = [next(handle) if isinstance(o, Tensor) else o for o in outputs]
         return outputs[0] if single else type(result)(outputs)
+
+
+def _with_defaults(forward, args):
+    """The arguments of `forward`, with the defaults of those that were not given."""
+    try:
+        bound = inspect.signature(forward).bind(*args)
+    except (TypeError, ValueError):  # a callable that does not say what it takes
+        return args
+    bound.apply_defaults()
+    return bound.args
 
 
 def _renamed(saved, before, after):

@@ -3,8 +3,12 @@
 Each is a context manager and a decorator (https://docs.pytorch.org/docs/stable/notes/autograd.html#locally-disable-grad-doc).
 """
 import functools
+import threading
+import warnings
 
 from ..runtime.recorder import here
+
+_inference = threading.local()
 
 GENERATOR = 0x20  # the flag of a generator function's code
 
@@ -27,19 +31,30 @@ class _Mode:
 
     def __call__(self, function):
         if isinstance(function, type):
+            warnings.warn("Decorating classes is deprecated and will be disabled in future versions. You should only decorate functions or "
+                          "methods. To preserve the current behavior of class decoration, you can directly decorate the `__init__` method "
+                          "and nothing else.", FutureWarning, stacklevel=2)
             function.__init__ = self(function.__init__)
             return function
         if getattr(getattr(function, "__code__", None), "co_flags", 0) & GENERATOR:
             @functools.wraps(function)
             def generator(*args, **kwargs):
-                running, sent = function(*args, **kwargs), None
+                running = function(*args, **kwargs)
+                step, given = running.send, (None,)
                 while True:
                     try:
                         with self.clone():
-                            value = running.send(sent)
+                            value = step(*given)
                     except StopIteration as end:
                         return end.value
-                    sent = yield value
+                    try:
+                        step, given = running.send, ((yield value),)
+                    except GeneratorExit:
+                        with self.clone():
+                            running.close()
+                        raise
+                    except BaseException as error:
+                        step, given = running.throw, (error,)
             return generator
 
         @functools.wraps(function)
@@ -75,6 +90,15 @@ class inference_mode(_Mode):
             return cls()(mode)
         return super().__new__(cls)
 
+    def __enter__(self):
+        super().__enter__()
+        self.outer = [*getattr(self, "outer", ()), is_inference_mode_enabled()]
+        _inference.on = self.mode
+
+    def __exit__(self, *error):
+        _inference.on = self.outer.pop()
+        super().__exit__(*error)
+
     def clone(self):
         return inference_mode(self.mode)
 
@@ -84,14 +108,27 @@ class set_grad_enabled(_Mode):
 
     def __init__(self, mode):
         self.enabled = bool(mode)
-        self.before = [here.recorder.grad]
+        self.outside = here.recorder.grad
         here.recorder.grad = self.enabled
 
     def __enter__(self):
+        here.recorder.grad = self.enabled
         return None
+
+    def __exit__(self, *_):
+        here.recorder.grad = self.outside
+
+    def __call__(self, function):
+        here.recorder.grad = self.outside  # as a decorator it is for the function's calls only
+        return super().__call__(function)
 
     def clone(self):
         return set_grad_enabled(self.enabled)
+
+
+def is_inference_mode_enabled():
+    """Whether this thread is inside an `inference_mode`."""
+    return getattr(_inference, "on", False)
 
 
 def is_grad_enabled():

@@ -78,7 +78,7 @@ _WORDS = {  # what PyTorch calls an operator's node, where that is not the opera
     "reduce.sum": "sum", "repeated_by": "repeat", "reshape": "view", "reversed_dims": "permute", "rolled": "roll", "root_scaled": "mul",
     "rows": "embedding", "scatter.add": "scatter_add", "scatter.set": "scatter", "scattered": "scatter", "select_at": "select",
     "selu": "elu", "slice_dim": "slice", "slices_put": "index_add", "slices_taken": "index_select", "sorted_along": "sort",
-    "split_dim": "view", "split_in": "split", "square": "pow", "taken": "index", "variance": "var", "vector_norm": "linalg_vector_norm",
+    "conjugated": "conj", "split_dim": "view", "split_in": "split", "square": "pow", "taken": "index", "variance": "var", "vector_norm": "linalg_vector_norm",
 }
 
 
@@ -146,7 +146,10 @@ def register_hook(self, hook):
     else:
         tape = tape_of(self)
         tape.hooks = hooks = tape.hooks if tape.hooks is not None else OrderedDict()
-    return add_hook(hooks, hook)
+    handle = add_hook(hooks, hook)
+    if "retain" in hooks:
+        hooks.move_to_end("retain")  # what is kept is what the hooks made of the gradient
+    return handle
 
 
 def register_post_accumulate_grad_hook(self, hook):
@@ -168,7 +171,8 @@ def retain_grad(self):
     tape.retains = True
 
     def keep(grad):
-        tape.grad = grad.detach() if not here.recorder.grad else grad
+        grad = grad if here.recorder.grad else grad.detach()
+        tape.grad = grad if tape.grad is None else tape.grad + grad
     hooks = place[0].recorded().hooks.setdefault(place[1], OrderedDict())
     hooks["retain"] = keep
 

@@ -27,3 +27,20 @@
 
 Start with program.py (`compile_program`, `Program.run`), then follow the arrows.
 """
+from ..switches import (  # what PyTorch keeps in torch.compiler
+    allow_in_graph,
+    assume_constant_result,
+    compile,
+    config,
+    cudagraph_mark_step_begin,
+    disable,
+    is_compiling,
+    is_dynamo_compiling,
+    is_exporting,
+    list_backends,
+    nested_compile_region,
+    reset,
+    set_stance,
+    substitute_in_graph,
+    wrap_numpy,
+)

@@ -2,7 +2,7 @@
 
                 memory   register
     bool        i8       i1          0 or 1 in memory
-    uint8 ...   i8 ...   i8 ...
+    uint8 ...   i8 ...   i8 ...       signed or not is said by the operation
     float16     half     float       after each operation rounded to what a float16 can hold, as if it had been stored
     bfloat16    i16      float       the same
     float32     float    float
@@ -18,8 +18,8 @@ from ..ir.dtypes import bfloat16, bool_, float16
 from .lanes import Lanes, seldom, where
 from .native.target import host
 
-_REGISTER = {"bool": "i1", "uint8": "i8", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64", "float16": "float",
-             "bfloat16": "float", "float32": "float", "float64": "double"}
+_REGISTER = {"bool": "i1", "uint8": "i8", "uint16": "i16", "uint32": "i32", "uint64": "i64", "int8": "i8", "int16": "i16", "int32": "i32",
+             "int64": "i64", "float16": "float", "bfloat16": "float", "float32": "float", "float64": "double"}
 _MEMORY = {**_REGISTER, "bool": "i8", "float16": "half", "bfloat16": "i16"}
 HALVES = (float16, bfloat16)
 
@@ -101,7 +101,10 @@ def _cast(x, source, target):
             if element != x.element:
                 x = x.converted("fptrunc" if element == "float" else "fpext", element)
             return rounded(x, target) if target in HALVES else x
-        return _truncated(x, 64 if element == "i64" else 32).converted("trunc", element)
+        if target.kind == "u" and element == "i64":  # the upper half too
+            over = x >= 2.0 ** 63
+            return where(over, _truncated(where(over, x - 2.0 ** 63, 0), 64) ^ -2 ** 63, _truncated(x, 64))
+        return _truncated(x, 64 if element == "i64" or (target.kind == "u" and element == "i32") else 32).converted("trunc", element)
     if target.kind == "f":
         return rounded(x.converted("sitofp" if source.kind == "i" else "uitofp", element), target)
     if int(element[1:]) < int(x.element[1:]):

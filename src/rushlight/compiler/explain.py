@@ -162,7 +162,7 @@ def _code(step, integers, places=None):
     if nest is None:
         return lines
     streams = not hasattr(step, "a") and nest.streams  # what writes the results of a product says itself how
-    return loops_of(nest, integers, places) + ["note: written past the caches where many bytes are moved"] * bool(streams)
+    return loops_of(step, integers, places) + ["note: written past the caches where many bytes are moved"] * bool(streams)
 
 
 def _title(step):
@@ -209,7 +209,7 @@ def operations(step, integers):
         return _now(step.operations, integers)
     if hasattr(step, "a"):
         total += 2 * _now(_multiplications(step.node), integers)
-    nest = getattr(step, "nest", None)
+    nest, binding = getattr(step, "nest", None), getattr(step, "binding", None)
     if nest is None:
         return total
     seen = set()
@@ -217,7 +217,7 @@ def operations(step, integers):
         count = 1
         for axis in {*around, *nest.outer}:
             if not (axis.window is None and any(a.window and a.window[0] is axis for a in around)):
-                count *= _now(axis.extent, integers)
+                count *= _now(axis.extent if binding is None else binding.extent(axis.extent), integers)
         new = [e for e in below(s.expressions) if e not in seen and e.args and e.op != "load"]
         seen.update(new)
         total += count * (len(new) + isinstance(s, (Accumulate, Carry)))
@@ -252,16 +252,17 @@ _INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|",
           "gt": ">", "ge": ">=", "floor_divide": "//", "remainder": "%"}
 
 
-def loops_of(nest, integers=None, places=None):
-    """The lines of a nest; with `integers`, numbers that follow from them are given as they are."""
-    return _Printer(nest, integers, places).lines()
+def loops_of(step, integers=None, places=None):
+    """The lines of the nest of a step; with `integers`, numbers that follow from them are given as they are."""
+    return _Printer(step.nest, step.binding, integers, places).lines()
 
 
 class _Printer:
     """The pseudo-code of a nest.  An expression that is used more than once gets a name where it is first needed."""
 
-    def __init__(self, nest, integers, places):
+    def __init__(self, nest, binding, integers, places):
         self.nest, self.integers, self.places, self.axes, self.names, self.accumulators = nest, integers, places, {}, {}, {}
+        self.binding = binding
         users = {}
         for e in nest.expressions():
             for a in inputs_of(e):
@@ -274,11 +275,20 @@ class _Printer:
     def lines(self):
         out, indent = [], ""
         for n, axis in enumerate(self.nest.outer):
-            tasks = "" if n else f"    tasks of {size(self.nest.group) if self.integers is None else _now(self.nest.group, self.integers)}"
-            out.append(f"{indent}for {self.axis(axis)} < {size(axis.extent)}:{tasks}")
+            tasks = "" if n else f"    tasks of {self.size(self.nest.group) if self.integers is None else _now(self.now(self.nest.group), self.integers)}"
+            out.append(f"{indent}for {self.axis(axis)} < {self.size(axis.extent)}:{tasks}")
             indent += "  "
         self.body(self.nest.body, indent, out)
         return out + [f"note: {note}" for note in dict.fromkeys(self.nest.notes)]
+
+    def now(self, x):
+        return x if self.binding is None else self.binding.extent(x)
+
+    def size(self, x):
+        return size(self.now(x))
+
+    def name_of(self, buffer):
+        return name_of(buffer if self.binding is None else self.binding.buffer(buffer), self.places)
 
     def axis(self, axis):
         if axis not in self.axes:
@@ -296,10 +306,10 @@ class _Printer:
                 step = f" by {2 * LANES if self.nest.wide else LANES}" if s.axis is self.nest.vector else ""
                 name = self.axis(s.axis)
                 if s.axis.window:
-                    block, length = self.axis(s.axis.window[0]), size(s.axis.window[1])
-                    out.append(f"{indent}for {length}*{block} <= {name} < min({length}*{block} + {length}, {size(s.axis.extent)}){step}:")
+                    block, length = self.axis(s.axis.window[0]), self.size(s.axis.window[1])
+                    out.append(f"{indent}for {length}*{block} <= {name} < min({length}*{block} + {length}, {self.size(s.axis.extent)}){step}:")
                 else:
-                    out.append(f"{indent}for {name} < {size(s.axis.extent)}{step}:")
+                    out.append(f"{indent}for {name} < {self.size(s.axis.extent)}{step}:")
                 self.body(s.body, indent + "  ", out)
             elif isinstance(s, Open):
                 out.append(f"{indent}{self.accumulator(s.accumulator)} = nothing yet, for {s.accumulator.name}")
@@ -308,12 +318,12 @@ class _Printer:
             else:
                 self.share(s, indent, out)
                 if isinstance(s, Store):
-                    out.append(f"{indent}{name_of(s.buffer, self.places)}[{self.place(s.place)}] = {self.text(s.expression, top=True)}")
+                    out.append(f"{indent}{self.name_of(s.buffer)}[{self.place(s.place)}] = {self.text(s.expression, top=True)}")
                 elif isinstance(s, Carry):
                     out.append(f"{indent}{self.accumulator(s.accumulator)} = {self.text(s.expression, top=True)}")
                 elif isinstance(s, Transpose):
                     rows, columns = self.axis(s.row), self.axis(s.column)
-                    out.append(f"{indent}transpose {name_of(s.tile)}[{rows}, {columns}] = {self.text(s.load)}")
+                    out.append(f"{indent}transpose {self.name_of(s.tile)}[{rows}, {columns}] = {self.text(s.load)}")
                 elif isinstance(s, Accumulate):
                     place = f" at {self.text(s.position)}" if s.position is not None else ""
                     out.append(f"{indent}{self.accumulator(s.accumulator)} <- {s.accumulator.name} {self.text(s.expression)}{place}")
@@ -330,12 +340,11 @@ class _Printer:
         parts = [name if is_int(c, 1) else f"{self.factor(c)}*{name}" for name, c in
                  [*((self.axis(a), c) for a, c in self.nest.terms(place)), *((self.text(e), c) for e, c in place.dynamic)]]
         if not is_int(place.constant, 0) or not parts:
-            parts.append(size(place.constant))
+            parts.append(self.size(place.constant))
         return " + ".join(parts)
 
-    @staticmethod
-    def factor(c):
-        text = size(c)
+    def factor(self, c):
+        text = self.size(c)
         return f"({text})" if " " in text else text
 
     def text(self, e, top=False):
@@ -343,16 +352,16 @@ class _Printer:
             return self.names[e]
         if e.op == "load":
             buffer, place = e.data
-            text = f"{name_of(buffer, self.places)}[{self.place(place)}]"
+            text = f"{self.name_of(buffer)}[{self.place(place)}]"
             return f"{text} where {self.text(e.args[0])}" if e.args else text
         if e.op == "index":
             return self.place(e.data) if top else f"({self.place(e.data)})"
         if e.op == "constant":
             return str(e.data)
         if e.op == "extent":
-            return size(e.data)
+            return self.size(e.data)
         if e.op == "scalar":
-            return f"scalar{e.data}"
+            return f"scalar{e.data if self.binding is None else self.binding.scalars[e.data]}"
         if e.op in ("result", "running"):
             return self.accumulator(e.data)
         arguments = [self.text(a) for a in e.args]

@@ -9,7 +9,7 @@ axes where a reshape wants finer ones.  Start with `map_nest`.
 """
 from ..ir.extents import extent_value, product
 from ..ir.graph import row_major
-from .expressions import Affine, Axis, Buffer, MustStore, Reader, SplitAxis, affine, is_int, place_in
+from .expressions import Affine, Axis, Buffer, MustStore, Reader, SplitAxis, affine, is_int, place_in, same
 from .loops import (
     COLUMNS,
     LEAST_STORED,
@@ -191,12 +191,22 @@ def column_nest(reductions, stores, buffer_of):
     nest.outer = [*outer, *trailing[:-1]]
     if cut:
         if len(rows_axes) > 1:
-            raise MustStore(reductions[0].inputs[0], "its rows cannot be walked in one run")
+            raise MustStore(in_the_way(reductions, buffer_of), "its rows cannot be walked in one run")
         window(nest, rows_axes[0], cut[1], cut[0])
     window(nest, columns, COLUMNS, blocks)
     nest.scratch = rows
     store_what_lies_across(nest, reader)
     return divide_into_tasks(nest)
+
+
+def lies_in_rows(buffer):
+    """Whether a buffer is there and its dimensions lie in their order, without gaps."""
+    return buffer is not None and all(same(a, b) for a, b in zip(buffer.strides, row_major(buffer.shape)))
+
+
+def in_the_way(reductions, buffer_of):
+    """What is reduced and does not lie row by row: the first of several, for one that does cannot be what keeps axes apart."""
+    return next((r.inputs[0] for r in reductions if not lies_in_rows(buffer_of(r.inputs[0]))), reductions[0].inputs[0])
 
 
 def is_row_reduction(node):

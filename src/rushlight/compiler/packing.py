@@ -17,7 +17,7 @@ from .llvmir import Value, lanes_of, vector_type
 from .microkernel import BITS, tile_height
 
 LLVM_TYPES = {"float32": "float", "float64": "double", "float16": "half", "bfloat16": "bfloat", "bool": "i8", "uint8": "i8",
-              "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64"}
+              "uint16": "i16", "uint32": "i32", "uint64": "i64", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64"}
 _K_AT_ONCE = 64  # rows of a transposed A, each on a page of its own
 
 

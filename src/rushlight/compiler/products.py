@@ -6,7 +6,7 @@ Three steps: `operand` finds the memory that a node can be read from, whatever m
 as it is read, its expression; `epilogue` makes the nest of all that is computed from the product; `Product` writes both as code
 around `contraction.build`.  Start with `Product`.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..ir import dtypes
 from . import contraction, microkernel, vectormath
@@ -292,11 +292,32 @@ class Packing:
         return module_text([f])
 
 
-def packed_buffer(kind, number, product):
-    """Memory for the B of a product, packed."""
+@dataclass
+class Packed:
+    """A product whose B was packed before: its `step`, with B in `result`, and the rows and columns of B."""
+    step: object
+    result: Buffer
+    k: object
+    n: object
+
+
+def with_packed_operand(step):
+    """A ContractionStep as it would be if its B were packed; None where it is no product of two matrices that packs all of B."""
+    node = step.node
+    if node.primitive != "contraction" or node.ndim != 2 or node.dtype.kind != "f" or isinstance(step.b, Prologue):
+        return None
+    product = Product(node, step.a, step.b, step.nest, step.plain)
+    if product.form.kind != "packed":
+        return None
+    result = _packed_buffer(product)
+    return Packed(replace(step, b=(result, 0), packed=True, source=None, when_packed=None), result, product.k, product.n)
+
+
+def _packed_buffer(product):
+    """Memory for the B of a product, packed; it gets a number where it gets its place."""
     dtype = {"float": dtypes.float32, "double": dtypes.float64, "i32": dtypes.int32,
              "i64": dtypes.int64}[microkernel.sum_type(product.dtype)]
-    return Buffer(kind, number, dtype, (contraction.packed_elements(host(), product.dtype, product.k, product.n),))
+    return Buffer("arena", -1, dtype, (contraction.packed_elements(host(), product.dtype, product.k, product.n),))
 
 
 def _widened(f, x, dtype, lanes):

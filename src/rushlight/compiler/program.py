@@ -11,7 +11,6 @@ import copy
 import ctypes
 import functools
 import gc
-import hashlib
 import operator
 import re
 import threading
@@ -19,7 +18,6 @@ import time
 from collections import OrderedDict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib import resources
 
 import numpy as np
 
@@ -27,21 +25,17 @@ from ..ir import reference
 from ..ir.extents import Extent
 from ..ir.graph import row_major, topological
 from . import explain, stepwise
-from .emit import emit
 from .expressions import is_int, key
-from .loops import canonical
-from .memory_plan import ALIGNMENT, row_bytes, share_slots
-from .native import jit
+from .kernels import code_of, source_of
+from .memory_plan import ALIGNMENT, share_slots
 from .native.launch import Blueprint
 from .schedule import schedule
-from .steps import AttentionStep, ContractionStep, HostStep, LoopStep, NestStep, Output, PackStep
+from .steps import HostStep, LoopStep, Output
 from .stepwise import Stepwise
-from .storing import CONVOLUTIONS
 
 __all__ = ["Output", "Program", "ReferenceProgram", "Stepwise", "compile_cold", "compile_program"]
 
 _INSTANCES = 16      # sizes that a program remembers
-_KERNELS = 4096      # kernels kept in memory for programs to come
 
 
 def compile_program(outputs, fuse=True):
@@ -62,45 +56,6 @@ def compile_cold(outputs, integers):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Machine code, by the text it comes from
-
-class _Kernels:
-    """Compiled kernels by canonical text, least recently used out; programs keep what they use alive."""
-
-    def __init__(self):
-        self._code, self._lock = OrderedDict(), threading.RLock()
-
-    def get(self, text, make):
-        """(code, where it comes from)."""
-        with self._lock:
-            code = self._code.get(text)
-            if code is not None:
-                self._code.move_to_end(text)
-                return code, "in memory"
-        before = time.perf_counter()
-        name = f"{_compiler_version()}\n{text}"
-        code = jit.recall(name, ("kernel",)) or jit.compile(make(), name=name)
-        took = f"{(time.perf_counter() - before) * 1e3:.3g} ms"
-        with self._lock:
-            self._code[text] = code
-            while len(self._code) > _KERNELS:
-                self._code.popitem(last=False)
-        return code, f"from disk in {took}" if code.from_disk else f"compiled in {took}"
-
-
-_kernels = _Kernels()
-
-
-@functools.cache
-def _compiler_version():
-    """A hash of the compiler's own sources: what a canonical text becomes follows from it and from them."""
-    found = hashlib.sha256()
-    for file in sorted(resources.files(__package__).iterdir(), key=lambda file: file.name):
-        if file.name.endswith(".py"):
-            source = file.read_bytes()
-            found.update(f"{file.name} {len(source)} ".encode() + source)
-    return found.hexdigest()
-
 
 class _Numbers:
     """The distinct ints and Extents that a program needs; `evaluate` gives all of them for one tuple of run-time integers."""
@@ -224,7 +179,7 @@ class Program:
         self._blueprints = None  # of the parts; made at the first run, which tells how many leaves and scalars there are
         self._instances = OrderedDict()
         if explain.wanted():
-            explain.debug_made(self, lambda step: _source(step)[3]())
+            explain.debug_made(self, lambda step: source_of(step).write())
             if "time" in explain.wanted():
                 self.run = self._run_and_tell
         self._read, self._written = (operator.itemgetter(*numbers) for numbers in zip(*plan.same)) if plan.same else (None, None)
@@ -240,14 +195,14 @@ class Program:
 
     def _kernel(self, step, places=None):
         """The launch of a step; `places` are those of the loop that it is in."""
-        source, text, slots, write = _source(step)
-        code, origin = _kernels.get(text, write)
-        if isinstance(step, NestStep):
-            *rows, scratch = self._numbers.starts([self._numbers.index(row_bytes(row)) for row in step.nest.scratch])
-        else:
-            rows, scratch = (), self._numbers.index(source.scratch_bytes)
-        return _Kernel(code, [self._slot(rows, places, *entry) for entry in slots.entries], self._numbers.index(source.tasks), scratch,
-                       origin, self._moves(places, slots.entries) if places else [])
+        source = source_of(step)
+        code, origin = code_of(source)
+        entries, tasks, rows = source.entries, source.tasks, source.scratch
+        if getattr(step, "binding", None) is not None:
+            entries, tasks, rows = step.binding.entries(entries), step.binding.extent(tasks), step.binding.extents(rows)
+        *rows, scratch = self._numbers.starts(list(map(self._numbers.index, rows)))
+        return _Kernel(code, [self._slot(rows, places, *entry) for entry in entries], self._numbers.index(tasks), scratch, origin,
+                       self._moves(places, entries) if places else [])
 
     def _moves(self, places, entries):
         """[(slot, the number of a target or None, the place of bytes)]: how slots move after a turn, by so many bytes, or to that far
@@ -423,32 +378,6 @@ def _laid_out(loop, launch, lay_out):
             else:
                 following.append((first + slot, at[target], number))
     return steps, [*following, *going_on, *((at[number], at[number], by) for number, (_, by) in loop.written.items())]
-
-
-def _source(step):
-    """(nest, product, packing, attention or sort of a step, its canonical text, the slots, a function that gives its LLVM IR).
-
-    What few programs need is imported where it is met: it is half of the compiler, and the first result should come soon."""
-    if isinstance(step, NestStep):
-        source, (text, slots) = step.nest, canonical(step.nest)
-        return source, text, slots, lambda: emit(step.nest, slots)
-    if isinstance(step, ContractionStep) and step.node.primitive in CONVOLUTIONS:
-        from .convolution import Convolution
-        source = Convolution(step.node, step.a, step.b, step.nest)
-    elif isinstance(step, ContractionStep):
-        from .products import Product
-        source = Product(step.node, step.a, step.b, step.nest, step.plain, step.packed)
-    elif isinstance(step, PackStep):
-        from .products import Packing
-        source = Packing(step.dtype, step.b, step.k, step.n, step.result)
-    elif isinstance(step, AttentionStep):
-        from .attention import Attention
-        source = Attention(step.node, step.inputs, step.results)
-    else:
-        from .sorting import Sort
-        source = Sort(step.node, step.x, step.result, step.work)
-    text, slots = source.canonical()
-    return source, text, slots, lambda: source.emit(slots)
 
 
 @dataclass

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from ..ir.extents import extent_value
 from ..ir.graph import Node, leaf, row_major, topological
 from .expressions import Buffer, MustStore, is_int, key, same
-from .products import Product, Prologue, packed_buffer
+from .products import Prologue
 from .steps import LoopStep, PackStep
 
 MOST_ROWS = 64    # of products for which a shared B is packed apart: of larger ones that is a small part
@@ -144,23 +144,21 @@ def with_shared_packing(steps, memory, least):
 
 def _packs(step):
     """Whether a step is a product of two matrices that packs all of B."""
-    node = getattr(step, "node", None)
-    if node is None or node.primitive != "contraction" or node.ndim != 2 or node.dtype.kind != "f" or isinstance(step.b, Prologue):
-        return False
-    return not step.packed and Product(node, step.a, step.b, step.nest, step.plain).form.kind == "packed"
+    return getattr(step, "when_packed", None) is not None
 
 
 def _packing(step, b, memory_of_b, memory):
-    product = Product(step.node, step.a, step.b, step.nest, step.plain)
-    result = packed_buffer("arena", 0, product)
-    result = memory(result.dtype, result.shape)
-    return PackStep(step.node.dtype, b, product.k, product.n, result, [memory_of_b], [result])
+    packed, binding = step.when_packed, step.binding
+    result = memory(packed.result.dtype, binding.extents(packed.result.shape))
+    return PackStep(step.node.dtype, b, binding.extent(packed.k), binding.extent(packed.n), result, [memory_of_b], [result])
 
 
-def _reading(step, packed):
+def _reading(step, result):
     """A product that reads its B there."""
-    reads = [packed if _one_memory(r, step.b[0]) else r for r in step.reads]
-    return dataclasses.replace(step, b=(packed, 0), packed=True, reads=reads)
+    packed = step.when_packed
+    reads = [result if _one_memory(r, step.b[0]) else r for r in step.reads]
+    return dataclasses.replace(packed.step, node=step.node, a=step.a, b=(result, 0), reads=reads, writes=step.writes,
+                               binding=step.binding.also(packed.result, result))
 
 
 def _one_memory(a, b):

@@ -14,7 +14,7 @@ Each stage is a loop over the row, after those whose results it needs.  Start wi
 """
 from ..ir.extents import product
 from ..ir.graph import row_major
-from .expressions import Axis, Buffer, MustStore, Reader, affine, is_int, key, place_in, price, same
+from .expressions import Axis, Buffer, MustStore, Reader, affine, is_int, key, place_in, price
 from .loops import (
     LANES,
     Accumulate,
@@ -30,7 +30,7 @@ from .loops import (
     merge_axes,
     window,
 )
-from .lowering import Space, attempt, cut_of, rebuilt, spread, store_what_lies_across
+from .lowering import Space, attempt, cut_of, in_the_way, lies_in_rows, rebuilt, spread, store_what_lies_across
 from .reducing import combined, neutral
 
 _DEAR = 15  # what a row in scratch should save at least, in instructions
@@ -57,13 +57,13 @@ def row_nest(reductions, stores, buffer_of, columns=()):
     nest.scratch = row.scratch
     places = [*nest.places(), *(s.place for s in (*row.clear, *row.write))]
     outer = merge_axes(nest, [a for a in space.axes if not a.reduced], [p for p in places if is_int(p.coefficient(blocks), 0)])
-    alone = len(stores) + len(reductions) <= 2 and not _lies_in_rows(buffer_of(reductions[0].inputs[0]))
+    alone = len(stores) + len(reductions) <= 2 and not lies_in_rows(buffer_of(reductions[0].inputs[0]))
     _merge_run(nest, space, inner, places, reductions[0].inputs if alone else reductions)  # else it is what runs along that is in the way
     nest.outer = outer
     left = [a for a in inner if a not in nest.merged]
     if cut:
         if len(left) > 1:
-            raise MustStore(reductions[0].inputs[0], "its rows cannot be walked in one run")
+            raise MustStore(in_the_way(reductions, buffer_of), "its rows cannot be walked in one run")
         window(nest, nest.vector, cut[1], cut[0])
     if columns:
         if len(outer) > 1:
@@ -205,11 +205,6 @@ def _cost(e, walked):
             total += price(e.op)
             stack.extend(inputs_of(e))
     return total
-
-
-def _lies_in_rows(buffer):
-    """Whether a buffer is there and its dimensions lie in their order, without gaps."""
-    return buffer is not None and all(same(a, b) for a, b in zip(buffer.strides, row_major(buffer.shape)))
 
 
 def _merge_run(nest, space, inner, places, blame):

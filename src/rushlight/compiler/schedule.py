@@ -18,20 +18,13 @@ from ..ir.extents import extent_value, product
 from ..ir.graph import own_strides, row_major, topological
 from .attention import operations
 from .expressions import Buffer, MustStore, is_inline, is_int, is_movement, key, same
-from .loops import Store, inputs_of
-from .lowering import assign_stores, column_nest, is_row_reduction, map_nest
+from .lowering import is_row_reduction
+from .making import MustCopy, parts_of, parts_together
+from .patterns import Request
 from .rewrites import COLUMN_BLOCK, rewrite, simplifier
-from .rows import MustBeApart, row_nest
-from .steps import AttentionStep, ContractionStep, HostStep, NestStep, Output, Plan, SortStep
+from .rows import MustBeApart
+from .steps import AttentionStep, ContractionStep, HostStep, Output, Plan, SortStep
 from .storing import CONVOLUTIONS, LARGEST_KERNEL, Storing
-
-
-class _MustCopy(Exception):
-    """An output cannot be written straight over the memory that it replaces."""
-
-    def __init__(self, output):
-        super().__init__(output)
-        self.output = output
 
 
 def schedule(outputs, fuse=True, in_place=True):
@@ -40,16 +33,15 @@ def schedule(outputs, fuse=True, in_place=True):
     forced, copied, apart, kept = {}, set() if in_place else set(range(len(outputs))), set(), None
     plain = simplifier()
     outputs = [Output(node, plain(o.strides), o.storage) for node, o in zip(rewrite([o.node for o in outputs]), outputs)]
-    past = _Past()
     while True:
-        scheduler = _Scheduler(outputs, fuse, forced, copied, apart, kept or (), past)
+        scheduler = _Scheduler(outputs, fuse, forced, copied, apart, kept or ())
         plan = scheduler.plan()
         if not scheduler.problems:
             kept = scheduler.dear_values() if kept is None else ()
             if not kept:
                 return plan
         for problem in scheduler.problems:
-            if isinstance(problem, _MustCopy):
+            if isinstance(problem, MustCopy):
                 copied.add(problem.output)
             elif isinstance(problem, MustBeApart):
                 apart.update(problem.nodes)
@@ -57,13 +49,6 @@ def schedule(outputs, fuse=True, in_place=True):
                 raise AssertionError(f"{problem.node} is stored and still cannot be read: {problem.why}") from problem
             else:
                 forced[problem.node] = problem.why
-
-
-class _Past:
-    """What one attempt leaves to the next: its buffers, so that they are the same objects, and the kernels that it made of them."""
-
-    def __init__(self):
-        self.arena, self.buffers, self.steps = [], {}, {}
 
 
 class _Group:
@@ -83,20 +68,19 @@ class _Group:
 TILE_OPERANDS = 2       # matrices that are read and written beside a product of any size
 TILE_ELEMENTS = 65536   # of a product beside which there may be more
 LEAST_SHARED = 4        # products that read one B, for which it is packed apart
-MOST_PARTS = 16         # of a cat that one kernel writes
 LEAST_BLOCKS = 4        # of rows that are added up by the kernel that reduces each of them
 _NEIGHBOURS = 8         # groups that are looked at when a node seeks one to join
 _FUSABLE = ("map", "rows", "columns", "rows cut", "columns cut")
 
 
 class _Scheduler:
-    def __init__(self, outputs, fuse, forced, copied, apart, kept, past):
-        self.outputs, self.fuse, self.forced, self.copied, self.apart, self.past = outputs, fuse, forced, copied, apart, past
+    def __init__(self, outputs, fuse, forced, copied, apart, kept):
+        self.outputs, self.fuse, self.forced, self.copied, self.apart = outputs, fuse, forced, copied, apart
         self.forced_before = set(forced)
         self.problems = []  # why this attempt is none
         self.order = topological([o.node for o in outputs])
         self.buffers = {}   # node -> Buffer
-        self.arena = past.arena
+        self.arena = []
         self.reads = {}     # node -> the stored nodes that computing it reads
         self.home = {}      # stored node -> Group
         self.groups, self.bit, self.calls = [], {}, {}  # calls: a call of several results -> the group that makes it
@@ -116,12 +100,12 @@ class _Scheduler:
         steps = []
         for group in self._in_order():
             try:
-                steps += self._steps_again(group)
-            except (MustStore, MustBeApart, _MustCopy) as problem:
+                steps += self._steps(group)
+            except (MustStore, MustBeApart, MustCopy) as problem:
                 self.problems.append(problem)
         if not self.problems:
             for source, target in self.final:
-                steps.append(self._nest_step(map_nest([(source, target, 0)], self._buffer_of), "copy"))
+                steps += self._copy(source, target)
             if sum(isinstance(s, ContractionStep) for s in steps) >= LEAST_SHARED:
                 from .repetition import with_shared_packing
                 steps = with_shared_packing(steps, self._memory, LEAST_SHARED)
@@ -140,14 +124,11 @@ class _Scheduler:
         for node in self.order:
             if node.primitive == "leaf":
                 number, strides, storage = node.attributes
-                name = "leaf", node
-                if name not in self.past.buffers:
-                    self.past.buffers[name] = Buffer("leaf", number, node.dtype, node.shape, strides, storage)
-                leaf_of[node] = self.past.buffers[name]
+                leaf_of[node] = Buffer("leaf", number, node.dtype, node.shape, strides, storage)
         self.leaf_buffers = leaf_of
         written_over = []
         for number, o in enumerate(self.outputs):
-            target = self.past.buffers.setdefault(number, Buffer("target", number, o.node.dtype, o.node.shape, o.strides, o.storage))
+            target = Buffer("target", number, o.node.dtype, o.node.shape, o.strides, o.storage)
             if o.storage is None:
                 if o.node in self.buffers or o.node.primitive == "leaf" or self._cannot_be_read(o.node, target):
                     self.final.append((o.node, target))
@@ -192,11 +173,7 @@ class _Scheduler:
                 self.direct[flat] = self.direct[node]
 
     def _arena_buffer(self, node):
-        name = (node, "row-major") if node in self.forced else node
-        buffer = self.past.buffers.get(name)
-        if buffer is None:
-            buffer = self.past.buffers[name] = self._memory(node.dtype, node.shape, None if node in self.forced else own_strides(node))
-        return buffer
+        return self._memory(node.dtype, node.shape, None if node in self.forced else own_strides(node))
 
     def _buffer_of(self, node):
         return self.buffers.get(node)
@@ -286,8 +263,8 @@ class _Scheduler:
         if node.primitive == "assign":
             return "assign", node.shape, ()
         if node.primitive == "cat":
-            parts = [part for part, _, _ in self._stores_of(node)]
-            return ("map" if _parts_together(parts) == len(parts) else "pieces"), parts[0].shape, ()
+            parts = parts_of(node, self.buffers.__contains__)
+            return ("map" if parts_together(parts) == len(parts) else "pieces"), parts[0].shape, ()
         if is_inline(node) or node.primitive == "leaf":
             return "map", node.shape, ()
         if node.primitive == "part" and node.inputs[0].primitive == "loop":
@@ -350,31 +327,15 @@ class _Scheduler:
                 if group is writer:
                     continue
                 if self._depends(group, writer):
-                    self.problems.append(_MustCopy(target.number))
+                    self.problems.append(MustCopy(target.number))
                     break
                 self._wait(writer, group)
             if any(self._lies_in(source, target.storage) for source, _ in self.final):
-                self.problems.append(_MustCopy(target.number))
+                self.problems.append(MustCopy(target.number))
 
     @staticmethod
     def _lies_in(node, storage):
         return node.primitive == "leaf" and node.attributes[2] == storage
-
-    def _check_in_place(self, nest, nodes):
-        """Memory that is written over may be read at the very place that is written, and no more after it."""
-        for target in {self.direct[n] for n in nodes if n in self.direct}:
-            written = None
-            for statement, loop in nest.loops_of_statements():
-                for e in _all_in(statement):
-                    if e.op == "load" and (e.data[0].storage == target.storage and e.data[0].kind == "leaf"
-                                           or _one_memory(e.data[0], target)):
-                        store = next(s for s, _ in nest.statements() if isinstance(s, Store) and _one_memory(s.buffer, target))
-                        if e.data[1].key != store.place.key or (written is not None and written is not loop):
-                            raise _MustCopy(target.number)
-                        if e.data[0].kind == "leaf":
-                            self.same.add((e.data[0].number, target.number))
-                if isinstance(statement, Store) and _one_memory(statement.buffer, target):
-                    written = loop
 
     def _in_order(self):
         done, order = set(), []
@@ -395,24 +356,8 @@ class _Scheduler:
 
     # Groups become steps
 
-    def _steps_again(self, group):
-        """The steps of a group, from an earlier attempt if that had the same one."""
-        memory = tuple(id(self.buffers.get(n)) for n in (*group.nodes, *sorted(group.reads, key=id)))
-        wanted = tuple(self._is_wanted_outside(n, group) for n in group.nodes)
-        name = group.kind, tuple(group.nodes), frozenset(group.reads), memory, wanted
-        if name not in self.past.steps:
-            before, self.same = self.same, set()
-            steps = self._steps(group)
-            self.past.steps[name] = steps, self.same
-            self.same |= before
-        steps, same_memory = self.past.steps[name]
-        self.same |= same_memory
-        return steps
-
     def _steps(self, group):
         node = group.nodes[0]
-        if group.kind == "contraction":
-            return [self._contraction_step(group)]
         if group.kind == "host":
             self._check_reads(group)
             return [self._host_step(group)]
@@ -421,119 +366,27 @@ class _Scheduler:
             self._check_reads(group)
             return loop_steps(node.inputs[0], group.nodes, self._buffer_of, self._memory,
                               lambda wanted: schedule([Output(*o) for o in wanted], self.fuse))
-        if group.kind == "pieces":
-            self._check_reads(group)
-            stores = self._stores_of(node)
-            together = _parts_together([part for part, _, _ in stores])
-            return [self._nest_step(map_nest(stores[i:i + together], self._buffer_of_others(group)), "cat") for i in range(0, len(stores),
-                                                                                                                           together)]
-        if group.kind == "assign":
-            return self._assign_steps(node)
-        if group.kind == "scatter":
-            return self._scatter_steps(node)
-        if group.kind in ("scan", "best"):
-            from .ordered import column_argument_nest, scan_nest
-            nest = (scan_nest if group.kind == "scan" else column_argument_nest)(node, self.buffers[node], self._buffer_of)
-            self._check_in_place(nest, [node])
-            return [self._nest_step(nest, node.primitive)]
         if group.kind == "sort":
             return [self._sort_step(node)]
         if group.kind == "attention":
             return [self._attention_step(group)]
-        stores, buffer_of = self._stores(group)
-        reductions = [n for n in group.nodes if n.primitive.startswith(("reduce.", "partial."))]
-        if group.kind == "map":
-            nest = map_nest(stores, buffer_of)
-        elif group.kind == "rows":
-            down = [n for n in reductions if n.primitive.startswith("partial.")]
-            nest = row_nest([n for n in reductions if n not in down], stores, buffer_of, down)
-        else:
-            nest = (row_nest if group.kind.startswith("rows") else column_nest)(reductions, stores, buffer_of)
-        self._check_in_place(nest, group.nodes)
-        return [self._nest_step(nest, "+".join(dict.fromkeys(n.primitive for n in group.nodes)))]
-
-    def _stores(self, group):
-        """What a group writes as (node, buffer, offset), and from where it reads what lies in memory before it runs."""
-        stores = [s for n in group.nodes if self._is_wanted_outside(n, group) for s in self._stores_of(n)]
-        return stores, self._buffer_of_others(group)
-
-    def _buffer_of_others(self, group):
         inside = set(group.nodes)
-        return lambda n: self.leaf_buffers.get(n) if n in inside else self.buffers.get(n)
+        wanted = [n for n in group.nodes if self._is_wanted_outside(n, group)]
+        computed = [i for i in node.inputs if (node, i) in self.storing.prologues] if group.kind == "contraction" else ()
+        request = Request(group.kind, group.nodes, wanted, self.buffers, lambda n: (self.leaf_buffers if n in inside else self.buffers).get(n),
+                          self.direct, computed)
+        steps, same = request.steps()
+        self.same.update(same)
+        return steps
 
-    def _stores_of(self, node):
-        """How a node is written: as one map, or a cat as one for each part of it.
-
-            cat(exp(a), b)      ->      y[i] = exp(a[i]); y[n + i] = b[i]
-        """
-        return self._regions(node, self.buffers[node], 0) if node.primitive == "cat" else [(node, self.buffers[node], 0)]
-
-    def _regions(self, cat, buffer, offset):
-        """The parts of a cat, and of the cats that it is made of, each as (node, its region of a buffer, where that begins)."""
-        regions, start, (axis,) = [], 0, cat.attributes
-        for part in cat.inputs:
-            region = Buffer(buffer.kind, buffer.number, buffer.dtype, part.shape, buffer.strides, buffer.storage)
-            at = offset + start * buffer.strides[axis]
-            regions += self._regions(part, region, at) if part.primitive == "cat" and part not in self.buffers else [(part, region, at)]
-            start = part.shape[axis] + start
-        return regions
-
-    def _contraction_step(self, group):
-        from .products import Prologue, epilogue, operand
-        node = group.nodes[0]
-        windowed = node.primitive in CONVOLUTIONS
-        if windowed:
-            from .convolution import convolution_epilogue as epilogue
-            from .convolution import operands
-        a, b = operands(node, self._buffer_of) if windowed else (
-            operand(i, self._buffer_of, (node, i) in self.storing.prologues) for i in node.inputs)
-        reads = [n for x in (a, b) for n in (self._nest_step(x.nest, "").reads if isinstance(x, Prologue) else x[:1])]
-        for n in group.nodes:
-            if n in self.direct and any(x.storage == self.direct[n].storage for x in reads if x.kind == "leaf"):
-                raise _MustCopy(self.direct[n].number)
-        nest, plain = epilogue(node, *self._stores(group))
-        self._check_in_place(nest, group.nodes)
-        read = [e for x in (a, b) if isinstance(x, Prologue) for e in x.nest.expressions()]
-        computed = "+".join({e.op: None for e in read if e.args and e.op != "load"})
-        also = self._nest_step(nest, "+".join(dict.fromkeys(n.primitive for n in group.nodes)) + (f" of {computed}" if computed else ""))
-        return ContractionStep(node, a, b, nest, plain, [*reads, *also.reads], also.writes, also.name)
+    def _copy(self, source, target):
+        """The steps that write what is in memory to other memory."""
+        return Request("copy", [source], [source], {source: target}, self._buffer_of).steps()[0]
 
     def _check_reads(self, group):
         for n in group.nodes:
             if n in self.direct and any(self._lies_in(r, self.direct[n].storage) for m in group.nodes for r in self.reads[m]):
-                raise _MustCopy(self.direct[n].number)
-
-    def _assign_steps(self, node):
-        first, then = assign_stores(node, self.buffers[node])
-        steps = self._content_steps(node, first)
-        nest = map_nest(then, self._buffer_of)
-        try:
-            self._check_in_place(nest, [node])
-        except _MustCopy:
-            raise MustStore(node.inputs[1], "it is written over memory that it is read from") from None
-        return [*steps, self._nest_step(nest, "assign")]
-
-    def _content_steps(self, node, stores):
-        """Bring the old content to where a node will be written, unless it lies there."""
-        nest = map_nest(stores, self._buffer_of)
-        self._check_in_place(nest, [node])
-        (store, _), = nest.statements()
-        there = store.expression
-        if (there.op == "load" and not there.args and there.data[1].key == store.place.key
-                and (_one_memory(there.data[0], store.buffer)
-                     or (node in self.direct and there.data[0].storage == self.direct[node].storage))):
-            return []
-        return [self._nest_step(nest, "copy")]
-
-    def _scatter_steps(self, node):
-        target = self.buffers[node]
-        steps = self._content_steps(node, [(node.inputs[0], target, 0)])
-        if any(is_int(n, 0) for n in node.inputs[1].shape):
-            return steps
-        from .ordered import scatter_nest
-        nest = scatter_nest(node, target, self._buffer_of)
-        self._check_in_place(nest, [node])
-        return [*steps, self._nest_step(nest, node.primitive)]
+                raise MustCopy(self.direct[n].number)
 
     def _memory(self, dtype, shape, strides=None):
         """A new buffer in the arena."""
@@ -569,11 +422,6 @@ class _Scheduler:
             return True
         return any(reader is not group for reader in self.readers.get(node, ()))
 
-    def _nest_step(self, nest, name):
-        reads = list({e.data[0]: None for e in nest.expressions() if e.op == "load" and e.data[0].kind != "scratch"})
-        writes = [self._whole(s.buffer) for s, _ in nest.statements() if isinstance(s, Store) and s.buffer.kind != "scratch"]
-        return NestStep(nest, reads, writes, name)
-
     def _whole(self, buffer):
         return self.arena[buffer.number] if buffer.kind == "arena" else buffer
 
@@ -592,27 +440,6 @@ def _rows_and_columns(shape, along, down):
     sized = {d for d, n in enumerate(shape) if not is_int(n, 1)}
     apart = not set(along) & set(down) & sized and sized <= {*along, *down} and sized & set(along)
     return bool(apart) and extent_value(product(shape[d] for d in down)) >= LEAST_BLOCKS * COLUMN_BLOCK
-
-
-def _one_memory(a, b):
-    return a.kind == b.kind and a.number == b.number
-
-
-def _all_in(statement):
-    """Every expression of a statement."""
-    found, stack = set(), list(statement.expressions)
-    while stack:
-        e = stack.pop()
-        if e not in found:
-            found.add(e)
-            stack.extend(inputs_of(e))
-    return found
-
-
-def _parts_together(parts):
-    """How many parts of a cat are written by one kernel: parts of one shape, and not too many."""
-    shapes = {tuple(map(key, part.shape)) for part in parts}
-    return min(len(parts), MOST_PARTS) if len(shapes) == 1 else 1
 
 
 def _empty(step):

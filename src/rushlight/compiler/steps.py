@@ -25,17 +25,21 @@ class Output:
 
 @dataclass(repr=False, eq=False)
 class NestStep:
-    """One kernel made from a loop nest."""
+    """One kernel made from a loop nest.  Made of a pattern (patterns.py), the nest is in the numbers of that, and `binding` says what they
+    stand for here; `source` is what kernels.source_of would give."""
     nest: object
     reads: list
     writes: list
     name: str
+    source: object = None
+    binding: object = None
 
 
 @dataclass(repr=False, eq=False)
 class ContractionStep:
     """One matrix product: its operands as (buffer, offset), its epilogue, and where it is written directly (products.py); `packed` where b
-    was packed by a step before."""
+    was packed by a step before, and `when_packed` what it would be then, if it packs all of b.  Made of a pattern, nest and plain are in the
+    numbers of that, as with NestStep."""
     node: Node
     a: tuple
     b: tuple
@@ -45,6 +49,9 @@ class ContractionStep:
     writes: list
     name: str
     packed: bool = False
+    source: object = None
+    when_packed: object = None
+    binding: object = None
 
 
 @dataclass(repr=False, eq=False)

@@ -14,10 +14,11 @@ from collections import OrderedDict
 
 import numpy as np
 
-from ..ir.extents import Assumptions, Extent, check, current, product, symbol
+from ..ir.extents import Assumptions, Extent, check, current, product
 from ..ir.graph import Node, leaf, row_major, scalar, topological
 from .expressions import is_movement, key
 from .memory_plan import ALIGNMENT
+from .numbering import Numbering
 from .steps import Output
 
 LARGEST = 64            # nodes, and bytes that they fill: beyond, calls cost more than they save
@@ -164,13 +165,13 @@ class _Call:
 
     def __init__(self, graph, node, copy_to=None):
         self.graph, self.node, self.copy_to = graph, node, copy_to
-        self.operands, self.integers, self.scalars = [], [], []
-        self._numbers, self._operand_numbers, self._names = {}, {}, {}
+        self._numbering = Numbering(graph.simplified)
+        self.operands, self._operand_numbers, self._names = [], {}, {}
         if copy_to is None:
             self.name = self._described(node, True)
         else:
-            self.name = "copy", self._operand(node), None if copy_to.strides is None else self._extents(tuple(copy_to.strides))
-        self.now = tuple([graph.integers[i] for i in self.integers])
+            self.name = "copy", self._operand(node), None if copy_to.strides is None else self._numbering.extents(tuple(copy_to.strides))
+        self.now = tuple([graph.integers[i] for i in self._numbering.integers])
         self.program = graph.programs.get(self.name, self.now)
 
     # The key: what the node is, with numbers of its own for operands, run-time integers and scalars
@@ -182,13 +183,12 @@ class _Call:
         if not is_root and kind not in _INLINE and not is_movement(node):
             name = self._operand(node)
         elif kind == "scalar":
-            self.scalars.append(node.attributes[0])
-            name = "scalar", len(self.scalars) - 1, node.dtype.name
+            name = "scalar", self._numbering.scalar(node.attributes[0]), node.dtype.name
         elif kind == "constant":
             name = "constant", repr(node.attributes[0]), node.dtype.name
         else:
             inputs = tuple([self._described(i) for i in node.inputs])
-            name = kind, node.dtype.name, self._extents(node.attributes), self._extents(node.shape), inputs
+            name = kind, node.dtype.name, self._numbering.extents(node.attributes), self._numbering.extents(node.shape), inputs
         self._names[node] = name if is_root else ("again", len(self._names))
         return name
 
@@ -198,54 +198,18 @@ class _Call:
             return "operand", number
         number = self._operand_numbers[node] = len(self.operands)
         self.operands.append(node)
-        strides = None if self.graph.is_row_major(node) else self._extents(node.attributes[1])
-        return "operand", number, node.dtype.name, self._extents(node.shape), strides
-
-    def _extents(self, values):
-        names = []
-        for x in values:
-            if x.__class__ is Extent:
-                x = self.graph.simplified(x)
-            if x.__class__ is Extent:
-                x = self._renamed(x.terms)
-            elif x.__class__ is tuple:
-                x = self._extents(x)
-            elif x.__class__ is float:
-                x = repr(x)  # to tell 0.0 from -0.0
-            names.append(x)
-        return tuple(names)
-
-    def _renamed(self, terms):
-        if len(terms) == 1 and terms[0][1] == 1 and len(terms[0][0]) == 1:
-            return self._atom(terms[0][0][0])
-        return tuple([(tuple([self._atom(a) for a in monomial]), factor) for monomial, factor in terms])
-
-    def _atom(self, atom):
-        kind = atom[0]
-        if kind in ("d", "i"):
-            name = self._numbers.get(atom)
-            if name is None:
-                name = self._numbers[atom] = kind, len(self.integers)
-                self.integers.append(atom[1])
-            return name
-        return (kind, *(self._renamed(p.terms) if isinstance(p, Extent) else p for p in atom[1:]))
+        strides = None if self.graph.is_row_major(node) else self._numbering.extents(node.attributes[1])
+        return "operand", number, node.dtype.name, self._numbering.extents(node.shape), strides
 
     # The program
 
     def run(self, pointers, target, scalars):
         program = self.program or self.graph.programs.get(self.name, self.now) or self._make()
-        program.run(pointers, [target], [scalars[i] for i in self.scalars], self.now)
+        program.run(pointers, [target], [scalars[i] for i in self._numbering.scalars], self.now)
 
     def _make(self):
         assumptions = Assumptions((), self.now)
-        symbols = {atom: symbol(number, self.now[number], kind == "d") for atom, (kind, number) in self._numbers.items()}
-        made = {}
-
-        def own(x):
-            if isinstance(x, Extent):
-                x = self.graph.simplified(x)
-                return x.substitute(symbols) if isinstance(x, Extent) else x
-            return tuple(own(p) for p in x) if isinstance(x, tuple) else x
+        own, made = self._numbering.own(self.now), {}
 
         def compiled():
             for number, node in enumerate(self.operands):
@@ -254,7 +218,7 @@ class _Call:
             if self.copy_to is None:
                 for node in topological([self.node], self.operands):
                     if node.primitive == "scalar":
-                        made[node] = scalar(self.scalars.index(node.attributes[0]), node.dtype)
+                        made[node] = scalar(self._numbering.scalar(node.attributes[0]), node.dtype)
                     else:
                         inputs = tuple(made[i] for i in node.inputs)
                         made[node] = Node(node.primitive, inputs, own(node.attributes), own(tuple(node.shape)), node.dtype)

@@ -9,6 +9,7 @@
 `sample` draws what PyTorch draws from the same seed; `rsample` does so in a way that gradients reach the parameters.
 https://docs.pytorch.org/docs/stable/distributions.html
 """
+from .._paths import open_below
 from . import constraints
 from .base import Distribution, ExponentialFamily, Independent
 from .continuous import (
@@ -33,3 +34,5 @@ from .divergence import kl_divergence, register_kl
 __all__ = ["Bernoulli", "Beta", "Binomial", "Categorical", "Cauchy", "Chi2", "Dirichlet", "Distribution", "Exponential",
            "ExponentialFamily", "Gamma", "Geometric", "Gumbel", "HalfNormal", "Independent", "Laplace", "LogNormal", "MultivariateNormal",
            "Normal", "OneHotCategorical", "Poisson", "StudentT", "Uniform", "constraints", "kl_divergence", "register_kl"]
+
+__getattr__ = open_below(__name__)

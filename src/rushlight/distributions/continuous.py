@@ -7,7 +7,6 @@ import math
 
 import rushlight as torch
 
-from ..operators.random import stored, stream_of
 from . import constraints
 from .base import HALF_LOG_TWO_PI, Distribution, ExponentialFamily, broadcast
 
@@ -258,23 +257,11 @@ class Gumbel(_LocationScale):
 
 # The gamma family ----------------------------------------------------------------------------------------------------
 
-def _standard_gamma(shape, concentration):
-    """Gamma numbers of rate 1."""
-    return stored(stream_of(None).gamma(concentration.detach().expand(shape).contiguous().numpy()), concentration.dtype, tuple(shape))
-
-
-class _GammaFamily(ExponentialFamily):
-    """Drawn by rejection, so no gradient reaches the parameters through a sample."""
-
-    def rsample(self, sample_shape=()):
-        raise NotImplementedError(f"{type(self).__name__}: rsample is not there, for samples are drawn by rejection; sample() is")
-
-
-class Gamma(_GammaFamily):
+class Gamma(ExponentialFamily):
     """rate^c x^(c - 1) exp(-rate x) / Gamma(c), with c the concentration.  https://docs.pytorch.org/docs/stable/distributions.html#gamma"""
 
     arg_constraints = {"concentration": constraints.positive, "rate": constraints.positive}
-    support = constraints.nonnegative
+    support, has_rsample = constraints.nonnegative, True
 
     def __init__(self, concentration, rate, validate_args=None):
         self.concentration, self.rate = broadcast(concentration, rate)
@@ -284,10 +271,11 @@ class Gamma(_GammaFamily):
     mode = property(lambda self: ((self.concentration - 1) / self.rate).clamp(min=0))
     variance = property(lambda self: self.concentration / self.rate.pow(2))
 
-    def sample(self, sample_shape=()):
-        with torch.no_grad():
-            value = _standard_gamma(self._extended_shape(sample_shape), self.concentration) / self.rate
-            return value.clamp(min=torch.finfo(value.dtype).tiny)
+    def rsample(self, sample_shape=()):
+        shape = self._extended_shape(sample_shape)
+        value = torch._standard_gamma(self.concentration.expand(shape)) / self.rate.expand(shape)
+        value.detach().clamp_(min=torch.finfo(value.dtype).tiny)  # the gradient passes as if nothing had been cut
+        return value
 
     def log_prob(self, value):
         self._checked(value)
@@ -311,12 +299,13 @@ class Chi2(Gamma):
     df = property(lambda self: self.concentration * 2)
 
 
-class Dirichlet(_GammaFamily):
+class Dirichlet(ExponentialFamily):
     """Probabilities that sum to one, with density proportional to the product of x_i^(c_i - 1).
     https://docs.pytorch.org/docs/stable/distributions.html#dirichlet
     """
 
-    arg_constraints, support = {"concentration": constraints.independent(constraints.positive, 1)}, constraints.simplex
+    arg_constraints = {"concentration": constraints.independent(constraints.positive, 1)}
+    support, has_rsample = constraints.simplex, True
 
     def __init__(self, concentration, validate_args=None):
         if concentration.ndim < 1:
@@ -338,10 +327,8 @@ class Dirichlet(_GammaFamily):
         total = self.concentration.sum(-1, True)
         return self.concentration * (total - self.concentration) / (total.pow(2) * (total + 1))
 
-    def sample(self, sample_shape=()):
-        with torch.no_grad():
-            parts = _standard_gamma(self._extended_shape(sample_shape), self.concentration)
-            return parts / parts.sum(-1, True)
+    def rsample(self, sample_shape=()):
+        return torch._sample_dirichlet(self.concentration.expand(self._extended_shape(sample_shape)))
 
     def log_prob(self, value):
         self._checked(value)
@@ -354,13 +341,13 @@ class Dirichlet(_GammaFamily):
                 - ((self.concentration - 1.0) * torch.digamma(self.concentration)).sum(-1))
 
 
-class Beta(_GammaFamily):
+class Beta(ExponentialFamily):
     """x^(a - 1) (1 - x)^(b - 1) / B(a, b), with a and b the concentrations.
     https://docs.pytorch.org/docs/stable/distributions.html#beta
     """
 
     arg_constraints = {"concentration1": constraints.positive, "concentration0": constraints.positive}
-    support = constraints.unit_interval
+    support, has_rsample = constraints.unit_interval, True
 
     def __init__(self, concentration1, concentration0, validate_args=None):
         self.concentration1, self.concentration0 = broadcast(concentration1, concentration0)
@@ -378,8 +365,8 @@ class Beta(_GammaFamily):
         total = self.concentration1 + self.concentration0
         return self.concentration1 * self.concentration0 / (total.pow(2) * (total + 1))
 
-    def sample(self, sample_shape=()):
-        return self._dirichlet.sample(sample_shape).select(-1, 0)
+    def rsample(self, sample_shape=()):
+        return self._dirichlet.rsample(sample_shape).select(-1, 0)
 
     def log_prob(self, value):
         self._checked(value)
@@ -395,7 +382,7 @@ class StudentT(Distribution):
     """
 
     arg_constraints = {"df": constraints.positive, "loc": constraints.real, "scale": constraints.positive}
-    support = constraints.real
+    support, has_rsample = constraints.real, True
 
     def __init__(self, df, loc=0.0, scale=1.0, validate_args=None):
         self.df, self.loc, self.scale = broadcast(df, loc, scale)
@@ -409,11 +396,9 @@ class StudentT(Distribution):
         finite = self.scale.pow(2) * self.df / (self.df - 2)
         return torch.where(self.df > 2, finite, torch.where(self.df > 1, math.inf, math.nan))
 
-    def sample(self, sample_shape=()):
-        with torch.no_grad():
-            x = torch.empty(self._extended_shape(sample_shape), dtype=self.df.dtype).normal_()
-            z = Chi2(self.df).sample(sample_shape)
-            return self.loc + self.scale * x * torch.rsqrt(z / self.df)
+    def rsample(self, sample_shape=()):
+        x = torch.empty(self._extended_shape(sample_shape), dtype=self.df.dtype).normal_()
+        return self.loc + self.scale * (x * torch.rsqrt(Chi2(self.df).rsample(sample_shape) / self.df))
 
     def log_prob(self, value):
         y = (self._checked(value) - self.loc) / self.scale

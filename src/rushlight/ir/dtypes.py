@@ -57,6 +57,7 @@ class DType:
 
 bool_ = DType("bool", np.bool_, "b")
 uint8 = DType("uint8", np.uint8, "u")
+uint16, uint32, uint64 = DType("uint16", np.uint16, "u"), DType("uint32", np.uint32, "u"), DType("uint64", np.uint64, "u")
 int8 = DType("int8", np.int8, "i")
 int16 = DType("int16", np.int16, "i")
 int32 = DType("int32", np.int32, "i")
@@ -68,7 +69,8 @@ float64 = DType("float64", np.float64, "f")
 complex64 = DType("complex64", np.complex64, "c")
 complex128 = DType("complex128", np.complex128, "c")
 
-ALL = (bool_, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64, complex64, complex128)
+ALL = (bool_, uint8, int8, int16, int32, int64, uint16, uint32, uint64, float16, bfloat16, float32, float64, complex64, complex128)
+WIDE_UNSIGNED = (uint16, uint32, uint64)  # which mix with no other integers
 _BY_NAME = {d.name: d for d in ALL}
 _BY_NUMPY = {d.numpy: d for d in ALL}
 _CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
@@ -89,7 +91,7 @@ def of_numpy(dtype):
     except KeyError:
         raise TypeError(
             f"can't convert np.ndarray of type {np.dtype(dtype)}. The only supported types are: float64, float32, "
-            "float16, complex64, complex128, int64, int32, int16, int8, uint8, and bool.") from None
+            "float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool.") from None
 
 
 def category(dtype):
@@ -101,6 +103,8 @@ def promote(a, b):
     """The dtype that holds the values of both, as `torch.promote_types`."""
     if a is b:
         return a
+    if (a in WIDE_UNSIGNED or b in WIDE_UNSIGNED) and a.is_integral and b.is_integral:
+        raise RuntimeError(f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {a.name} and {b.name}")
     if category(a) != category(b):
         low, high = sorted((a, b), key=category)
         if high.kind == "c" and low.name == "float64":

@@ -512,6 +512,26 @@ def _decide(relation, a, b):
     return answer
 
 
+def renamed(extent, atoms, values):
+    """An Extent with other symbols: `atoms` maps each of its symbols to the new one, `values` the numbers of those to the integers of the
+    moment."""
+    def of(x):
+        if not isinstance(x, Extent):
+            return x
+        if len(x.terms) == 1 and len(x.terms[0][0]) == 1:
+            (((atom,), factor),) = x.terms
+            terms = (((now(atom),), factor),)
+        else:
+            terms = tuple(sorted([(tuple(sorted(map(now, m), key=_atom_order)), f) for m, f in x.terms], key=_term_order))
+        made = Extent(terms, 0)
+        made.value = made.evaluate(values)
+        return made
+
+    def now(atom):
+        return atoms[atom] if atom[0] in "di" else (atom[0], *map(of, atom[1:]))
+    return of(extent)
+
+
 def settled(n):
     """An extent that was computed, as it may enter a shape: 0 and 1 belong to the structure, so they are told apart here."""
     if isinstance(n, Extent):

@@ -335,7 +335,10 @@ def _scatter(name, x, values, indices, axes):
 
 def cast(x, dtype):
     if dtype.kind in "ui" and x.dtype.kind == "f" or x.dtype == dtypes.bfloat16.numpy and dtype.kind in "ui":
-        return x.astype(np.float64).astype(np.int64).astype(dtype.numpy)
+        x = x.astype(np.float64)
+        if dtype is dtypes.uint64:
+            return np.where(x >= 2.0 ** 63, x.astype(np.uint64), x.astype(np.int64).astype(np.uint64))
+        return x.astype(np.int64).astype(dtype.numpy)
     if x.dtype.kind == "c" and dtype.kind != "c":
         return (x != 0) if dtype.kind == "b" else x.real.astype(dtype.numpy)
     return x.astype(dtype.numpy)

@@ -8,11 +8,11 @@
     functional.py  layers as functions: the operators, by name
     utils/         gradient clipping, parametrizations, pruning, sequences of different lengths ...
     lazy.py        layers that take their sizes from the first input
-    modules.py     PyTorch's paths to all of these
     grad.py        gradients of convolutions as functions
-    the others     layers by family
+    the others     layers by family (PyTorch's paths to them, torch.nn.modules, are in the table of _paths.py)
 """
-from . import functional, grad, init, modules, utils
+from .._paths import open_below
+from . import functional, grad, init, utils
 from .activation import (
                          CELU,
                          ELU,
@@ -52,7 +52,7 @@ from .attention import (
                          TransformerEncoder,
                          TransformerEncoderLayer,
 )
-from .batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
+from .batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, SyncBatchNorm
 from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .distance import CosineSimilarity, PairwiseDistance
@@ -145,3 +145,5 @@ from .pooling import (
 from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell, RNNCellBase
 from .sparse import Embedding, EmbeddingBag
 from .vision import ChannelShuffle, Fold, PixelShuffle, PixelUnshuffle, Unfold, Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
+
+__getattr__ = open_below(__name__)

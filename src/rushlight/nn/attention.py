@@ -8,8 +8,10 @@ import copy
 
 import rushlight as torch
 
+from .._paths import open_below
 from . import functional as F
 from . import init
+from .attention_choice import SDPBackend, sdpa_kernel  # noqa: F401
 from .containers import ModuleList
 from .dropout import Dropout
 from .linear import Linear
@@ -284,3 +286,6 @@ class Transformer(Module):
     def generate_square_subsequent_mask(sz, device=None, dtype=None):
         """Minus infinity above the diagonal, zero elsewhere: no place sees a later one."""
         return torch.triu(torch.full((sz, sz), float("-inf"), dtype=dtype, device=device), diagonal=1)
+
+
+__getattr__ = open_below(__name__)

@@ -6,6 +6,7 @@
 `_ConvNd` holds the settings, the weights and what is printed; a class below says in how many dimensions it works.
 """
 import math
+from collections.abc import Iterable
 
 import rushlight as torch
 
@@ -20,6 +21,17 @@ PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 def per_dimension(value, dims):
     """A number once for each spatial dimension; a sequence as a tuple."""
     return tuple(value) if isinstance(value, (tuple, list)) else (value,) * dims
+
+
+def _ntuple(dims, name="parse"):
+    """PyTorch's `_single`, `_pair` ...: what layers of users do to their settings; any iterable is taken."""
+    def parse(value):
+        return tuple(value) if isinstance(value, Iterable) else (value,) * dims
+    parse.__name__ = name
+    return parse
+
+
+_single, _pair, _triple, _quadruple = (_ntuple(i + 1, name) for i, name in enumerate(("_single", "_pair", "_triple", "_quadruple")))
 
 
 class _ConvNd(Module):

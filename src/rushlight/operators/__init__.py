@@ -13,10 +13,11 @@ Then the families, in alphabetical order.  Read definition.py first, then any fa
 import importlib
 
 FAMILIES = ("activation", "arithmetic", "attention", "bits", "combining", "comparison", "contractions", "conversion", "convolution", "ctc",
-            "derived_views", "dropout", "elementwise", "embedding", "factories", "factorizations", "fourier", "functional", "indexing",
-            "inquiries", "joining", "linalg", "losses", "margin_losses", "masking", "matrices", "normalization", "norms", "padding", "patches",
-            "polynomials", "pooling", "products", "random", "recurrent", "reductions", "reinterpretation", "rounding", "scans",
-            "scattering", "shaping", "sorting", "special", "spectrograms", "statistics", "vision", "windows")
+            "derived_views", "dropout", "elementwise", "embedding", "factories", "factorizations", "foreach", "fourier", "functional", "gamma",
+            "indexing", "inquiries", "joining", "linalg", "losses", "lowrank", "margin_losses", "masking", "matrices", "namespace",
+            "normalization", "norms", "padding", "patches", "polynomials", "pooling", "products", "random", "recurrent", "reductions",
+            "reinterpretation", "rounding", "scans", "scattering", "shaping", "sorting", "special", "spectrograms", "statistics", "vision",
+            "windows")
 
 for _family in FAMILIES:
     importlib.import_module("." + _family, __name__)

@@ -30,9 +30,21 @@ from .definition import attach, exported, operator, write_in_place, write_out
 from .index_checks import check_divisor
 
 
-def _refuse_bool(name, *operands):
-    if all(as_operand(x).dtype is dtypes.bool_ for x in operands):
-        raise RuntimeError(f"{name}: subtraction of two bool tensors is not supported; use the `^` or `logical_xor()` operator instead.")
+def _refuse_bool(*operands):
+    """PyTorch's refusal to subtract truth values."""
+    bools = sum(as_operand(x).dtype is dtypes.bool_ for x in operands)
+    if bools == 2:
+        raise RuntimeError("sub: Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
+                           "operator instead.")
+    if bools:
+        raise RuntimeError("sub: Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, "
+                           "use the `~` or `logical_not()` operator instead.")
+
+
+def _refuse_unordered(name, dtype):
+    """A quotient is rounded for numbers only that have an order."""
+    if dtype is dtypes.bool_ or dtype.kind == "c":
+        raise NotImplementedError(f"{name}: not implemented for {dtype.name} tensors")
 
 
 def _scaled(name, other, alpha, dtype):
@@ -73,7 +85,7 @@ def sub(input: Tensor | Number, other: Tensor | Number, *, alpha: Number | None 
     >>> torch.sub(torch.tensor([1, 2]), 10, alpha=2)
     tensor([-19, -18])
     """
-    _refuse_bool("sub", input, other)
+    _refuse_bool(input, other)
     dtype = result_dtype(input, other)
     return cast(binary("sub", cast(as_operand(input), dtype), _scaled("sub", other, alpha, dtype), wide_of(dtype)), dtype)
 
@@ -86,8 +98,6 @@ def sub_gradient(grad, result, input, other, alpha):
 @exported(method=True)
 def rsub(input, other, *, alpha=None):
     """other - alpha * input."""
-    if isinstance(other, bool) or input.dtype is dtypes.bool_:
-        raise RuntimeError("rsub: subtraction with a bool tensor is not supported; use the `^` or `logical_xor()` operator instead.")
     return sub(other, input, alpha=alpha)
 
 
@@ -157,8 +167,7 @@ def floor_divide(input: Tensor | Number, other: Tensor | Number) -> Tensor:
     >>> torch.floor_divide(torch.tensor([7, -7]), 2)
     tensor([ 3, -4])
     """
-    if result_dtype(input, other) is dtypes.bool_:
-        raise NotImplementedError("floor_divide: not there for bool tensors")
+    _refuse_unordered("floor_divide", result_dtype(input, other))
     return binary("floor_divide", input, other)
 
 
@@ -172,8 +181,7 @@ def remainder(input: Tensor | Number, other: Tensor | Number) -> Tensor:
     >>> torch.remainder(torch.tensor([-3.0, 3.0]), 2)
     tensor([1., 1.])
     """
-    if result_dtype(input, other) is dtypes.bool_:
-        raise NotImplementedError("remainder: not there for bool tensors")
+    _refuse_unordered("remainder", result_dtype(input, other))
     return binary("remainder", input, other)
 
 
@@ -187,8 +195,7 @@ def fmod(input: Tensor, other: Tensor | Number) -> Tensor:
     >>> torch.fmod(torch.tensor([-3.0, 3.0]), 2)
     tensor([-1.,  1.])
     """
-    if result_dtype(input, other) is dtypes.bool_:
-        raise NotImplementedError("fmod: not there for bool tensors")
+    _refuse_unordered("fmod", result_dtype(input, other))
     return binary("fmod", input, other)
 
 

@@ -16,15 +16,17 @@ from ..ir.graph import row_major
 from ..runtime import storage as storages
 from ..runtime.recorder import here
 from ..runtime.storage import Place, strides_in_order
+from ..tensors import parts
 from ..tensors.bridge import grow
-from ..tensors.creation import of_array
+from ..tensors.creation import PYTHON_TYPES, dtype_wanted, of_array
 from ..tensors.device import CPU, contiguous_format, dimension_order, preserve_format, usable
 from ..tensors.device import device as device_class
 from ..tensors.legacy import dtype_of_type, name_of_type
 from ..tensors.tape import tape_of
 from ..tensors.tensor import Tensor, plain
 from .building import apply, as_operand, cast, expand_to, repeated, strides_like
-from .definition import attach, check_writable, exported, operator, refuse_leaf, replace
+from .definition import attach, check_writable, exported, operator, refuse_leaf, refuse_partial_overlap, replace
+from .index_checks import check_fits
 from .shaping import integers, view_of
 
 
@@ -67,7 +69,7 @@ def to(self, *args, dtype=None, device=None, other=None, non_blocking=False, cop
     to(dtype), to(device, dtype), to(other), each with copy= and memory_format=
     """
     for position, a in enumerate(args):
-        if isinstance(a, dtypes.DType):
+        if isinstance(a, dtypes.DType) or a in PYTHON_TYPES:
             dtype = a
         elif isinstance(a, Tensor):
             other = a
@@ -79,11 +81,10 @@ def to(self, *args, dtype=None, device=None, other=None, non_blocking=False, cop
             raise TypeError(f"to() received an invalid combination of arguments: got {type(a).__name__} at position {position}")
     if other is not None:
         dtype = other.dtype
-    if dtype is not None and not isinstance(dtype, dtypes.DType):
-        raise TypeError(f"to(): argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
+    dtype = dtype_wanted(dtype, self.dtype)
     usable(device)
     memory_format = preserve_format if memory_format is None else memory_format
-    if dtype is None or dtype is self.dtype:
+    if dtype is self.dtype:
         if memory_format is not preserve_format and not self.is_contiguous(memory_format):
             return clone_as.operator.call(self, memory_format)
         return clone_as.operator.call(self, memory_format) if copy else self
@@ -161,6 +162,9 @@ def copy_(self, src, non_blocking=False):
     if not isinstance(src, Tensor):
         raise TypeError(f"copy_(): argument 'src' must be Tensor, not {type(src).__name__}")
     check_writable(self)
+    if parts.begin_with(self, src):
+        return self
+    refuse_partial_overlap(self, (src,))
     return replace(self, copied.operator.call(self, src), "copy_")
 
 
@@ -175,6 +179,12 @@ def fill(input: Tensor, value: Tensor | Number) -> Tensor:
     return apply(lambda n: n, (expand_to(cast(value if isinstance(value, Tensor) else as_operand(value), input.dtype), input.shape),))
 
 
+@fill.check()
+def _check_filling(input, value):
+    if type(value) in (int, float) and value:
+        check_fits(input.dtype, value)
+
+
 @fill.gradient
 def fill_gradient(grad, result, input, value):
     return repeated(input, 0), grad.sum() if isinstance(value, Tensor) and not value._state.weak else None
@@ -185,6 +195,8 @@ _fill_dense = Tensor.fill_
 
 def fill_(self, value):
     """Write one number everywhere, also where elements share memory."""
+    if type(value) in (int, float) and parts.begin_with(self, value):
+        return self
     if 0 not in self.stride():
         return _fill_dense(self, value)
     refuse_leaf(self)

@@ -70,9 +70,10 @@ def select_scatter(input, src, dim, index):
 
 
 @exported(method=True)
-def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
+def slice_scatter(input, src, dim=0, start=None, end=None, step=1, *, out=None):
     """The input with `src` at start:end:step of a dimension."""
-    return _scatter("slice_scatter", input, src, lambda x: _slice(x, dim, start, end, step))
+    made = _scatter("slice_scatter", input, src, lambda x: _slice(x, dim, start, end, step))
+    return made if out is None else write_out(clone_as.operator, out, made)
 
 
 @exported(method=True)

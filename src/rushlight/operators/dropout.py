@@ -4,6 +4,7 @@
     dropout(x) = x * keep / (1 - p)                  an ordinary product, so the gradient is one too
 """
 import math
+import warnings
 
 from ..tensors.tensor import Tensor
 from .building import binary
@@ -70,13 +71,25 @@ def dropout1d(input, p=0.5, training=True, inplace=False):
     return input if inplace else result.squeeze(0)
 
 
+def _warn_of_dimensions(name, input, usual):
+    if input.ndim not in usual:
+        warnings.warn(f"{name}: Received a {input.ndim}-D input to {name}, which is deprecated: it drops whole channels of {usual[0]}D or {usual[1]}D "
+                      "inputs, and dropout is what drops single elements.", stacklevel=3)
+
+
 def dropout2d(input, p=0.5, training=True, inplace=False):
-    """Dropout of whole channels (dimension 1)."""
+    """Dropout of whole channels (dimension 1) of (N, C, H, W).  Warns about inputs without two dimensions of space: three dimensions still
+    count as (N, C, L)."""
+    if input.ndim == 3:
+        warnings.warn("dropout2d: a 3D input still counts as (N, C, L), and is to count as (C, H, W) one day; dropout1d says what is meant.",
+                      stacklevel=2)
+    _warn_of_dimensions("dropout2d", input, (3, 4))
     return _features("dropout2d", input, p, training, inplace)
 
 
 def dropout3d(input, p=0.5, training=True, inplace=False):
-    """Dropout of whole channels (dimension 1)."""
+    """Dropout of whole channels (dimension 1) of (N, C, D, H, W).  Warns about inputs without three dimensions of space."""
+    _warn_of_dimensions("dropout3d", input, (4, 5))
     return _features("dropout3d", input, p, training, inplace)
 
 

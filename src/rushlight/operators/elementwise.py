@@ -7,7 +7,7 @@ import math
 
 from ..tensors.tensor import Tensor
 from .building import binary, cast, choose, constant, elementwise, float_dtype, repeated, unary
-from .definition import operator
+from .definition import exported, operator
 
 
 def _refuse_complex(name, x):
@@ -192,8 +192,10 @@ def sinc(input: Tensor) -> Tensor:
 @sinc.gradient
 def sinc_gradient(grad, result, input):
     angle = input * math.pi
-    slope = (angle.cos() * angle - angle.sin()) / (angle * input)
-    return grad * choose(binary("eq", input, 0), constant(0, grad.dtype), slope).conj()
+    square = angle * input
+    near_zero = binary("eq", square, 0)
+    slope = (angle.cos() * angle - angle.sin()) / choose(near_zero, constant(1, square.dtype), square)
+    return grad * choose(near_zero, constant(0, grad.dtype), slope).conj()
 
 
 @operator(pointwise=True)
@@ -280,10 +282,15 @@ def angle_gradient(grad, result, input):
     return choose(binary("eq", size, 0), constant(0, input.dtype), grad * (input / size) * 1j / size)
 
 
-@operator(pointwise=True, inplace=False, out=False)
-def conj(input: Tensor) -> Tensor:
+@exported(method=True)
+def conj(input):
     """The complex conjugate; real tensors stay what they are."""
-    return unary("conj", input) if input.dtype.kind == "c" else input
+    return conjugated.operator.call(input) if input.dtype.kind == "c" else input
+
+
+@operator(methods=False, namespace=False, pointwise=True, inplace=False, out=False)
+def conjugated(input: Tensor) -> Tensor:
+    return unary("conj", input)
 
 
 @operator(pointwise=True)

@@ -1,6 +1,7 @@
 """Tensors from nothing: zeros, ones, ranges, and the like; tensors as others are (`*_like`, `new_*`).
 
-    zeros(2, 3)          ->  expand(constant 0)       nothing is stored until somebody looks
+    zeros(2, 3)          ->  memory, at once, where it is little
+    zeros(2000, 3000)    ->  expand(constant 0)       nothing is stored until somebody looks
     arange(n)            ->  iota(n)
     empty(2, 3)          ->  memory, at once
 
@@ -15,12 +16,13 @@ import numpy as np
 from ..ir import dtypes, graph
 from ..runtime import storage as storages
 from ..runtime.recorder import dtype_of_number
-from ..tensors import creation
-from ..tensors.creation import get_default_dtype
+from ..tensors import creation, parts
+from ..tensors.creation import dtype_wanted, get_default_dtype
 from ..tensors.device import channels_last, channels_last_3d, contiguous_format, dimension_order, only_strided, preserve_format, usable
 from ..tensors.tensor import Tensor, plain
 from .building import apply, cast, elementwise, expand_to, strides_like
-from .definition import Extent, Extents, attach, exported, operator
+from .definition import Extent, Extents, attach, exported, operator, resize_out
+from .index_checks import check_fits
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The operators
@@ -108,18 +110,6 @@ def sizes_of(arguments, name, size=None):
     return size
 
 
-def dtype_wanted(dtype, default):
-    """A `dtype=` argument checked; Python's bool, int and float count as the dtypes they stand for."""
-    if dtype is None:
-        return default
-    if isinstance(dtype, dtypes.DType):
-        return dtype
-    python = {bool: dtypes.bool_, int: dtypes.int64, float: dtypes.float64, complex: dtypes.complex128}
-    if dtype in python:
-        return python[dtype]
-    raise TypeError(f"argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
-
-
 def finish(made, out=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False):
     """The settings that all factories share, applied to what was made."""
     only_strided(layout)
@@ -127,7 +117,9 @@ def finish(made, out=None, layout=None, device=None, requires_grad=False, memory
     if memory_format in (channels_last, channels_last_3d):
         made = made.contiguous(memory_format=memory_format)
     if out is not None:
-        out.resize_(made.shape) if out.shape != made.shape else None
+        if made.ndim == 1 and out.numel() == made.numel():  # a sequence of numbers goes into any shape that holds as many
+            made = made.view(out.shape)
+        resize_out(out, made.shape)
         return out.copy_(made)
     return made.requires_grad_() if requires_grad else made
 
@@ -135,8 +127,16 @@ def finish(made, out=None, layout=None, device=None, requires_grad=False, memory
 def _filled(name, value, arguments, size, dtype, settings, default=None):
     only_strided(settings.get("layout"))
     usable(settings.get("device"))
+    out = settings.get("out")
+    if out is not None:
+        if dtype is not None and dtype_wanted(dtype, None) is not out.dtype:
+            raise RuntimeError(f"dtype {dtype} does not match dtype of out parameter ({out.dtype})")
+        dtype = out.dtype
     dtype = dtype_wanted(dtype, default or get_default_dtype())
-    return finish(filled.operator.call(sizes_of(arguments, name, size), value, dtype), **settings)
+    check_fits(dtype, value)
+    shape = sizes_of(arguments, name, size)
+    made = parts.filled(shape, value, dtype)
+    return finish(filled.operator.call(shape, value, dtype) if made is None else made, **settings)
 
 
 @exported
@@ -332,6 +332,7 @@ def like(input, value, dtype=None, memory_format=preserve_format, **settings):
     if not isinstance(input, Tensor):
         raise TypeError(f"argument 'input' must be Tensor, not {type(input).__name__}")
     dtype = dtype_wanted(dtype, input.dtype)
+    check_fits(dtype, value)
     only_strided(settings.get("layout"))
     usable(settings.get("device"))
     if memory_format is preserve_format or memory_format is None:

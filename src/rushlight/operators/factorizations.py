@@ -1,14 +1,17 @@
 """Factorizations in the form that LAPACK keeps them: LU with its exchanged rows, and products of Householder reflections.
 
     lu_factor(A)            L below the diagonal and U on and above it, in one matrix, and the rows exchanged
+    ldl_factor(A)           the same of a symmetric matrix, with D of blocks of one or two rows
     geqrf(A), ormqr, ...    R above, the vectors of the reflections below
 """
+import math
+
 import numpy as np
 
 from .. import return_types
 from ..ir import dtypes, graph
 from ..tensors.tensor import Tensor
-from .building import apply, binary, cast, choose
+from .building import apply, binary, broadcast_shape, cast, choose
 from .definition import EXPORTED, attach, exported, operator
 from .linalg import adjoint, check_matrices, identity_of, lapack, lower, product, solution, upper
 from .matrices import NAMESPACE, offered, solve, swapped_view, written
@@ -170,6 +173,156 @@ def _old_lu(input, pivot=True, get_infos=False, out=None):
 for _name, _function in {"lu": _old_lu, "lu_solve": _old_lu_solve}.items():
     EXPORTED[_name] = _function
     attach(_name, _function)
+
+
+# LDL -----------------------------------------------------------------------------------------------------------------
+
+_GROWTH = (1 + math.sqrt(17)) / 8  # of Bunch and Kaufman (1977): a smaller pivot than this share of its column would let elements grow
+
+
+def _size(x):
+    return np.abs(x.real) + np.abs(x.imag) if x.dtype.kind == "c" else np.abs(x)
+
+
+def _take_pivot(A, k, hermitian):
+    """(rows of the pivot block that begins at k, the row that its last one is exchanged with)."""
+    n, own = len(A), abs(A[k, k].real) if hermitian else _size(A[k, k])
+    if k == n - 1:
+        return 1, k
+    below = k + 1 + int(np.argmax(_size(A[k + 1:, k])))
+    column = _size(A[below, k])
+    if own >= _GROWTH * column:
+        return 1, k
+    row = max(_size(A[below, k:below]).max(), _size(A[below + 1:, below]).max(initial=0))
+    if own >= _GROWTH * column * (column / row):
+        return 1, k
+    if (abs(A[below, below].real) if hermitian else _size(A[below, below])) >= _GROWTH * row:
+        return 1, below
+    return 2, below
+
+
+def _exchange(A, j, other, k, hermitian):
+    """Rows and columns j and `other` of what is left of a symmetric matrix, of which the lower triangle is kept."""
+    turned = np.conj if hermitian else np.asarray
+    A[other + 1:, [j, other]] = A[other + 1:, [other, j]]
+    middle = turned(A[j + 1:other, j]).copy()
+    A[j + 1:other, j] = turned(A[other, j + 1:other])
+    A[other, j + 1:other] = middle
+    if hermitian:
+        A[other, j] = np.conj(A[other, j])
+    A[j, j], A[other, other] = A[other, other], A[j, j]
+    if j > k:
+        A[j, k], A[other, k] = A[other, k], A[j, k]
+
+
+def _bunch_kaufman(A, pivots, hermitian):
+    """Replace a lower triangle by L and D, in LAPACK's form: exchanges are made as elimination goes on, so that a column of L is in the order
+    of its own time.  Pivots count from 1; both of a block of two rows are negative.  Returns the first zero pivot's number, or 0."""
+    n, k, info, turned = len(A), 0, 0, np.conj if hermitian else np.asarray
+    while k < n:
+        if not _size(A[k:, k]).max() > 0:
+            info, rows, other = info or k + 1, 0, k
+        else:
+            rows, other = _take_pivot(A, k, hermitian)
+        last = k + max(rows, 1) - 1
+        if other != last:
+            _exchange(A, last, other, k, hermitian)
+        if hermitian:
+            np.fill_diagonal(A[k:last + 1, k:last + 1], A.diagonal()[k:last + 1].real)
+        rest = A[last + 1:, k:last + 1].copy()
+        if rows == 1:
+            A[k + 1:, k:k + 1] = rest / A[k, k]
+        elif rows == 2:
+            D = np.array([[A[k, k], turned(A[k + 1, k])], [A[k + 1, k], A[k + 1, k + 1]]])
+            A[k + 2:, k:k + 2] = np.linalg.solve(D.T, rest.T).T
+        if rows:
+            A[last + 1:, last + 1:] -= np.tril(A[last + 1:, k:last + 1] @ turned(rest).T)
+        pivots[k:last + 1] = -(other + 1) if rows == 2 else other + 1
+        k = last + 1
+    return info
+
+
+def _factored(a, hermitian):
+    """L and D in one lower triangle, the pivots, and where D is singular (else 0)."""
+    LD, pivots, info = np.tril(a), np.zeros(a.shape[:-1], np.int32), np.zeros(a.shape[:-2], np.int32)
+    with np.errstate(all="ignore"):
+        for where in np.ndindex(*a.shape[:-2]):
+            info[where] = _bunch_kaufman(LD[where], pivots[where], hermitian and a.dtype.kind == "c")
+    return LD, pivots, info
+
+
+@operator(methods=False, namespace=False, out=False, differentiable=False)
+def symmetric_factors(A: Tensor, hermitian: bool) -> tuple:
+    """LD, pivots and info of a symmetric (or hermitian) matrix, of which the lower triangle is read."""
+    check_matrices("ldl_factor_ex", A, square=True)
+    shapes = [(tuple(A.shape), A.dtype), (tuple(A.shape[:-1]), dtypes.int32), (tuple(A.shape[:-2]), dtypes.int32)]
+    return return_types.linalg_ldl_factor_ex(*lapack("ldl_factor_ex", _factored, (A,), shapes, hermitian=hermitian))
+
+
+@offered("ldl_factor_ex")
+def ldl_factor_ex(A, *, hermitian=False, check_errors=False, out=None):
+    """LD, pivots, and an info: 0, or the number of the first pivot that is zero (RuntimeError with `check_errors`)."""
+    result = symmetric_factors(A, bool(hermitian))
+    if check_errors and result.info.numel() and result.info.any():
+        raise RuntimeError(f"linalg.ldl_factor_ex: the diagonal block at {int(result.info.max())} is singular")
+    return written(out, result)
+
+
+@offered("ldl_factor")
+def ldl_factor(A, *, hermitian=False, out=None):
+    """L and D of A = L @ D @ L^T in one matrix, and the rows exchanged; RuntimeError where D is singular.
+
+    https://docs.pytorch.org/docs/stable/generated/torch.linalg.ldl_factor.html
+    """
+    return written(out, return_types.linalg_ldl_factor(*ldl_factor_ex(A, hermitian=hermitian, check_errors=True)[:2]))
+
+
+def _back_from_factors(LD, pivots, B, hermitian):
+    """X with A @ X = B: the exchanges and eliminations that were made of A, made of B; D; and both again, backwards."""
+    X = np.array(np.broadcast_to(B, (*np.broadcast_shapes(LD.shape[:-2], B.shape[:-2]), *B.shape[-2:])))
+    LD, pivots = np.broadcast_to(LD, (*X.shape[:-2], *LD.shape[-2:])), np.broadcast_to(pivots, (*X.shape[:-2], pivots.shape[-1]))
+    turned = np.conj if hermitian and LD.dtype.kind == "c" else np.asarray
+    with np.errstate(all="ignore"):
+        for where in np.ndindex(*X.shape[:-2]):
+            x, A, blocks, k = X[where], LD[where], [], 0
+            while k < len(A):
+                rows = 1 if pivots[where][k] > 0 else 2
+                blocks.append((k, k + rows, abs(int(pivots[where][k])) - 1))
+                k += rows
+            for k, end, other in blocks:
+                x[[end - 1, other]] = x[[other, end - 1]]
+                x[end:] -= A[end:, k:end] @ x[k:end]
+            for k, end, _ in blocks:
+                lower_part = np.tril(A[k:end, k:end])
+                x[k:end] = np.linalg.solve(lower_part + turned(np.tril(lower_part, -1)).T, x[k:end])
+            for k, end, other in reversed(blocks):
+                x[k:end] -= turned(A[end:, k:end]).T @ x[end:]
+                x[[end - 1, other]] = x[[other, end - 1]]
+    return (X,)
+
+
+@operator(methods=False, namespace=False, differentiable=False)
+def ldl_solve(LD: Tensor, pivots: Tensor, B: Tensor, *, hermitian: bool = False) -> Tensor:
+    """X with A @ X = B, given what ldl_factor made of A."""
+    check_matrices("ldl_solve", LD, square=True)
+    if B.ndim < 2:
+        raise IndexError(f"Dimension out of range (expected to be in range of [-1, 0], but got -2): ldl_solve takes matrices B, not {B.ndim}D")
+    if not LD.shape[-1] == B.shape[-2]:
+        raise RuntimeError(f"Incompatible matrix sizes for linalg.ldl_solve: each A matrix is {int(LD.shape[-1])} by {int(LD.shape[-1])} but "
+                           f"each b matrix is {int(B.shape[-2])} by {int(B.shape[-1])}")
+    if not (pivots.ndim == LD.ndim - 1 and all(m == n for m, n in zip(pivots.shape, LD.shape))):
+        raise RuntimeError(f"linalg.ldl_solve: Expected LD.shape[:-1] and pivots.shape to be the same, but got pivots with shape "
+                           f"{list(map(int, pivots.shape))} instead")
+    if not pivots.dtype.is_integral:
+        raise RuntimeError(f"linalg.ldl_solve: Expected pivots to be integers. Got {pivots.dtype.name}")
+    if LD.dtype is not B.dtype:
+        raise RuntimeError(f"linalg.ldl_solve: Expected b and A to have the same dtype, but found b of type {B.dtype.name} and A of type "
+                           f"{LD.dtype.name} instead")
+    shape = (*broadcast_shape(LD.shape[:-2], B.shape[:-2], name="linalg.ldl_solve"), *B.shape[-2:])
+    return lapack("ldl_solve", _back_from_factors, (LD, pivots, B), [(tuple(shape), B.dtype)], hermitian=hermitian)[0]
+
+
+offered("ldl_solve", ldl_solve)
 
 
 # Reflections ---------------------------------------------------------------------------------------------------------

@@ -6,12 +6,15 @@
 PyTorch's refusals are here too: leaves that gradients are wanted for, overlapping elements, dtypes and shapes that do not fit.
 Start with `write_in_place`, then `replace`.
 """
+import warnings
+
 from ..ir import dtypes
 from ..runtime import writing
 from ..runtime.recorder import here
 from ..tensors import dispatch
+from ..tensors.legacy import word_of
 from ..tensors.tensor import Tensor
-from .definition import Operator
+from .definition import Operator, is_dense
 
 
 def write_in_place(op, target, arguments):
@@ -24,6 +27,8 @@ def write_in_place(op, target, arguments):
     check_writable(target)
     pinned = target._place is not None and target._place.storage.is_pinned()
     if pinned or target._base is not None or writing.is_pending_whole(target) or writing.aliases(recorder, target):
+        if op.pointwise:
+            refuse_partial_overlap(target, arguments)
         return replace(target, InPlaceBeside.of(op).call(*arguments), op.name + "_")
     InPlace.of(op).call_slowly(*arguments, into=target)
     storage = target._place.storage if target._place is not None else None
@@ -98,8 +103,8 @@ def fit(target, result, name):
     if result.dtype is target.dtype:
         return result
     if not dtypes.can_cast(result.dtype, target.dtype):
-        raise RuntimeError(f"{name}: result type {result.dtype.name.capitalize()} can't be cast to the desired output type "
-                           f"{target.dtype.name.capitalize()}")
+        raise RuntimeError(f"{name}: result type {word_of(result.dtype)} can't be cast to the desired output type "
+                           f"{word_of(target.dtype)}")
     from .building import cast
     return cast(result, target.dtype)
 
@@ -112,14 +117,61 @@ def check_writable(target):
 
 
 def refuse_leaf(target):
-    """A leaf that gradients are wanted for is not written to while they are being recorded."""
-    if here.recorder.grad and isinstance(target, Tensor) and target.requires_grad:
+    """A leaf that gradients are wanted for is not written to while they are being recorded; nor are views that share its memory, but not
+    its gradient, or that are some of several that one call made."""
+    if not here.recorder.grad or not isinstance(target, Tensor):
+        return
+    if not target.requires_grad:
+        if target._base is not None and writing.root_of(target).requires_grad and writing.how_cut(target) is not writing.DETACHED:
+            raise RuntimeError("A view was created in no_grad mode and is being modified inplace with grad mode enabled. Write to it under "
+                               "no_grad too, or make the view where gradients are recorded.")
+        return
+    if target.is_leaf:
+        raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+    view = target
+    while target._base is not None and target._base.requires_grad:
+        target = target._base
         if target.is_leaf:
-            raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
-        while target._base is not None and target._base.requires_grad:
-            target = target._base
-            if target.is_leaf:
-                raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+            raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+    if target is not view:
+        _refuse_one_of_several(view)
+
+
+_MANY_VIEWS = {"unbind": "Unbind", "chunk": "Split", "split_in": "Split", "split_at": "SplitWithSizes"}
+
+
+def _refuse_one_of_several(view):
+    value = view._state if view._state is not None or view._tape is None or view._tape.history is None else view._tape.history[1]
+    call = value.history.call if value is not None and value.history is not None else None
+    name = _MANY_VIEWS.get(call[0].name) if call is not None and isinstance(call[0], Operator) else None
+    if name is not None:
+        number = value.history.results.index(value)
+        raise RuntimeError(f"Output {number} of {name}Backward0 is a view and is being modified inplace. This view is the output of a "
+                           "function that returns multiple views. Such functions do not allow the output views to be modified inplace. You "
+                           "should replace the inplace operation by an out-of-place one.")
+
+
+def refuse_partial_overlap(target, operands):
+    """What an element-wise call reads must not lie partly where it writes; at the very same places it may."""
+    for t in operands:
+        if t is target or not isinstance(t, Tensor) or not _share_memory(target, t):
+            continue
+        first, start = target.storage_offset(), t.storage_offset()
+        n, m = target.numel(), t.numel()
+        if n and m and _is_dense(target) and _is_dense(t) and first < start + m and start < first + n:
+            if (first, n, tuple(target.shape), target.stride()) != (start, m, tuple(t.shape), t.stride()):
+                raise RuntimeError("unsupported operation: some elements of the input tensor and the written-to tensor refer to a single "
+                                   "memory location. Please clone() the tensor before performing the operation.")
+
+
+def _share_memory(a, b):
+    if a._place is not None and b._place is not None:
+        return a._place.storage is b._place.storage
+    return writing.root_of(a) is writing.root_of(b)
+
+
+def _is_dense(t):
+    return is_dense(t.shape, t.stride())
 
 
 def refuse_overlap(target):
@@ -179,11 +231,21 @@ def write_out(op, out, result):
         raise RuntimeError(f"{op.name}(): functions with out=... arguments don't support automatic differentiation, but one of the "
                            "arguments requires grad.")
     if not dtypes.can_cast(result.dtype, out.dtype):
-        raise RuntimeError(f"{op.name}: result type {result.dtype.name.capitalize()} can't be cast to the desired output type "
-                           f"{out.dtype.name.capitalize()}")
+        raise RuntimeError(f"{op.name}: result type {word_of(result.dtype)} can't be cast to the desired output type "
+                           f"{word_of(out.dtype)}")
     refuse_overlap(out)
-    if out.shape != result.shape:
-        out.resize_(result.shape)
+    resize_out(out, result.shape)
     return replace(out, result, op.name)
+
+
+def resize_out(out, shape):
+    """Give an `out=` the shape of what is written to it; only an empty one should need that."""
+    if out.shape != shape:
+        if out.numel():
+            warnings.warn(f"An output with one or more elements was resized since it had shape {list(out.shape)}, which does not match the "
+                          f"required output shape {list(shape)}. This behavior is deprecated: outputs should have no elements, or that "
+                          "shape. You can explicitly reuse an out tensor t by resizing it, inplace, to zero elements with t.resize_(0).",
+                          stacklevel=3)
+        out.resize_(shape)
 
 

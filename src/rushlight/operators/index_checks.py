@@ -5,12 +5,14 @@ what was recorded is not looked at, if what it is made of shows that it must be 
 
     arange(5).view(1, 5)     0 <= . <= 4          targets[:, 1:].flatten()     between the extremes of targets
 """
+import math
 import weakref
 
 import numpy as np
 
 from ..ir import dtypes
 from ..ir.extents import Extent
+from ..ir.limits import finfo
 from ..runtime.recorder import here
 from ..tensors.tensor import Tensor
 
@@ -106,6 +108,21 @@ def check_range(name, index, n, dim, negative=True, error=IndexError):
     value = int(array[position])
     where = f" at {list(position)}" if position else ""
     raise error(f"{name}: index {value}{where} is out of bounds for dimension {dim} with size {n}")
+
+
+def check_fits(dtype, number):
+    """PyTorch's error for a Python number that is to be written as a `dtype` which it is too large for.  A negative integer may stand for
+    the unsigned one that has its bits, and infinity and NaN are floating-point numbers."""
+    kind = type(number)
+    if kind is int and -128 <= number <= 127 or kind is not int and kind is not float:
+        return
+    if dtype.kind in "iu":
+        ends = np.iinfo(dtype.numpy)
+        fits = (-ends.max if dtype.kind == "u" and kind is int else ends.min) <= number <= ends.max
+    else:
+        fits = dtype is dtypes.bool_ or not math.isfinite(number) or abs(number) <= finfo(dtype).max
+    if not fits:
+        raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow")
 
 
 def check_divisor(input, other, *_):

@@ -8,6 +8,7 @@
 An index is sorted out in two steps: `_basic` makes the view and leaves, for each dimension of it, an index tensor or None; then
 the tensors gather or scatter.  Start with `get_item`.
 """
+import warnings
 from numbers import Number
 
 import numpy as np
@@ -17,6 +18,7 @@ from ..ir.extents import extent_value, is_int
 from ..runtime.recorder import here
 from ..runtime.storage import strides_in_order
 from ..runtime.writing import forget, root_of
+from ..tensors import parts
 from ..tensors.creation import as_tensor, of_array, tensor
 from ..tensors.tensor import Tensor
 from .building import apply, as_operand, broadcast_shape, cast, constant, elementwise, expand_to
@@ -120,9 +122,14 @@ def chosen_where(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
 # ---------------------------------------------------------------------------------------------------------------------
 # Sorting an index out
 
+MASKS = dtypes.bool_, dtypes.uint8  # the dtypes of tensors that say which places are meant, not where they are
+
+
 def _is_bool_scalar(x):
-    if isinstance(x, (Tensor, np.ndarray)):
-        return x.ndim == 0 and str(x.dtype).rpartition(".")[2] == "bool"
+    if isinstance(x, Tensor):
+        return x.ndim == 0 and x.dtype in MASKS
+    if isinstance(x, np.ndarray):
+        return x.ndim == 0 and x.dtype == bool
     return isinstance(x, (bool, np.bool_))
 
 
@@ -137,6 +144,8 @@ def _as_index(x):
         x = tensor(list(x), dtype=dtypes.int64)
     if x.dtype not in (dtypes.bool_, dtypes.uint8, dtypes.int64, dtypes.int32, dtypes.int16, dtypes.int8):
         raise IndexError(f"tensors used as indices must be long, int, byte or bool tensors, not {x.dtype}")
+    if x.dtype is dtypes.uint8:
+        warnings.warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.", stacklevel=5)
     return x
 
 
@@ -202,7 +211,9 @@ def _basic(x, index, made=None):
             if step is not None and step <= 0:
                 raise ValueError("step must be greater than zero")
             if not (start in (None, 0) and stop is None and step in (None, 1)):
-                x = slice_dim.operator.call(x, d, start, stop, 1 if step is None else step)
+                step = 1 if step is None else step
+                part = parts.sliced(x, d, start, stop, step)
+                x = slice_dim.operator.call(x, d, start, stop, step) if part is None else part
                 made.append(x)
             left.append(None)
             d += 1
@@ -216,7 +227,7 @@ def _basic(x, index, made=None):
             made.append(x)
         elif isinstance(item, (Tensor, np.ndarray, list, tuple, range)):
             item = _as_index(item)
-            if item.dtype in (dtypes.bool_, dtypes.uint8):
+            if item.dtype in MASKS:
                 for i, n in enumerate(item.shape):
                     if n != x.shape[d + i]:
                         raise IndexError(f"The shape of the mask {list(item.shape)} at index {i} does not match the shape of the indexed "
@@ -244,7 +255,8 @@ def _selected(x, d, item):
     i, n = item.__index__(), x.shape[d]
     if not -n <= i < n:
         raise IndexError(f"index {i} is out of bounds for dimension {d} with size {n}")
-    return select_at.operator.call(x, d, i)
+    part = parts.selected(x, d, i + n if i < 0 else i)
+    return select_at.operator.call(x, d, i) if part is None else part
 
 
 def _index_tensors(x, left):
@@ -253,7 +265,7 @@ def _index_tensors(x, left):
     for item in left:
         if isinstance(item, tuple):
             continue  # a further dimension of a mask that was dealt with
-        if item is None or item.dtype not in (dtypes.bool_, dtypes.uint8):
+        if item is None or item.dtype not in MASKS:
             indices.append(item)
         else:
             indices += [of_array(places) for places in np.nonzero(item._array())]
@@ -291,7 +303,7 @@ def set_item(self, index, value):
     masks = [item for item in left if isinstance(item, Tensor)]
     if not masks:
         write_into(view, value)
-    elif len(masks) == 1 and masks[0].dtype in (dtypes.bool_, dtypes.uint8) and _is_number(value) and left[0] is masks[0]:
+    elif len(masks) == 1 and masks[0].dtype in MASKS and _is_number(value) and left[0] is masks[0]:
         replace(view, chosen_where.operator.call(view, masks[0].bool(), value), "__setitem__")
     else:
         if not isinstance(value, Tensor):
@@ -323,6 +335,8 @@ def _value(value, dtype):
 
 def write_into(view, value):
     """Write a number, or a tensor that broadcasts, into a view; leading extents of 1 that it has beyond the view's are dropped."""
+    if parts.write(view, value):
+        return
     if not isinstance(value, Tensor):
         replace(view, fill.operator.call(view, value), "__setitem__")
         return
@@ -359,7 +373,9 @@ attach("__delitem__", _no_deletion)
 def _full_indices(input, indices, name):
     if not isinstance(indices, (tuple, list)):
         raise TypeError(f"{name}(): argument 'indices' must be tuple of Tensors, not {type(indices).__name__}")
-    if len(indices) > input.ndim and not any(i is not None and i.dtype in (dtypes.bool_, dtypes.uint8) for i in indices):
+    if not any(i is not None for i in indices):
+        raise RuntimeError(f"{name}: at least one index tensor is needed")
+    if len(indices) > input.ndim and not any(i is not None and i.dtype in MASKS for i in indices):
         raise IndexError(f"too many indices for tensor of dimension {input.ndim} (got {len(indices)})")
     left = []
     for item in indices:
@@ -367,7 +383,7 @@ def _full_indices(input, indices, name):
             left.append(None)
             continue
         item = _as_index(item)
-        masks = item.dtype in (dtypes.bool_, dtypes.uint8)
+        masks = item.dtype in MASKS
         left += [item] + ([()] * (item.ndim - 1) if masks else [])
     return _index_tensors(input, left)
 

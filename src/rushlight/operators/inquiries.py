@@ -128,8 +128,12 @@ def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
 def unravel_index(indices, shape):
     """Places in a row as places in a shape: a tensor for each dimension."""
     if indices.dtype.kind not in "iu":
-        raise ValueError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
+        raise TypeError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
+    if not isinstance(shape, (int, tuple, list)):
+        raise TypeError(f"expected 'shape' to be int or sequence of ints, but got {type(shape)}")
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    if not all(isinstance(n, int) for n in shape):
+        raise TypeError(f"expected 'shape' sequence to only contain ints, but got {shape}")
     if any(n < 0 for n in shape):
         raise ValueError(f"'shape' cannot have negative values, but got {shape}")
     places, left = [], indices

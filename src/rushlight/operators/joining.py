@@ -10,6 +10,7 @@ Start with `cat`.
 from ..ir import dtypes, graph
 from ..ir.extents import is_int, product
 from ..runtime.storage import dense_order, strides_in_order
+from ..tensors import parts
 from ..tensors.tensor import Tensor
 from .building import apply, cast, constant, elementwise, expand_to, result_dtype, wrap_dim
 from .definition import Extent, Extents, Tensors, attach, check_out, exported, operator, write_out
@@ -76,7 +77,8 @@ def cat(tensors, dim=0, *, out=None):
     tensor([0., 0., 1.])
     """
     if out is None:
-        return concatenated(tensors, dim)
+        made = parts.joined(tensors, dim, False)
+        return concatenated(tensors, dim) if made is None else made
     check_out(out, *tensors)
     return concatenated(tensors, dim, out=out)
 
@@ -86,8 +88,8 @@ def _numbers(x):
     return tuple(map(extent_value, x.shape)), tuple(map(extent_value, x.stride()))
 
 
-@operator(methods=False)
-def stack(tensors: Tensors, dim: int = 0) -> Tensor:
+@operator(methods=False, namespace=False)
+def stacked(tensors: Tensors, dim: int = 0) -> Tensor:
     """Tensors of one shape, side by side along a new dimension."""
     _some(tensors, "stack")
     first = tensors[0]
@@ -101,12 +103,24 @@ def stack(tensors: Tensors, dim: int = 0) -> Tensor:
     return apply(lambda n: n, (out,)) if len(tensors) == 1 else out
 
 
+@exported
+def stack(tensors, dim=0, *, out=None):
+    """Tensors of one shape, side by side along a new dimension.
+
+    >>> torch.stack([torch.zeros(2), torch.ones(2)])
+    tensor([[0., 0.],
+            [1., 1.]])
+    """
+    made = parts.joined(tensors, dim, True) if out is None else None
+    return stacked(tensors, dim, out=out) if made is None else made
+
+
 @operator(methods=False, namespace=False)
 def joined_after(tensors: Tensors, least: int, dim: int, name: str) -> Tensor:
     """cat of tensors that are given at least so many dimensions first."""
     _some(tensors, name)
-    parts = [_at_least(x, least) for x in tensors]
-    return concatenated(parts, 0 if parts[0].ndim == 1 and dim == 1 and name == "hstack" else dim)
+    ranked = [_at_least(x, least) for x in tensors]
+    return concatenated(ranked, 0 if ranked[0].ndim == 1 and dim == 1 and name == "hstack" else dim)
 
 
 @operator(methods=False, namespace=False)
@@ -307,7 +321,13 @@ def flip(input, dims):
     return flipped.operator.call(input, integers((dims,), "flip", "dims"))
 
 
-attach("flip", lambda self, *dims, **named: flip(self, integers(dims, "flip", "dims") if dims else named["dims"]))
+def _flip(self, *args, dims=None):
+    if not args and dims is None:
+        raise TypeError("flip() missing 1 required positional arguments: \"dims\"")
+    return flip(self, integers(args, "flip", "dims") if args else dims)
+
+
+attach("flip", _flip)
 
 
 @exported(method=True)
@@ -353,7 +373,7 @@ def rolled(input: Tensor, shifts: Extents, dims: tuple) -> Tensor:
 @exported(method=True)
 def roll(input, shifts, dims=()):
     """Places moved on by `shifts` along `dims` (without `dims`, along all elements in a row); what leaves comes in at the other end."""
-    dims = (dims,) if isinstance(dims, int) else tuple(dims)
+    dims = (dims,) if isinstance(dims, int) else tuple(dims or ())
     return rolled.operator.call(input, (shifts,) if isinstance(shifts, int) else integers((shifts,), "roll", "shifts"), dims)
 
 

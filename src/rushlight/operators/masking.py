@@ -14,6 +14,7 @@ from ..tensors.creation import of_array
 from ..tensors.tensor import Tensor
 from .building import apply, as_operand, broadcast, broadcast_shape, cast, elementwise, expand_to, result_dtype
 from .definition import attach, check_out, exported, in_two_forms, operator, write_out
+from .index_checks import check_fits
 from .indexing import taken
 from .shaping import broadcast_shapes, expand
 
@@ -64,7 +65,9 @@ def _check_fill(input, mask, value):
             raise RuntimeError(f"masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s).")
         if not dtypes.can_cast(value.dtype, input.dtype):
             raise RuntimeError(f"value cannot be converted to type {input.dtype} without overflow")
-    elif isinstance(value, (complex, float)) and dtypes.category(input.dtype) < (3 if isinstance(value, complex) else 2):
+    else:
+        check_fits(input.dtype, value)
+    if isinstance(value, (complex, float)) and dtypes.category(input.dtype) < (3 if isinstance(value, complex) else 2):
         if isinstance(value, complex) or value != int(value):
             raise RuntimeError(f"value cannot be converted to type {input.dtype} without overflow")
 

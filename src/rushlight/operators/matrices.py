@@ -369,7 +369,7 @@ def above_tolerance(A: Tensor, sizes: Tensor, atol: float | None, rtol: float | 
 
 
 @offered("lstsq")
-def lstsq(A, B, rcond=None, *, driver=None):
+def lstsq(A, B, rcond=None, *, driver=None, out=None):
     """The X for which A @ X comes nearest to B; residuals, rank and singular values beside it."""
     check_matrices("lstsq", A)
     if driver not in (None, "gels", "gelsy", "gelsd", "gelss"):
@@ -391,7 +391,7 @@ def lstsq(A, B, rcond=None, *, driver=None):
     if m > n and driver != "gelsy":
         gap = (matmul(A, x) - b).abs()
         residuals = sum(gap * gap, -2)
-    return return_types.linalg_lstsq(x.squeeze(-1) if vector else x, residuals, rank, values)
+    return written(out, return_types.linalg_lstsq(x.squeeze(-1) if vector else x, residuals, rank, values))
 
 
 # Decompositions ------------------------------------------------------------------------------------------------------

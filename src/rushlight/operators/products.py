@@ -239,7 +239,7 @@ def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number | None
     return blended("addbmm", input, total(bmm(batch1, batch2), (0,)), beta, alpha)
 
 
-@operator(methods=False, namespace=False, out=False)
+@operator(methods=False, namespace=False)
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """input @ weight.T + bias, over the last dimension of input.
 

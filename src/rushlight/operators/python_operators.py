@@ -2,8 +2,9 @@
 
 A binary operator that does not know its other operand returns NotImplemented, so that the other operand may try.
 """
+from ..tensors import parts
 from ..tensors.tensor import Tensor
-from . import definition
+from . import definition, functional
 from .calling import OPERANDS, attach_python_operator
 from .definition import attach
 
@@ -12,12 +13,20 @@ def _in_place(name):
     def in_place(self, other):
         if not isinstance(other, OPERANDS):
             return NotImplemented
+        if self._base is not None and name in parts.UPDATES and parts.write(self, other, name):
+            return self
         return getattr(self, name)(other)
     return in_place
 
 
+IN_PLACE_FUNCTIONS = ("addmv_ clamp_ clamp_max_ clamp_min_ clip_ gcd_ index_put_ lcm_ ldexp_ logit_ nan_to_num_ round_ xlogy_ "
+                      "celu_ rrelu_ selu_ threshold_")  # in-place forms of more than one argument that are functions too
+
+
 def install():
-    """Attach Python's operators, for every operator that is defined."""
+    """Attach Python's operators, for every operator that is defined; offer in-place forms as functions."""
+    for name in IN_PLACE_FUNCTIONS.split():
+        definition.EXPORTED[name] = getattr(Tensor, name, None) or functional.NAMESPACE[name]
     table = {"add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "floordiv": "floor_divide", "mod": "remainder", "pow": "pow",
              "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor", "lshift": "bitwise_left_shift",
              "rshift": "bitwise_right_shift"}

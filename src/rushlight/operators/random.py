@@ -12,6 +12,7 @@ from ..ir.graph import row_major
 from ..runtime import generator as streams
 from ..runtime.memory import Block
 from ..runtime.storage import Place, Storage, dense_order, strides_in_order
+from ..tensors import parts
 from ..tensors.creation import get_default_dtype, of_array
 from ..tensors.device import dimension_order, only_strided, preserve_format, usable
 from ..tensors.tensor import Tensor, plain
@@ -128,6 +129,8 @@ def _fill(self, name, draw):
     shape, strides = tuple(self.shape), self.stride()
     dense = strides_preserved(shape, strides)
     flat = draw(self.numel(), self.dtype, self.is_contiguous())
+    if self.is_contiguous() and parts.begin_with(self, flat.reshape(shape), drawn=True):
+        return self
     return replace(self, stored(flat, self.dtype, shape, dense), name)
 
 

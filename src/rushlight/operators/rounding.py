@@ -8,6 +8,7 @@ from ..ir import dtypes, limits
 from ..tensors.tensor import Tensor
 from .building import binary, broadcast, cast, choose, constant, elementwise, reduce_to, repeated, result_dtype, unary
 from .definition import operator
+from .index_checks import check_fits
 
 
 def _rounded(name, x):
@@ -100,6 +101,14 @@ def clamp(input: Tensor, min: Tensor | Number | None = None, max: Tensor | Numbe
     return _bounded("clamp", input, min, max)
 
 
+@clamp.check()
+def _check_bounds(input, min, max):
+    if type(min) is int and not -128 <= min <= 127 or type(max) is int and not -128 <= max <= 127:
+        if type(min) is not float and type(max) is not float:  # else the result is no integer
+            for bound in (min, max):
+                check_fits(input.dtype, bound)
+
+
 @clamp.gradient
 def clamp_gradient(grad, result, input, min, max):
     above = repeated(grad, True, dtypes.bool_) if min is None else binary("ge", input, min)
@@ -125,6 +134,11 @@ def clamp_min(input: Tensor, min: Tensor | Number) -> Tensor:
     return _bounded("clamp_min", input, min, None)
 
 
+@clamp_min.check()
+def _check_lower_bound(input, min):
+    _check_bounds(input, min, None)
+
+
 @clamp_min.gradient
 def clamp_min_gradient(grad, result, input, min):
     return clamp_gradient(grad, result, input, min, None)
@@ -134,6 +148,11 @@ def clamp_min_gradient(grad, result, input, min):
 def clamp_max(input: Tensor, max: Tensor | Number) -> Tensor:
     """Every number at most `max`."""
     return _bounded("clamp_max", input, None, max)
+
+
+@clamp_max.check()
+def _check_upper_bound(input, max):
+    _check_bounds(input, None, max)
 
 
 @clamp_max.gradient

@@ -277,7 +277,7 @@ def broadcast_to(input, size):
     return expand.operator.call(input, integers((size,), "broadcast_to"))
 
 
-attach("broadcast_to", broadcast_to)
+attach("broadcast_to", lambda self, *size, **named: broadcast_to(self, integers(size, "broadcast_to") if size else named["size"]))
 
 
 @exported
@@ -584,7 +584,7 @@ def _tensor_split(name, input, where, dim):
     if where <= 0:
         raise RuntimeError(f"number of sections must be larger than 0, got {where}")
     small, larger = divmod(n, where)
-    return split_at.operator.call(input, (small + 1,) * larger + (small,) * (where - larger), dim)
+    return _tensor_split(name, input, [i * small + min(i, larger) for i in range(1, where)], dim)
 
 
 def _axis_split(name, least, axis):

@@ -20,6 +20,7 @@ from .bessel import NAMESPACE as _bessel
 from .building import apply, as_operand, binary, broadcast, cast, choose, constant, elementwise, float_dtype, reduce_to, result_dtype, unary
 from .definition import attach, exported, operator, write_in_place
 from .elementwise import digamma, erf, erfc, erfinv, exp2, expm1, lgamma, log1p, logit, mvlgamma, sigmoid, sinc
+from .gamma import igamma, igammac
 from .polynomials import NAMESPACE as _polynomials
 from .reductions import logsumexp
 from .rounding import round
@@ -232,8 +233,8 @@ def xlog1py_gradient(grad, result, input, other):
 
 NAMESPACE = {
     "digamma": digamma, "psi": digamma, "entr": entr, "erf": erf, "erfc": erfc, "erfcx": erfcx, "erfinv": erfinv, "exp2": exp2,
-    "expit": sigmoid, "expm1": expm1, "gammaln": lgamma, "log1p": log1p, "log_ndtr": log_ndtr, "log_softmax": log_softmax,
-    "logit": logit, "logsumexp": logsumexp, "multigammaln": mvlgamma, "ndtr": ndtr,
+    "expit": sigmoid, "expm1": expm1, "gammainc": igamma, "gammaincc": igammac, "gammaln": lgamma, "log1p": log1p,
+    "log_ndtr": log_ndtr, "log_softmax": log_softmax, "logit": logit, "logsumexp": logsumexp, "multigammaln": mvlgamma, "ndtr": ndtr,
     "ndtri": ndtri, "polygamma": polygamma, "round": round, "sinc": sinc, "softmax": softmax,
     "xlog1py": xlog1py, "xlogy": xlogy, "zeta": zeta, **_bessel, **_polynomials,
 }

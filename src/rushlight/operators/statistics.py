@@ -1,17 +1,24 @@
-"""Quantiles, covariances, and sums down to a shape.
+"""Quantiles, covariances, histograms, and sums down to a shape.
 
     quantile(x, q, dim)    x in order along dim; the element at place q * (n - 1), or between the two beside it
     cov(x)                 rows are variables: (x - mean) @ (x - mean).T, weighted, over the degrees of freedom
+    histogramdd(x, bins)   the last dimension of x is a point; each coordinate is sought in the edges of its own bins
 
 Start with `_quantile`.
 """
+import math
+
+from .. import return_types
 from ..ir import dtypes
 from ..tensors.creation import tensor
 from ..tensors.tensor import Tensor
 from .arithmetic import lerp
 from .definition import attach, exported, write_out
+from .factories import linspace, zeros
+from .masking import where
 from .products import matmul
 from .shaping import movedim
+from .sorting import searchsorted
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Quantiles
@@ -121,6 +128,104 @@ def corrcoef(input):
     deviations = (c.diagonal().real if c.dtype.kind == "c" else c.diagonal()).sqrt()
     c = c / deviations.unsqueeze(1) / deviations.unsqueeze(0)
     return c if c.dtype.kind == "c" else c.clamp(-1, 1)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Histograms
+
+def _check_points(points, weight):
+    if points.ndim < 2:
+        raise RuntimeError("torch.histogramdd: input tensor should have at least 2 dimensions")
+    if points.dtype not in (dtypes.float32, dtypes.float64):
+        raise NotImplementedError(f"histogramdd: not there for {points.dtype.name} tensors")
+    if weight is not None and weight.shape != points.shape[:-1]:
+        raise RuntimeError(f"torch.histogramdd: if weight tensor is provided it should have the same shape as the input tensor excluding its "
+                           f"innermost dimension, but got input with shape {list(points.shape)} and weight with shape {list(weight.shape)}")
+    if weight is not None and weight.dtype is not points.dtype:
+        raise RuntimeError(f"torch.histogramdd: if weight tensor is provided, input tensor and weight tensor should have the same dtype, but "
+                           f"got input({points.dtype.name}), and weight({weight.dtype.name})")
+
+
+def _edges(points, bins, ends):
+    """The edges of each coordinate's bins: as they are given, or so many bins of one width, between `ends` or the extremes."""
+    n = points.shape[-1]
+    if isinstance(bins[0], Tensor):
+        for d, edges in enumerate(bins):
+            if edges.dtype is not points.dtype:
+                raise RuntimeError(f"torch.histogramdd: input tensor and bins tensors should have the same dtype, but got input with dtype "
+                                   f"{points.dtype.name} and bins for dimension {d} with dtype {edges.dtype.name}")
+            if edges.ndim != 1:
+                raise RuntimeError(f"torch.histogramdd: bins tensor should have one dimension, but got {edges.ndim} dimensions in the bins "
+                                   f"tensor for dimension {d}")
+            if not edges.numel():
+                raise RuntimeError(f"torch.histogramdd: bins tensor should have at least 1 element, but got 0 elements in the bins tensor "
+                                   f"for dimension {d}")
+        return [edges.detach().clone() for edges in bins]
+    for d, count in enumerate(bins):
+        if count <= 0:
+            raise RuntimeError(f"torch.histogram(): bins must be > 0, but got {count} for dimension {d}")
+    if ends is None:
+        lows, highs = ([0.0] * n, [1.0] * n) if not points.numel() else (points.amin(0).tolist(), points.amax(0).tolist())
+    elif len(ends) != 2 * n:
+        raise RuntimeError(f"torch.histogramdd: for a {n}-dimensional histogram range should have {2 * n} elements, but got {len(ends)}")
+    else:
+        lows, highs = [float(x) for x in ends[::2]], [float(x) for x in ends[1::2]]
+    for d, (low, high) in enumerate(zip(lows, highs)):
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise RuntimeError(f"torch.histogramdd: dimension {d}'s range [{low}, {high}] is not finite")
+        if low > high:
+            raise RuntimeError(f"torch.histogramdd: min should not exceed max, but got min {low} max {high} for dimension {d}")
+    spans = [(low - 0.5, high + 0.5) if low == high else (low, high) for low, high in zip(lows, highs)]
+    return [linspace(low, high, count + 1, dtype=points.dtype) for (low, high), count in zip(spans, bins)]
+
+
+def _histogram(points, bins, ends, weight, density):
+    """(histogram, edges) of the points in the last dimension."""
+    _check_points(points, weight)
+    points = points.detach().reshape(-1, points.shape[-1])
+    edges = _edges(points, bins, ends)
+    place, inside, cells = None, None, 1
+    for d, line in enumerate(edges):
+        x, bins_here = points[:, d], len(line) - 1
+        here = (x >= line[0]).logical_and(x <= line[-1])
+        at = (searchsorted(line, x.contiguous(), right=True) - 1).clamp(max=bins_here - 1)  # the last bin has its right edge too
+        place, inside = at if place is None else place * bins_here + at, here if inside is None else inside.logical_and(here)
+        cells *= bins_here
+    counted = points.new_ones(len(points)) if weight is None else weight.detach().reshape(-1)
+    counts = zeros(cells + 1, dtype=points.dtype).scatter_add(0, where(inside, place, cells), counted)[:cells]
+    counts = counts.reshape([len(line) - 1 for line in edges])
+    if density:
+        counts = counts / counts.sum()
+        for d, line in enumerate(edges):
+            counts = counts / line.diff().reshape([-1 if i == d else 1 for i in range(len(edges))])
+    return counts, tuple(edges)
+
+
+@exported
+def histogramdd(input, bins, range=None, weight=None, density=False):
+    """How many points, the last dimension of the input, lie in each cell of a grid (or the sum of their weights).
+
+    `bins`: how many there are of each coordinate, or their edges; `range`: the ends of each, one after the other; `density`: over the sum
+    and over the cells' volumes.  https://docs.pytorch.org/docs/stable/generated/torch.histogramdd.html
+    """
+    bins = [bins] * input.shape[-1] if isinstance(bins, int) and input.ndim else bins
+    if input.ndim > 1 and len(bins) != input.shape[-1]:
+        raise RuntimeError("histogramdd: The size of bins must be equal to the innermost dimension of the input.")
+    return return_types.histogramdd(*_histogram(input, bins, range, weight, density))
+
+
+@exported(method=True)
+def histogram(input, bins=100, *, range=None, weight=None, density=False, out=None):
+    """How many elements lie in each bin, and the bins' edges; `bins` is how many there are, or the edges.
+
+    >>> torch.histogram(torch.tensor([1.0, 2.0, 1.0]), bins=4, range=(0.0, 3.0)).hist
+    tensor([0., 2., 1., 0.])
+    """
+    if isinstance(bins, Tensor) and range is not None:
+        raise TypeError("histogram() received an invalid combination of arguments: range goes with a number of bins, not with their edges")
+    counts, edges = _histogram(input.reshape(-1, 1), [bins], range, None if weight is None else weight.reshape(-1), density)
+    result = return_types.histogram(counts, edges[0])
+    return result if out is None else write_out(lerp.operator, out, result)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

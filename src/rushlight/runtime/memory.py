@@ -22,6 +22,8 @@ class Block:
     def __init__(self, nbytes):
         try:
             raw = np.empty(nbytes + 64, np.uint8)
+        except ValueError:
+            raise RuntimeError(f"Storage size calculation overflowed: {nbytes} bytes") from None
         except MemoryError:
             raise OutOfMemoryError(f"cannot allocate {nbytes} bytes ({nbytes / 2**30:.3g} GiB)") from None
         address = raw.__array_interface__["data"][0]

@@ -395,7 +395,8 @@ def results(recorder, plan, trace, job):
         members.setdefault(place.storage, [base]).append(h)
         settle(h)
     for storage, tensors in members.items():
-        changes += storage.with_members(tensors)
+        for t in tensors:
+            storage.join(t)
     for t in leaves:
         settle(t)
     for t in trace.kept:

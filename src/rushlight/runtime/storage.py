@@ -25,17 +25,19 @@ class Storage:
     size      bytes
     version   how often it was written to in place (autograd's version counter)
     value     the Value of its whole content, one-dimensional, while that is pending (`flat` mode), else None
-    members   weak references to the tensors that lie in it, kept once there is more than one
+    members   weak references to the tensors that lie in it, by their ids, kept once there is more than one; `room`: when there are
+              more than so many, those of dead tensors are swept out
     alone     known to lie under one tensor only, and to be seen by nobody outside
     exports   how many live NumPy arrays (or other outside holders) show this memory
     imported  the NumPy array whose memory this is, or None
     """
 
-    __slots__ = ("block", "size", "dtype", "version", "value", "members", "alone", "exports", "imported", "__weakref__")
+    __slots__ = ("block", "size", "dtype", "version", "value", "members", "room", "alone", "exports", "imported", "__weakref__")
 
     def __init__(self, block, size, dtype):
         self.block, self.size, self.dtype = block, size, dtype
-        self.version, self.value, self.members, self.exports, self.imported, self.alone = 0, None, [], 0, None, True
+        self.version, self.value, self.members, self.room = 0, None, {}, 8
+        self.exports, self.imported, self.alone = 0, None, True
 
     def is_pinned(self):
         """Whether somebody outside can see this memory, so that reads are taken and writes are made at the call."""
@@ -51,21 +53,19 @@ class Storage:
         return getrefcount(array) > 4  # ours: block, storage, here, argument
 
     def join(self, tensor):
-        """Note a tensor that lies here."""
+        """Note a tensor that lies here, or is about to."""
         self.alone = False
-        self.members = [m for m in self.members if m() is not None]
-        if not any(m() is tensor for m in self.members):
-            self.members.append(weakref.ref(tensor))
-
-    def with_members(self, tensors):
-        """The assignments that note tensors that lie here."""
-        known = self.tensors()
-        new = [t for t in tensors if not any(t is k for k in known)]
-        return (self, "alone", False), (self, "members", [weakref.ref(t) for t in (*known, *new)])
+        self.members[id(tensor)] = weakref.ref(tensor)
+        if len(self.members) > self.room:
+            for number, member in list(self.members.items()):
+                if member() is None:
+                    self.members.pop(number, None)
+            self.room = 8 + 2 * len(self.members)
 
     def tensors(self):
         """The live tensors that lie here."""
-        return [t for t in (m() for m in self.members) if t is not None and t._place is not None and t._place.storage is self]
+        found = [m() for m in list(self.members.values())]
+        return [t for t in found if t is not None and t._place is not None and t._place.storage is self]
 
     def snapshot(self, place):
         """A place with a private copy of the bytes that a place covers, laid out alike."""
@@ -118,13 +118,14 @@ class Place:
     def description(self):
         """What of the place belongs to the structure: hashable, and one object for all that are equal."""
         if self._description is None:
-            order = dense_order(self.shape, self.strides)
-            general = () if order is not None else tuple(s if 0 <= s <= 1 else None for s in self.strides)
-            description = (self.dtype, tuple(n if n <= 1 else None for n in self.shape), order, general, self.is_snapshot)
-            self._integers = [n for n in self.shape if n > 1]
-            if order is None:
-                self._integers += [s for s in self.strides if not 0 <= s <= 1]
-            self._description = _descriptions.setdefault(description, description)  # last: it says that all is there
+            layout = self.dtype, self.shape, self.strides, self.is_snapshot
+            found = _known_layouts.get(layout)
+            if found is None:
+                if len(_known_layouts) >= LAYOUTS_KNOWN:
+                    _known_layouts.clear()
+                found = _known_layouts[layout] = _describe(*layout)
+            description, self._integers = found
+            self._description = description  # last: it says that all is there
         return self._description
 
     def integers(self, with_offset=False):
@@ -156,6 +157,19 @@ class Place:
 
 
 _descriptions = {}  # equal descriptions are one object, so that they compare by identity
+_known_layouts = {}  # what `_describe` answered
+LAYOUTS_KNOWN = 4096
+
+
+def _describe(dtype, shape, strides, is_snapshot):
+    """(description, run-time integers) of a place."""
+    order = dense_order(shape, strides)
+    general = () if order is not None else tuple(s if 0 <= s <= 1 else None for s in strides)
+    description = (dtype, tuple(n if n <= 1 else None for n in shape), order, general, is_snapshot)
+    integers = [n for n in shape if n > 1]
+    if order is None:
+        integers += [s for s in strides if not 0 <= s <= 1]
+    return _descriptions.setdefault(description, description), integers
 
 
 def dense_order(shape, strides):

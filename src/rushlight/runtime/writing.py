@@ -32,15 +32,25 @@ def root_of(tensor):
     return tensor
 
 
+DETACHED, UNTRACKED = "detached", "untracked"
+
+
 def is_cut(view, parent):
     """Whether no gradient passes between a pending view and the memory it lies in, its parent being at the place `parent` (None: not
-    yet anywhere): it was made by `detach`, or under `no_grad`."""
-    if view._state.cut or parent is not None and parent.cut:
-        return True
+    yet anywhere): it was made by `detach` (DETACHED), or under `no_grad` (UNTRACKED)."""
+    if view._state.cut:
+        return DETACHED
+    if parent is not None and parent.cut:
+        return parent.cut
     base = view._base
     value = base._state or parent is not None and parent.storage.value
     wanted = value.needs_grad if value else base._tape is not None and base._tape.requires_grad
-    return wanted and not view._state.needs_grad
+    return UNTRACKED if wanted and not view._state.needs_grad else False
+
+
+def how_cut(view):
+    """What `is_cut` says of a view, pending or stored."""
+    return view._place.cut if view._place is not None else is_cut(view, view._base._place)
 
 
 def is_pending_whole(tensor):
@@ -220,7 +230,8 @@ def _written(recorder, trace, target, result):
             kept.append(t)
         changes.append((t, "_state", None if own is None else own._state))
     changes.append((trace, "kept", [*trace.kept, *kept]))
-    changes += storage.with_members(family)
+    for t in family:
+        storage.join(t)
     at_once = starmap(setattr, changes)
     value = new._state
     if recorder.trace is trace and storage.value is before and value is not None:  # nothing comes between these
@@ -238,8 +249,7 @@ def forget(recorder, views):
         if siblings and siblings[-1] is view:
             siblings.pop()
         if view._place is not None:
-            storage = view._place.storage
-            storage.members = [m for m in storage.members if m() is not view]
+            view._place.storage.members.pop(id(view), None)
 
 
 def flat_content(recorder, root, place):

@@ -13,7 +13,7 @@ from ..nn.parameter import Buffer, Parameter, rebuild_buffer, rebuild_parameter,
 from ..tensors import legacy
 from ..tensors.bridge import UntypedStorage
 from ..tensors.device import device, strided
-from ..tensors.pickling import TypedStorage, rebuild_from_type, rebuild_tensor
+from ..tensors.pickling import rebuild_from_type, rebuild_tensor, rebuild_tensor_of_dtype
 from ..tensors.size import Size
 from ..tensors.tensor import Tensor
 
@@ -29,12 +29,6 @@ class StorageType:
     @property
     def itemsize(self):
         return 1 if self.dtype is None else self.dtype.itemsize
-
-
-def rebuild_tensor_of_dtype(storage, storage_offset, size, stride, requires_grad, backward_hooks, dtype, metadata=None):
-    """A tensor in a storage that is only bytes."""
-    untyped = storage._storage if isinstance(storage, UntypedStorage) else storage.storage
-    return rebuild_tensor(TypedStorage(untyped, dtype), storage_offset, size, stride, requires_grad, backward_hooks, metadata)
 
 
 def get_layout(name):
@@ -138,8 +132,8 @@ WRITTEN = {id(thing): name for name, thing in {**CALLED, **HANDED_ON}.items() if
 
 
 def storage_type_of(dtype):
-    """The StorageType that stands for a dtype in files."""
-    return next(kind for kind in STORAGES.values() if kind.dtype is dtype)
+    """The StorageType that stands for a dtype in files; UNTYPED for those that came after PyTorch named storages by their dtype."""
+    return next((kind for kind in STORAGES.values() if kind.dtype is dtype), UNTYPED)
 
 
 def counterpart(module, name):

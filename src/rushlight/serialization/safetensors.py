@@ -18,6 +18,7 @@ from ..tensors.tensor import Tensor
 from .files import name_of, whole_file
 
 _CODES = {"BOOL": dtypes.bool_, "U8": dtypes.uint8, "I8": dtypes.int8, "I16": dtypes.int16, "I32": dtypes.int32, "I64": dtypes.int64,
+          "U16": dtypes.uint16, "U32": dtypes.uint32, "U64": dtypes.uint64,
           "F16": dtypes.float16, "BF16": dtypes.bfloat16, "F32": dtypes.float32, "F64": dtypes.float64, "C64": dtypes.complex64}
 
 

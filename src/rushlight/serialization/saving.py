@@ -76,7 +76,8 @@ def _pickler_class(module):
 
         def persistent_id(self, obj):
             if isinstance(obj, TypedStorage):
-                return self.refer(obj.storage, obj.dtype, names.storage_type_of(obj.dtype), obj.numel())
+                kind = names.storage_type_of(obj.dtype)
+                return self.refer(obj.storage, kind.dtype, kind, obj.storage.size if kind is names.UNTYPED else obj.numel())
             if isinstance(obj, UntypedStorage):
                 return self.refer(obj._storage, None, names.UNTYPED, obj.nbytes())
             if isinstance(obj, Storage):

@@ -20,10 +20,10 @@ from .tensor import Tensor
 def numpy(self, *, force=False):
     """A NumPy array over the tensor's memory: each sees what the other writes.
 
-    With `force` a tensor that requires gradients is detached first.
+    With `force`, or while gradients are not recorded, a tensor that requires gradients is detached first.
     """
     if self.requires_grad:
-        if not force:
+        if not force and here.recorder.grad:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         return creation.to_numpy(self.detach())
     return creation.to_numpy(self)

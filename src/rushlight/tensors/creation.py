@@ -29,6 +29,20 @@ def set_default_dtype(d):
     _default[0] = d
 
 
+PYTHON_TYPES = {bool: dtypes.bool_, int: dtypes.int64, float: dtypes.float64, complex: dtypes.complex128}
+
+
+def dtype_wanted(dtype, default):
+    """A `dtype=` argument checked; Python's bool, int and float count as the dtypes they stand for."""
+    if dtype is None:
+        return default
+    if isinstance(dtype, dtypes.DType):
+        return dtype
+    if dtype in PYTHON_TYPES:
+        return PYTHON_TYPES[dtype]
+    raise TypeError(f"argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
+
+
 def of_array(array, dtype=None, share=False):
     """A tensor that holds (a copy of) a NumPy array."""
     dtype = dtypes.of_numpy(array.dtype) if dtype is None else dtype
@@ -44,8 +58,9 @@ def cast_array(array, dtype):
         return cast(array, dtype)
 
 
-def infer(data):
-    """(NumPy array, the dtype it would have) for nested sequences of Python numbers, NumPy scalars and one-element tensors."""
+def infer(data, wanted=None):
+    """(NumPy array, the dtype it would have) for nested sequences of Python numbers, NumPy scalars and one-element tensors; integers that
+    int64 has no place for may be `wanted` as another dtype."""
     kinds, shape = set(), []
     flat = _flatten(data, shape, 0, kinds)
     if not kinds:
@@ -54,11 +69,15 @@ def infer(data):
     for kind in kinds:
         d = {bool: dtypes.bool_, int: dtypes.int64, float: get_default_dtype(), complex: get_default_dtype().to_complex()}.get(kind, kind)
         dtype = d if dtype is None else dtypes.promote(dtype, d)
+    if dtype is dtypes.int64 and wanted is not None and wanted.kind in "fc":
+        dtype = wanted
     wide = {"f": np.float64, "c": np.complex128}.get(dtype.kind, dtype.numpy)  # rounded once, to the dtype that is wanted
     try:
         return np.array(flat, wide).reshape(shape), dtype
     except OverflowError:
-        raise RuntimeError("Overflow when unpacking long long") from None
+        if wanted is dtypes.uint64 and all(-2 ** 63 <= n < 2 ** 64 for n in flat):
+            return np.array([n % 2 ** 64 for n in flat], np.uint64).reshape(shape), wanted
+        raise ValueError("Overflow when unpacking long long") from None
 
 
 def _refuse_unfitting(array, dtype):
@@ -119,7 +138,7 @@ def _flatten(data, shape, depth, kinds):
         if scalar and isinstance(item, (list, tuple)):
             raise TypeError(f"'{type(item).__name__}' object cannot be interpreted as an integer")
         scalar = isinstance(item, (bool, int, float, complex, np.generic)) or (isinstance(item, (Tensor, np.ndarray)) and item.ndim == 0)
-        if scalar and len(shape) > depth + 1:
+        if scalar and len(shape) > depth + 1 and not isinstance(item, Tensor):
             raise TypeError("not a sequence")
         flat.extend(_flatten(item, shape, depth + 1, kinds))
     return flat
@@ -135,12 +154,13 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
     tensor([[1, 2],
             [3, 4]])
     """
+    dtype = dtype_wanted(dtype, None)
     if isinstance(data, Tensor):
         array, inferred = data._array(), data.dtype
     elif isinstance(data, (np.ndarray, np.generic)):
         array, inferred = np.asarray(data), dtypes.of_numpy(np.asarray(data).dtype)
     else:
-        array, inferred = infer(data)
+        array, inferred = infer(data, dtype)
         if dtype not in (None, inferred):
             _refuse_unfitting(array, dtype)
     made = of_array(cast_array(array, dtype or inferred), dtype or inferred)
@@ -149,6 +169,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
 
 def as_tensor(data, dtype=None, device=None):
     """`data` as a tensor, without a copy where it is a tensor of that dtype or a NumPy array."""
+    dtype = dtype_wanted(dtype, None)
     if isinstance(data, Tensor):
         return data if dtype is None or dtype is data.dtype else data.to(dtype)
     if isinstance(data, np.ndarray):

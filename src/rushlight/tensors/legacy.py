@@ -24,6 +24,14 @@ TYPES = {name + "Tensor": _TensorType(name + "Tensor", (), {"dtype": dtype, "__m
          for name, dtype in NAMES.items() if not name.startswith("Complex")}
 
 
+_WORDS = {dtype: word for word, dtype in NAMES.items()}
+
+
+def word_of(dtype):
+    """What PyTorch's messages call a dtype: "Float", "Long"."""
+    return _WORDS.get(dtype, dtype.name)
+
+
 def dtype_of_type(wanted):
     """The dtype that a tensor type, its name, a dtype or a Python number type stands for."""
     if isinstance(wanted, str):

@@ -8,11 +8,14 @@ the history stay behind, except that `deepcopy` takes gradients along.  Start wi
 """
 import copy
 import pickle
+import sys
+import types
 import weakref
 from collections import OrderedDict
 
 import numpy as np
 
+from ..ir import dtypes
 from ..runtime.memory import Block
 from ..runtime.storage import Place, Storage
 from .tape import tape_of
@@ -70,7 +73,7 @@ def rebuild_tensor(storage, storage_offset, size, stride, requires_grad=False, b
     if storage.storage.members:
         storage.storage.join(made)
     else:  # the first one; it has the storage to itself until there is another
-        storage.storage.members.append(weakref.ref(made))
+        storage.storage.members[id(made)] = weakref.ref(made)
     if metadata and metadata.get("conj"):
         made = made.conj()
     if metadata and metadata.get("neg"):
@@ -78,6 +81,12 @@ def rebuild_tensor(storage, storage_offset, size, stride, requires_grad=False, b
     if requires_grad:
         made.requires_grad_()
     return made
+
+
+def rebuild_tensor_of_dtype(storage, storage_offset, size, stride, requires_grad, backward_hooks, dtype, metadata=None):
+    """A tensor in a storage of which PyTorch's files have only the bytes: of a dtype that came after its typed storages."""
+    untyped = storage.storage if isinstance(storage, TypedStorage) else storage._storage
+    return rebuild_tensor(TypedStorage(untyped, dtype), storage_offset, size, stride, requires_grad, backward_hooks, metadata)
 
 
 def rebuild_from_type(function, cls, arguments, state):
@@ -98,10 +107,12 @@ def __reduce_ex__(self, protocol):
     place = self._stored()
     arguments = (TypedStorage(place.storage, place.dtype), place.offset, tuple(place.shape), tuple(place.strides), self.requires_grad,
                  OrderedDict())
-    state = attributes_of(self)
+    state, rebuild = attributes_of(self), rebuild_tensor
+    if place.dtype in dtypes.WIDE_UNSIGNED:
+        rebuild, arguments = rebuild_tensor_of_dtype, (*arguments, place.dtype)
     if type(self) is Tensor and not state:
-        return rebuild_tensor, arguments
-    return rebuild_from_type, (rebuild_tensor, type(self), arguments, state)
+        return rebuild, arguments
+    return rebuild_from_type, (rebuild, type(self), arguments, state)
 
 
 def __copy__(self):
@@ -141,3 +152,13 @@ Storage.__reduce_ex__ = _reduce_storage
 Tensor.__reduce_ex__ = __reduce_ex__
 Tensor.__copy__ = __copy__
 Tensor.__deepcopy__ = __deepcopy__
+
+
+def answer_by_name(module, namespace):
+    """Let pickle, which writes a function as its module and its name, find those of a namespace again: what was made by wrapping another
+    one, or inside a function, is named after the place where users find it."""
+    for name, function in namespace.items():
+        if isinstance(function, types.FunctionType):
+            home = sys.modules.get(function.__module__)
+            if getattr(home, function.__qualname__, None) is not function:
+                function.__module__, function.__qualname__ = module, name

@@ -22,6 +22,7 @@ from .tape import tape_of
 
 # How the struct module calls the dtypes whose numbers it can read.
 _CODES = {dtypes.bool_: "?", dtypes.uint8: "B", dtypes.int8: "b", dtypes.int16: "h", dtypes.int32: "i", dtypes.int64: "q",
+          dtypes.uint16: "H", dtypes.uint32: "I", dtypes.uint64: "Q",
           dtypes.float16: "e", dtypes.float32: "f", dtypes.float64: "d"}
 
 
@@ -138,10 +139,11 @@ class Tensor:
 
     def is_contiguous(self, memory_format=None):
         """Whether its elements lie in row-major order without gaps."""
+        shape, strides, _ = self._layout()
         if memory_format is not None and "channels_last" in str(memory_format):
             order = (0, 2, 3, 1) if "3d" not in str(memory_format) else (0, 2, 3, 4, 1)
-            return self.ndim == len(order) and _dense(self.shape, self.stride(), order)
-        return _dense(self.shape, self.stride(), range(self.ndim))
+            return len(shape) == len(order) and _dense(shape, strides, order)
+        return _dense(shape, strides, range(len(shape)))
 
     def _present(self):
         """The Value it stands for, or None where it only has memory; its part of what is being written to its storage is taken now."""
@@ -314,10 +316,18 @@ class Tensor:
         return bool(self.item())
 
     def __float__(self):
-        return float(self._only())
+        return float(self._real())
 
     def __int__(self):
-        return int(self._only())
+        return int(self._real())
+
+    def _real(self):
+        number = self._only()
+        if isinstance(number, complex):
+            if number.imag:
+                raise RuntimeError("value cannot be converted to type double without overflow")
+            number = number.real
+        return number
 
     def __complex__(self):
         return complex(self._only())
@@ -338,7 +348,9 @@ class Tensor:
     def __iter__(self):
         if self.ndim == 0:
             raise TypeError("iteration over a 0-d tensor")
-        return iter(self.unbind(0))
+        from .parts import all_selected
+        views = all_selected(self)
+        return iter(self.unbind(0) if views is None else views)
 
     def __contains__(self, element):
         if isinstance(element, (Tensor, int, float, complex, bool)):

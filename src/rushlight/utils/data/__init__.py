@@ -8,6 +8,7 @@
     workers.py     its worker processes, seen from the loader;  worker.py  seen from one of them;  transport.py  what is between them
     distributed.py DistributedSampler
 """
+from ..._paths import open_below
 from . import distributed
 from .collate import default_collate, default_convert
 from .dataloader import DataLoader
@@ -15,3 +16,5 @@ from .dataset import ChainDataset, ConcatDataset, Dataset, IterableDataset, Stac
 from .distributed import DistributedSampler
 from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler, SubsetRandomSampler, WeightedRandomSampler
 from .worker import get_worker_info
+
+__getattr__ = open_below(__name__)

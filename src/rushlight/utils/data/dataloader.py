@@ -5,6 +5,7 @@
 An epoch draws from the default generator exactly what PyTorch's does (a base seed, from which workers have theirs, and a seed for the
 shuffling), so that the order, and all that is drawn later, is PyTorch's for the same seed.  Start with `DataLoader.__iter__`.
 """
+import abc
 import itertools
 import multiprocessing
 import multiprocessing.context
@@ -178,6 +179,15 @@ class Epoch:
 
     def __len__(self):
         return len(self.loader)
+
+
+class _BaseDataLoaderIter(abc.ABC):  # noqa: B024
+    """PyTorch's name for what iterates over a DataLoader."""
+
+
+_SingleProcessDataLoaderIter, _MultiProcessingDataLoaderIter = Epoch, WorkerIterator
+for _class in (Epoch, WorkerIterator):
+    _BaseDataLoaderIter.register(_class)
 
 
 def _counted(batches, loader):

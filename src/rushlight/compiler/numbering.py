@@ -1,0 +1,65 @@
+"""Parts of a graph in numbers of their own, so that what is alike is called alike.
+
+    v[7] * v[3], scalar 12        ->      d0 * i1, scalar 0            wherever in a graph it stands
+
+Run-time integers and scalars are numbered in the order in which a description meets them.
+"""
+from ..ir.extents import Extent, symbol
+
+
+class Numbering:
+    """The numbers of one part of a graph: `integers` and `scalars` are the program's, in the order of the part's own."""
+
+    def __init__(self, simplified=None):
+        self.simplified = simplified  # makes extents that are known to be equal one, unless they are already
+        self.integers, self.scalars = [], []
+        self.atoms = {}  # the program's symbol -> (kind, the part's own number)
+
+    def extents(self, values):
+        """Attributes, or a shape, by name."""
+        names = []
+        for x in values:
+            if x.__class__ is Extent and self.simplified is not None:
+                x = self.simplified(x)
+            if x.__class__ is Extent:
+                terms = x.terms
+                alone = len(terms) == 1 and terms[0][1] == 1 and len(terms[0][0]) == 1
+                x = alone and self.atoms.get(terms[0][0][0]) or self._renamed(terms)
+            elif x.__class__ is tuple:
+                x = self.extents(x)
+            elif x.__class__ is float:
+                x = repr(x)  # to tell 0.0 from -0.0
+            names.append(x)
+        return tuple(names)
+
+    def _renamed(self, terms):
+        if len(terms) == 1 and terms[0][1] == 1 and len(terms[0][0]) == 1:
+            return self._atom(terms[0][0][0])
+        return tuple([(tuple([self._atom(a) for a in monomial]), factor) for monomial, factor in terms])
+
+    def _atom(self, atom):
+        kind = atom[0]
+        if kind in ("d", "i"):
+            name = self.atoms.get(atom)
+            if name is None:
+                name = self.atoms[atom] = kind, len(self.integers)
+                self.integers.append(atom[1])
+            return name
+        return (kind, *(self._renamed(p.terms) if isinstance(p, Extent) else p for p in atom[1:]))
+
+    def scalar(self, number):
+        """The part's own number of a scalar."""
+        if number not in self.scalars:
+            self.scalars.append(number)
+        return self.scalars.index(number)
+
+    def own(self, integers):
+        """A function that gives extents, and tuples of them, in the part's own numbers, whose values are `integers`."""
+        symbols = {atom: symbol(number, integers[number], kind == "d") for atom, (kind, number) in self.atoms.items()}
+
+        def own(x):
+            if isinstance(x, Extent):
+                x = x if self.simplified is None else self.simplified(x)
+                return x.substitute(symbols) if isinstance(x, Extent) else x
+            return tuple(own(p) for p in x) if isinstance(x, tuple) else x
+        return own
