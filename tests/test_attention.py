@@ -248,3 +248,19 @@ def test_a_growing_cache_compiles_nothing(monkeypatch):
     monkeypatch.setattr(jit, "recall", lambda *args: made.append(args))
     generate(70, k, v)
     assert made == []
+
+
+def test_heads_whose_size_was_left_to_be_inferred():
+    """view(..., -1) of a part of a split: an extent that is a quotient, which nobody can simplify."""
+    batch, length, width, heads = 4, 16, 32, 4
+    torch.manual_seed(0)
+    x, w = torch.randn(batch, length, width), torch.randn(3 * width, width)
+
+    def total(size):
+        weight = w.clone().requires_grad_()
+        q, k, v = (t.view(batch, length, heads, size).transpose(1, 2) for t in F.linear(x, weight).split(width, -1))
+        result = F.scaled_dot_product_attention(q * 2, k, v).sum()
+        result.backward()
+        return result.detach(), weight.grad
+    for inferred, given in zip(total(-1), total(width // heads)):
+        torch.testing.assert_close(inferred, given)

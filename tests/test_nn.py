@@ -415,3 +415,10 @@ def test_gumbel_softmax_samples_rows_that_sum_to_one_and_passes_gradients(hard):
     assert (set(y.detach().numpy().ravel().round(6)) <= {0.0, 1.0}) is hard
     (y * torch.arange(3.0)).sum().backward()
     assert x.grad.abs().max() > 0 and abs(x.grad.sum(1)).max() < 1e-4  # along the simplex
+
+
+def test_dropout_of_channels_warns_where_there_are_none():
+    functional = torch.nn.functional
+    for function, shape in ((functional.dropout2d, (3, 4)), (functional.dropout2d, (3, 4, 5)), (functional.dropout3d, (3, 4))):
+        with pytest.warns(UserWarning, match=function.__name__):
+            function(torch.ones(shape))

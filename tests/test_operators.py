@@ -180,3 +180,12 @@ def test_arguments_may_come_under_numpys_names():
 def test_arguments_that_are_missing_unknown_or_there_twice(call, message):
     with pytest.raises(TypeError, match=message):
         call(torch.ones(2, 2))
+
+
+def test_affine_grid_has_pytorchs_places_to_the_bit():
+    """An identity map puts them on the pixels' centres: half a rounding further, grid_sample's gradient is that of the neighbour."""
+    grid = torch.nn.functional.affine_grid(torch.eye(2, 3)[None], (1, 1, 7, 28), align_corners=False)
+    rows, columns = (torch.linspace(-1, 1, n) * (n - 1) / n for n in (7, 28))
+    assert grid[0, :, :, 1].equal(rows[:, None].expand(7, 28)) and torch.allclose(grid[0, 0, :, 0], columns, rtol=0, atol=3e-8)
+    assert grid[0, 0, 2, 0].item() == -0.8214285969734192
+    assert torch.nn.functional.affine_grid(torch.eye(2, 3)[None], (1, 1, 1, 3), align_corners=True)[0, 0].tolist() == [[-1, 0], [0, 0], [1, 0]]

@@ -179,3 +179,34 @@ def test_random_numbers_inside_vmap_are_refused_the_same_or_different():
 def test_wrong_calls_of_vmap_say_what_is_wrong(call, message):
     with pytest.raises(ValueError, match=message):
         call(torch.ones(2, 3))
+
+
+def test_tangents_come_along_inside_a_dual_level():
+    from rushlight.autograd import forward_ad
+    primal, tangent = torch.tensor([0.5, -1.0, 2.0]), torch.tensor([1.0, 2.0, -3.0])
+    with forward_ad.dual_level():
+        x = forward_ad.make_dual(primal, tangent)
+        assert forward_ad.unpack_dual(x).tangent is tangent and forward_ad.unpack_dual(primal).tangent is None
+        y, along = forward_ad.unpack_dual(x.sin() * x)
+        linear = forward_ad.unpack_dual(3 * x + 1)
+        total = forward_ad.unpack_dual(x.cumsum(0).prod())
+        with pytest.raises(RuntimeError, match="Nested"):
+            forward_ad.enter_dual_level()
+        with pytest.raises(RuntimeError, match="different size"):
+            forward_ad.make_dual(primal, tangent[:2])
+    assert not y.requires_grad and torch.allclose(along, (primal.cos() * primal + primal.sin()) * tangent)
+    assert torch.allclose(linear.tangent, 3 * tangent) and torch.allclose(total.tangent, torch.func.jvp(
+        lambda x: x.cumsum(0).prod(), (primal,), (tangent,))[1])
+    assert not x.requires_grad and forward_ad.unpack_dual(x).tangent is None
+    for outside in (lambda: forward_ad.make_dual(primal, tangent), forward_ad.exit_dual_level):
+        with pytest.raises(RuntimeError, match="level"):
+            outside()
+
+
+def test_a_tangent_of_what_wants_gradients_can_be_differentiated():
+    from rushlight.autograd import forward_ad
+    weight = torch.tensor(2.0, requires_grad=True)
+    with forward_ad.dual_level():
+        along = forward_ad.unpack_dual(forward_ad.make_dual(weight, torch.tensor(1.0)) ** 3).tangent
+        along.backward()
+    assert along.item() == 12 and weight.grad.item() == 12

@@ -225,3 +225,26 @@ def test_a_device_that_is_not_there_is_refused_by_name():
     assert torch.zeros(1).device == torch.device("cpu")
     with pytest.raises(AssertionError, match="'cuda' is not available"):
         torch.zeros(1, device="cuda")
+
+
+def test_several_small_tensors_in_memory_are_joined_at_once():
+    pieces = [torch.arange(6.0).reshape(2, 3) + i for i in range(5)]
+    arrays = [x.numpy().copy() for x in pieces]
+    for dim in (0, 1, 2, -1, -3):
+        made = torch.stack(pieces, dim)
+        assert made._state is None and np.array_equal(made.numpy(), np.stack(arrays, dim)) and made.is_contiguous()
+    for dim in (0, 1, -1, -2):
+        made = torch.cat([*pieces, pieces[0]], dim)
+        assert made._state is None and np.array_equal(made.numpy(), np.concatenate([*arrays, arrays[0]], dim))
+    made.add_(1)
+    assert pieces[0][0, 0].item() == 0
+    assert torch.cat([torch.ones(0), *pieces]).shape == (10, 3) and torch.stack([torch.zeros(2, 0)] * 4, 1).shape == (2, 4, 0)
+    weight = torch.ones(2, requires_grad=True)
+    assert torch.stack([weight] * 4).requires_grad and torch.cat([torch.ones(1), *[torch.ones(1).long()] * 4]).dtype is torch.float32
+    for bad in (lambda: torch.stack(pieces, 3), lambda: torch.cat([*pieces, torch.ones(2)]), lambda: torch.stack([*pieces, torch.ones(3, 2)]),
+                lambda: torch.cat([torch.tensor(1.0)] * 5)):
+        with pytest.raises((RuntimeError, IndexError)):
+            bad()
+    for bad in (lambda: torch.cat(5), lambda: torch.stack([1, 2, 3, 4])):
+        with pytest.raises(TypeError, match="Tensor"):
+            bad()

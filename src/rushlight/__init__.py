@@ -15,6 +15,7 @@ from . import autograd, operators
 from ._paths import open_below as _open_below
 from .autograd.mapping import vmap
 from .autograd.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from .ir.dtypes import NAMED as _named_dtypes
 from .ir.dtypes import DType as dtype
 from .ir.dtypes import (
     bfloat16,
@@ -74,6 +75,7 @@ for _function in _operators.values():
 globals().update(_exported)
 _answer_by_name(__name__, _exported)
 globals().update(_tensor_types)
+globals().update(_named_dtypes)
 
 _SUBMODULES = frozenset("""_C accelerator amp backends cli cpu cuda datasets distributed distributions drawing fft func futures fx hub jit
     library linalg masked mps mtia multiprocessing nn onnx optim overrides profiler random return_types serialization signal special switches

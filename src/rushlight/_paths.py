@@ -18,7 +18,7 @@ _LAYERS = """activation adaptive attention batchnorm containers conv distance dr
 _DISTRIBUTIONS = """bernoulli=Bernoulli beta=Beta binomial=Binomial categorical=Categorical cauchy=Cauchy chi2=Chi2 dirichlet=Dirichlet
     distribution=Distribution exp_family=ExponentialFamily exponential=Exponential gamma=Gamma geometric=Geometric gumbel=Gumbel
     half_normal=HalfNormal independent=Independent laplace=Laplace log_normal=LogNormal multivariate_normal=MultivariateNormal normal=Normal
-    one_hot_categorical=OneHotCategorical poisson=Poisson studentT=StudentT uniform=Uniform"""
+    one_hot_categorical=OneHotCategorical poisson=Poisson studentT=StudentT transformed_distribution=TransformedDistribution uniform=Uniform"""
 
 # A path: the files it is made of.  A file alone gives all that it defines, "file:name,name" only these, "file:name=ours" under another name.
 GATHERED = {
@@ -48,6 +48,7 @@ GATHERED = {
     "nn.modules.transformer": "nn.attention",
     "nn.modules.upsampling": "nn.vision",
     "nn.modules.utils": "nn.conv:_single,_pair,_triple,_quadruple,_ntuple nn.state:consume_prefix_in_state_dict_if_present",
+    "nn.attention.flex_attention": "nn.attention_choice:_DEFAULT_SPARSE_BLOCK_SIZE",
     "nn.parallel.data_parallel": "nn.parallel:DataParallel,data_parallel",
     "nn.parallel.distributed": "nn.parallel:DistributedDataParallel",
     "nn.parallel.parallel_apply": "nn.parallel:parallel_apply",
@@ -70,6 +71,7 @@ GATHERED = {
     "mtia": "cuda", "xpu": "cuda",
     "_dynamo": "switches:OptimizedModule,allow_in_graph,assume_constant_result,config,disable,disallow_in_graph,graph_break,is_compiling,"
                "mark_dynamic,maybe_mark_dynamic,mark_static,mark_static_address,reset,list_backends",
+    "_dynamo._trace_wrapped_higher_order_op": "switches:TransformGetItemToIndex",
     "_dynamo.utils": "switches:is_compile_supported",
     "_dynamo.eval_frame": "switches:OptimizedModule,is_dynamo_supported",
     "_jit_internal": "jit:ignore,export,unused,is_scripting,_copy_to_script_wrapper,_overload,_overload_method,boolean_dispatch",
@@ -155,6 +157,7 @@ ABSENT = {
     "quasirandom": ("Rushlight has no tables of Sobol sequences; scipy.stats.qmc has", "SobolEngine"),
     "utils.cpp_extension": ("Rushlight is Python all the way down and takes no extensions in C++; write the operator as an autograd.Function",
         "BuildExtension CUDAExtension CppExtension CUDA_HOME ROCM_HOME include_paths load load_inline"),
+    "utils.flop_counter": ("Rushlight counts operations in torch.explain(x)", "FlopCounterMode"),
     "utils.mobile_optimizer": (_NO_EXPORT, "optimize_for_mobile"),
     "utils.tensorboard": ("Rushlight writes no event files of TensorBoard; `rushlight train` writes a report of its own", "SummaryWriter"),
     "_inductor": (_NO_INDUCTOR, "config list_mode_options list_options"),

@@ -4,7 +4,6 @@ import os
 from collections.abc import Sequence
 from typing import IO, Any
 
-from .ir.dtypes import DType as _dtype
 from .tensors.bridge import UntypedStorage as Storage
 from .tensors.device import device as _device
 from .tensors.size import Size as _size_class

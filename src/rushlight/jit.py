@@ -130,5 +130,11 @@ class strict_fusion(contextlib.nullcontext):
 
 
 BroadcastingList1 = BroadcastingList2 = BroadcastingList3 = typing.Sequence
-ScriptModule = RecursiveScriptModule = Module  # what `script` gives for a module
+
+
+class ScriptModule(Module):
+    """The class of modules that TorchScript compiled: `script` gives the module itself, so nothing is an instance but what is made one."""
+
+
+RecursiveScriptModule = ScriptModule
 __getattr__ = open_below(__name__)

@@ -9,7 +9,7 @@ import multiprocessing as _multiprocessing
 import sys
 import traceback
 from multiprocessing import *  # noqa: F403
-from multiprocessing import connection, get_context, pool, queues  # noqa: F401
+from multiprocessing import connection, get_context, pool  # noqa: F401
 
 _strategy = ["file_descriptor"]
 

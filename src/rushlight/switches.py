@@ -145,6 +145,10 @@ def set_stance(stance="default", **_):
     yield
 
 
+class TransformGetItemToIndex(contextlib.nullcontext):
+    """A block in which x[i] may be asked for with an `i` that vmap goes over; it may everywhere."""
+
+
 class OptimizedModule:
     """The class of what PyTorch's `compile` makes of a module.  Here that is the module itself, so nothing is an instance."""
 

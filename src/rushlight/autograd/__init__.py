@@ -8,12 +8,13 @@
     function.py   Function: a user's own forward and backward
     gradcheck.py  derivatives against finite differences
     graph.py, variable.py   PyTorch's torch.autograd.graph, and the older name of a tensor;  anomaly.py  which call made a NaN in backward
-    transforms.py derivatives of functions as functions; functional.py the same in an older form; mapping.py vmap; trees.py nested arguments
+    forward_ad.py dual tensors; transforms.py derivatives of functions as functions;  functional.py  in an older form
+    mapping.py    vmap;  trees.py  nested arguments
 
 Start with engine.py.
 """
 from .._paths import open_below
-from . import functional, graph, nodes  # nodes attaches backward, grad_fn and hooks to Tensor
+from . import forward_ad, functional, graph, nodes  # nodes attaches backward, grad_fn and hooks to Tensor
 from .anomaly import detect_anomaly, set_detect_anomaly
 from .engine import backward, grad
 from .function import Function, once_differentiable, saved_tensors_hooks

@@ -203,7 +203,9 @@ class Function:
         if history is not None:
             recorder.trace.recorded().externals[history] = placeholder
         recorder.flush_if_long()
-        ctx._saved = tuple(_renamed(s, tensors, attached) for s in ctx._saved) if ctx._unpack is None else ctx._saved
+        if ctx._unpack is None:
+            before, ctx._saved = ctx._saved, tuple(_renamed(s, tensors, attached) for s in ctx._saved)
+            ctx._versions = [version if old is new else new._version for old, new, version in zip(before, ctx._saved, ctx._versions)]
         handle = iter(attached)
         outputs = [next(handle) if isinstance(o, Tensor) else o for o in outputs]
         return outputs[0] if single else type(result)(outputs)

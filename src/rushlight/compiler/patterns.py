@@ -120,7 +120,8 @@ class Request:
     def __init__(self, kind, nodes, wanted, targets, memory_of, direct=(), computed=()):
         self.kind, self.made, self.wanted, self.targets = kind, nodes, wanted, targets
         self.memory_of, self.direct, self.computed = memory_of, direct, computed
-        self.numbering = Numbering()
+        known = current()
+        self.numbering = Numbering(known.simplify if known is not None and known.equal else None)
         self.nodes, self.index = [], {}
         self.buffers, self._numbers, self._storages = [], {}, {}
         lines = self._described()

@@ -4,6 +4,7 @@
     continuous.py   Normal, Uniform, Exponential, Gamma, Beta, Dirichlet, Laplace, Cauchy, StudentT, LogNormal, MultivariateNormal ...
     discrete.py     Bernoulli, Categorical, OneHotCategorical, Binomial, Geometric, Poisson
     divergence.py   kl_divergence
+    transforms.py   TransformedDistribution, and what it is made with;  utils.py  helpers for distributions of one's own
     constraints.py  what values a parameter or a sample may have
 
 `sample` draws what PyTorch draws from the same seed; `rsample` does so in a way that gradients reach the parameters.
@@ -30,9 +31,26 @@ from .continuous import (
 )
 from .discrete import Bernoulli, Binomial, Categorical, Geometric, OneHotCategorical, Poisson
 from .divergence import kl_divergence, register_kl
+from .transforms import (
+    AbsTransform,
+    AffineTransform,
+    ComposeTransform,
+    ExpTransform,
+    PowerTransform,
+    SigmoidTransform,
+    SoftmaxTransform,
+    SoftplusTransform,
+    StickBreakingTransform,
+    TanhTransform,
+    Transform,
+    TransformedDistribution,
+    identity_transform,
+)
 
-__all__ = ["Bernoulli", "Beta", "Binomial", "Categorical", "Cauchy", "Chi2", "Dirichlet", "Distribution", "Exponential",
-           "ExponentialFamily", "Gamma", "Geometric", "Gumbel", "HalfNormal", "Independent", "Laplace", "LogNormal", "MultivariateNormal",
-           "Normal", "OneHotCategorical", "Poisson", "StudentT", "Uniform", "constraints", "kl_divergence", "register_kl"]
+__all__ = ["AbsTransform", "AffineTransform", "Bernoulli", "Beta", "Binomial", "Categorical", "Cauchy", "Chi2", "ComposeTransform",
+           "Dirichlet", "Distribution", "ExpTransform", "Exponential", "ExponentialFamily", "Gamma", "Geometric", "Gumbel", "HalfNormal",
+           "Independent", "Laplace", "LogNormal", "MultivariateNormal", "Normal", "OneHotCategorical", "Poisson", "PowerTransform",
+           "SigmoidTransform", "SoftmaxTransform", "SoftplusTransform", "StickBreakingTransform", "StudentT", "TanhTransform",
+           "Transform", "TransformedDistribution", "Uniform", "constraints", "identity_transform", "kl_divergence", "register_kl"]
 
 __getattr__ = open_below(__name__)

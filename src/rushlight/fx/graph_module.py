@@ -9,6 +9,8 @@ import copy
 import itertools
 import linecache
 
+import rushlight as torch
+
 from ..nn import Module
 from ..tensors.tensor import Tensor
 from .graph import Graph
@@ -159,7 +161,8 @@ class GraphModule(Module):
 
     def __reduce__(self):
         held = {name: value for name, value in self.__dict__.items() if name not in ("_graph", "_code")}
-        return _rebuilt, (held, self._code, type(self).__name__, self._graph.python_code("self").globals)
+        scope = {name: value for name, value in self._graph.python_code("self").globals.items() if value is not torch}
+        return _rebuilt, (held, self._code, type(self).__name__, scope)
 
     def __str__(self):
         return f"{super().__repr__()}\n{self._code}\n# To see more debug info, please use `graph_module.print_readable()`"
@@ -176,7 +179,7 @@ def _rebuilt(held, code, name, scope):
             return True
     plain = Module()
     plain.__setstate__(held)
-    space = dict(scope)
+    space = {"torch": torch, **scope}
     exec(code, space)
     plain.__class__ = type(name, (Module,), {"forward": space["forward"]})
     return GraphModule(plain, EveryModuleIsALeaf().trace(plain), name)

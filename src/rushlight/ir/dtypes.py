@@ -77,8 +77,27 @@ _CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
 _WIDTH = {d: i for i, d in enumerate(ALL)}
 
 
+class NamedDType(DType):
+    """A dtype that programs compare with; NotImplementedError where a tensor is to have it."""
+
+    __slots__ = ()
+
+    def __init__(self, name, itemsize, kind):
+        self.name, self.itemsize, self.kind = name, itemsize, kind
+
+    def __getattribute__(self, name):
+        if name == "numpy":
+            raise NotImplementedError(f"{self!r}: Rushlight has no tensors of this dtype")
+        return object.__getattribute__(self, name)
+
+
+NAMED = {name: NamedDType(name, itemsize, kind) for kind, itemsize, names in (
+    ("f", 1, "float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz float8_e8m0fnu float4_e2m1fn_x2"), ("c", 4, "complex32"),
+    ("i", 1, "qint8"), ("u", 1, "quint8 quint4x2"), ("i", 4, "qint32")) for name in names.split()}
+
+
 def of_name(name):
-    return _BY_NAME[name]
+    return _BY_NAME.get(name) or NAMED[name]
 
 
 def of_numpy(dtype):

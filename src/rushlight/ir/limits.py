@@ -20,7 +20,7 @@ class finfo:
         if type.kind not in "fc":
             raise TypeError("torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo'")
         dtype = type.to_real()
-        limits = ml_dtypes.finfo(dtype.numpy)
+        limits = ml_dtypes.finfo(getattr(ml_dtypes, dtype.name, None) or dtype.numpy)  # also of dtypes that no tensor has
         self.bits, self.dtype = 8 * dtype.itemsize, dtype.name
         self.eps, self.max, self.min = float(limits.eps), float(limits.max), float(limits.min)
         self.tiny = self.smallest_normal = float(limits.smallest_normal)

@@ -4,6 +4,8 @@ same results; the choice is taken, and can be asked for.
 import contextlib
 from enum import IntEnum
 
+_DEFAULT_SPARSE_BLOCK_SIZE = 128  # of flex_attention, which is not there
+
 
 class SDPBackend(IntEnum):
     """PyTorch's ways to compute attention."""

@@ -156,9 +156,9 @@ def call_with_hooks(module, args, kwargs):
 
 
 def _run_forward_pre_hooks(module, args, kwargs):
-    for hook in _global_forward_pre_hooks.values():
+    for hook in (*_global_forward_pre_hooks.values(),):  # a hook may remove itself
         args = _as_arguments(hook(module, args), args)
-    for hook_id, hook in module._forward_pre_hooks.items():
+    for hook_id, hook in (*module._forward_pre_hooks.items(),):
         if hook_id not in module._forward_pre_hooks_with_kwargs:
             args = _as_arguments(hook(module, args), args)
             continue

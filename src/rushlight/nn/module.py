@@ -368,11 +368,15 @@ class Module(HookedCalls, StateDicts):
         if recurse:
             for module in self.children():
                 module._apply(fn)
-        for parameter in self._parameters.values():
+        for name, parameter in self._parameters.items():
             if parameter is None:
                 continue
             with torch.no_grad():
-                parameter.data = fn(parameter)
+                new = fn(parameter)
+                if new.is_meta is not parameter.is_meta:  # memory cannot come to lie under a tensor that has none
+                    self._parameters[name] = torch.nn.Parameter(new, parameter.requires_grad)
+                    continue
+                parameter.data = new
                 if parameter.grad is not None:
                     parameter.grad.data = fn(parameter.grad)
         for name, buffer in self._buffers.items():

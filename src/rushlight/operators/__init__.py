@@ -6,6 +6,7 @@
     building.py     what bodies are written with: primitives on tensors, promotion, broadcasting
     rules.py        the gradient of every primitive, from which operators' gradients follow
     python_operators.py   +, *, @ and methods such as x.view(2, 3);   functional.py  what torch.nn.functional offers
+    namespace.py    what `torch` holds besides: in-place functions, and functional's in their older forms
     index_checks.py, bessel.py   helpers of several families
 
 Then the families, in alphabetical order.  Read definition.py first, then any family; each operator is read on its own.

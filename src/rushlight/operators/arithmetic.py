@@ -98,6 +98,8 @@ def sub_gradient(grad, result, input, other, alpha):
 @exported(method=True)
 def rsub(input, other, *, alpha=None):
     """other - alpha * input."""
+    if not isinstance(input, Tensor):
+        raise TypeError(f"rsub(): argument 'input' must be Tensor, not {type(input).__name__}")
     return sub(other, input, alpha=alpha)
 
 

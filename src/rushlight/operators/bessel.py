@@ -1,4 +1,4 @@
-"""Bessel functions, ordinary (j, y) and modified (i, k), of orders 0 and 1.
+"""Bessel functions, ordinary (j, y) and modified (i, k), of orders 0 and 1, and the Airy function.
 
     near 0        a Chebyshev series in x^2, after the logarithm (of y and k) is taken out
     far from 0    a Chebyshev series in 1 / x, after the oscillation or the exponential is taken out
@@ -287,6 +287,64 @@ def scaled_modified_bessel_k1(input: Tensor) -> Tensor:
     return _above_zero("scaled_modified_bessel_k1", input, lambda x: (_decaying(1, x, True), math.inf))
 
 
+# Airy ----------------------------------------------------------------------------------------------------------------
+
+_AIRY_ZERO, _AIRY_SLOPE = 0.355028053887817239, 0.258819403792806798  # Ai(0) and -Ai'(0)
+_AIRY_EDGE = 3.0  # up to here the series about 0
+
+
+def _airy_beyond(zeta, step):
+    """What is left of Ai without its leading factor, 2 / 3 x^(3/2) being zeta: the integral over all u of 3 u^4 exp(-u^6)
+    (1 + step u^6 / (2 zeta))^(-1/6), over gamma(5/6)."""
+    u = np.arange(-2, 2.0001, 0.005)
+    weights = 3 * u ** 4 * np.exp(-u ** 6) * 0.005 / math.gamma(5 / 6)
+    return (weights * (1 + step * u ** 6 / (2 * zeta[..., None])) ** (-1 / 6)).sum(-1)
+
+
+@functools.cache
+def _airy_series():
+    """(coefficients of x^(3 k), of x^(3 k + 1), what is left above, and below without and with a quarter turn), these in 2 e / zeta - 1, e
+    being zeta at the edge."""
+    even, odd = [_AIRY_ZERO], [-_AIRY_SLOPE]
+    for k in range(1, 18):
+        even.append(even[-1] / ((3 * k - 1) * (3 * k)))
+        odd.append(odd[-1] / ((3 * k) * (3 * k + 1)))
+
+    def zeta(s):
+        return 2 / 3 * _AIRY_EDGE ** 1.5 * 2 / np.maximum(s + 1, 1e-12)
+    return (even, odd, _interpolated(lambda s: _airy_beyond(zeta(s), 1.0), 24), _interpolated(lambda s: _airy_beyond(zeta(s), 1j).real, 24),
+            _interpolated(lambda s: -_airy_beyond(zeta(s), 1j).imag, 24))
+
+
+@operator(pointwise=True, methods=False, namespace=False, differentiable=False)
+def airy_ai(input: Tensor) -> Tensor:
+    """The Airy function Ai, which solves y'' = x y and falls to 0 on the right."""
+    x = _real_float("airy_ai", input)
+    wide = cast(x, dtypes.float64)
+    even, odd, above, below, turned = _airy_series()
+    inner = binary("maximum", binary("minimum", wide, _AIRY_EDGE), -_AIRY_EDGE)
+    cube = binary("mul", binary("mul", inner, inner), inner)
+    first, second = constant(even[-1], wide.dtype), constant(odd[-1], wide.dtype)
+    for a, b in zip(even[-2::-1], odd[-2::-1]):
+        first = binary("add", binary("mul", first, cube), a)
+        second = binary("add", binary("mul", second, cube), b)
+    near = binary("add", first, binary("mul", second, inner))
+
+    size = unary("abs", wide)
+    outer = binary("maximum", size, _AIRY_EDGE)
+    root = unary("sqrt", outer)
+    zeta = binary("mul", binary("mul", outer, root), 2 / 3)
+    place = binary("sub", binary("div", 2 * (2 / 3 * _AIRY_EDGE ** 1.5), zeta), 1)
+    scale = binary("div", 1 / math.sqrt(math.pi), unary("sqrt", root))
+    falling = binary("mul", binary("mul", binary("mul", unary("exp", unary("neg", zeta)), scale), 0.5), _chebyshev(above, place))
+    angle = binary("sub", zeta, math.pi / 4)
+    wave = binary("add", binary("mul", _chebyshev(below, place), unary("cos", angle)),
+                  binary("mul", _chebyshev(turned, place), unary("sin", angle)))
+    far = choose(binary("gt", wide, 0), falling, binary("mul", scale, wave))
+    value = choose(binary("le", size, _AIRY_EDGE), near, far)
+    return cast(choose(binary("eq", size, math.inf), constant(math.nan, wide.dtype), value), x.dtype)  # NaN, as in PyTorch
+
+
 NAMESPACE = {f.operator.name: f for f in (
-    i0, i0e, i1, i1e, spherical_bessel_j0, bessel_j0, bessel_j1, bessel_y0, bessel_y1, modified_bessel_k0, modified_bessel_k1,
+    airy_ai, i0, i0e, i1, i1e, spherical_bessel_j0, bessel_j0, bessel_j1, bessel_y0, bessel_y1, modified_bessel_k0, modified_bessel_k1,
     scaled_modified_bessel_k0, scaled_modified_bessel_k1)} | {"modified_bessel_i0": i0, "modified_bessel_i1": i1}

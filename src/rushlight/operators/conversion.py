@@ -16,10 +16,10 @@ from ..ir.graph import row_major
 from ..runtime import storage as storages
 from ..runtime.recorder import here
 from ..runtime.storage import Place, strides_in_order
-from ..tensors import parts
+from ..tensors import meta, parts
 from ..tensors.bridge import grow
 from ..tensors.creation import PYTHON_TYPES, dtype_wanted, of_array
-from ..tensors.device import CPU, contiguous_format, dimension_order, preserve_format, usable
+from ..tensors.device import CPU, META, contiguous_format, dimension_order, preserve_format, usable
 from ..tensors.device import device as device_class
 from ..tensors.legacy import dtype_of_type, name_of_type
 from ..tensors.tape import tape_of
@@ -82,7 +82,8 @@ def to(self, *args, dtype=None, device=None, other=None, non_blocking=False, cop
     if other is not None:
         dtype = other.dtype
     dtype = dtype_wanted(dtype, self.dtype)
-    usable(device)
+    if usable(device) is META:
+        return meta.on_meta(to(self, dtype, copy=copy, memory_format=memory_format))
     memory_format = preserve_format if memory_format is None else memory_format
     if dtype is self.dtype:
         if memory_format is not preserve_format and not self.is_contiguous(memory_format):
@@ -138,7 +139,7 @@ attach("cpu", cpu)
 attach("cuda", cuda)
 attach("device", property(lambda self: CPU, doc="Where it lies."))
 attach("get_device", lambda self: -1)
-for _kind in ("cuda", "mps", "meta", "sparse", "quantized", "xpu", "nested", "mkldnn"):
+for _kind in ("cuda", "mps", "meta", "sparse", "sparse_csr", "quantized", "xpu", "nested", "mkldnn", "ipu", "maia", "mtia", "vulkan", "xla"):
     attach("is_" + _kind, property(lambda self: False))
 attach("is_cpu", property(lambda self: True))
 

@@ -545,6 +545,15 @@ def attach(name, function):
 # At the end, for calling.py needs what stands above.  Families take these from here too, so that they import one module.
 from .calling import attach_in_place, call_of, function_of
 from .in_place import (  # noqa: F401
-    check_out, check_writable, fit, refuse_leaf, refuse_overlap, refuse_partial_overlap, replace, resize_out, write_in_place, write_out,
+    check_out,
+    check_writable,
+    fit,
+    refuse_leaf,
+    refuse_overlap,
+    refuse_partial_overlap,
+    replace,
+    resize_out,
+    write_in_place,
+    write_out,
 )
 from .keywords import takes_numpy_words

@@ -16,9 +16,9 @@ import numpy as np
 from ..ir import dtypes, graph
 from ..runtime import storage as storages
 from ..runtime.recorder import dtype_of_number
-from ..tensors import creation, parts
+from ..tensors import creation, meta, parts
 from ..tensors.creation import dtype_wanted, get_default_dtype
-from ..tensors.device import channels_last, channels_last_3d, contiguous_format, dimension_order, only_strided, preserve_format, usable
+from ..tensors.device import META, channels_last, channels_last_3d, contiguous_format, dimension_order, only_strided, preserve_format, usable
 from ..tensors.tensor import Tensor, plain
 from .building import apply, cast, elementwise, expand_to, strides_like
 from .definition import Extent, Extents, attach, exported, operator, resize_out
@@ -110,10 +110,22 @@ def sizes_of(arguments, name, size=None):
     return size
 
 
+def memory(shape, dtype, strides=None, device=None, requires_grad=False):
+    """A tensor over memory as it comes; over none on "meta", or where only shapes are asked for."""
+    if usable(device) is META:
+        made = meta.of_layout(shape, strides or graph.row_major(shape), dtype)
+    elif meta.only_shapes():
+        made = meta.without_memory(shape, strides or graph.row_major(shape), dtype)
+    else:
+        made = plain(storages.fresh(shape, dtype, strides))
+    return made.requires_grad_() if requires_grad else made
+
+
 def finish(made, out=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False):
     """The settings that all factories share, applied to what was made."""
     only_strided(layout)
-    usable(device)
+    if usable(device) is META:
+        made = meta.on_meta(made)
     if memory_format in (channels_last, channels_last_3d):
         made = made.contiguous(memory_format=memory_format)
     if out is not None:
@@ -196,8 +208,7 @@ def empty(*args, size=None, dtype=None, memory_format=contiguous_format, **setti
         strides = None
     else:
         strides = storages.strides_in_order(shape, dimension_order(memory_format, len(shape)))
-    made = plain(storages.fresh(shape, dtype_wanted(dtype, get_default_dtype()), strides))
-    return made.requires_grad_() if settings.get("requires_grad") else made
+    return memory(shape, dtype_wanted(dtype, get_default_dtype()), strides, settings.get("device"), settings.get("requires_grad"))
 
 
 @exported
@@ -211,8 +222,7 @@ def empty_strided(size, stride, *, dtype=None, layout=None, device=None, require
         raise RuntimeError(f"empty_strided: dimensionality of sizes ({len(shape)}) must match dimensionality of strides ({len(stride)})")
     if any(s < 0 for s in stride):
         raise RuntimeError(f"empty_strided: strides must not be negative, but they are {stride}")
-    made = plain(storages.fresh(shape, dtype_wanted(dtype, get_default_dtype()), stride))
-    return made.requires_grad_() if requires_grad else made
+    return memory(shape, dtype_wanted(dtype, get_default_dtype()), stride, device, requires_grad)
 
 
 @exported
@@ -368,8 +378,7 @@ def empty_like(input, *, dtype=None, memory_format=preserve_format, **settings):
         strides = strides_preserved(shape, input.stride())
     else:
         strides = storages.strides_in_order(shape, dimension_order(memory_format, len(shape)))
-    made = plain(storages.fresh(shape, dtype, strides))
-    return made.requires_grad_() if settings.get("requires_grad") else made
+    return memory(shape, dtype, strides, settings.get("device"), settings.get("requires_grad"))
 
 
 def strides_preserved(shape, strides):

@@ -5,6 +5,7 @@ what was recorded is not looked at, if what it is made of shows that it must be 
 
     arange(5).view(1, 5)     0 <= . <= 4          targets[:, 1:].flatten()     between the extremes of targets
 """
+import functools
 import math
 import weakref
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from ..ir import dtypes
 from ..ir.extents import Extent
-from ..ir.limits import finfo
+from ..ir.limits import finfo, iinfo
 from ..runtime.recorder import here
 from ..tensors.tensor import Tensor
 
@@ -29,6 +30,8 @@ def extremes(index):
 
 def _extremes_at(place):
     storage, where = place.storage, (place.offset, place.shape, place.strides, place.dtype)
+    if storage.block is None:  # on "meta": there is nothing that could be out of range
+        return 0, -1
     known = _seen.get(storage)
     if known is None or known[0] != storage.version or storage.is_pinned():
         known = (storage.version, {})
@@ -116,13 +119,20 @@ def check_fits(dtype, number):
     kind = type(number)
     if kind is int and -128 <= number <= 127 or kind is not int and kind is not float:
         return
-    if dtype.kind in "iu":
-        ends = np.iinfo(dtype.numpy)
-        fits = (-ends.max if dtype.kind == "u" and kind is int else ends.min) <= number <= ends.max
-    else:
-        fits = dtype is dtypes.bool_ or not math.isfinite(number) or abs(number) <= finfo(dtype).max
-    if not fits:
+    least, greatest = _ends(dtype)
+    if dtype.kind == "u" and kind is int:
+        least = -greatest
+    if not (least <= number <= greatest or dtype.kind not in "iu" and not math.isfinite(number)):
         raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow")
+
+
+@functools.cache
+def _ends(dtype):
+    """The least and the greatest number of a dtype; every number is a truth value."""
+    if dtype is dtypes.bool_:
+        return -math.inf, math.inf
+    ends = iinfo(dtype) if dtype.kind in "iu" else finfo(dtype)
+    return ends.min, ends.max
 
 
 def check_divisor(input, other, *_):

@@ -10,19 +10,20 @@ from ..tensors.bridge import UntypedStorage
 from ..tensors.device import strided
 from ..tensors.tensor import Tensor
 from . import building
-from .definition import attach, exported
+from .definition import EXPORTED, attach, exported
 
 
-@exported
 def is_tensor(obj):
     """Whether it is a tensor."""
     return isinstance(obj, Tensor)
 
 
-@exported
 def is_storage(obj):
     """Whether it is a tensor's storage."""
     return isinstance(obj, UntypedStorage)
+
+
+EXPORTED.update(is_tensor=is_tensor, is_storage=is_storage)  # nobody takes these over: they are how one asks whether it is a tensor
 
 
 @exported

@@ -47,6 +47,15 @@ def joined(tensors, d, name):
     return apply(lambda *nodes: graph.cat(nodes, d), tensors)
 
 
+def _refuse_others(name, tensors):
+    """Only a list or a tuple of tensors can be joined."""
+    if not isinstance(tensors, (list, tuple)):
+        raise TypeError(f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not {type(tensors).__name__}")
+    for i, t in enumerate(tensors):
+        if not isinstance(t, Tensor):
+            raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(t).__name__}")
+
+
 @operator(methods=False, namespace=False)
 def concatenated(tensors: Tensors, dim: int = 0) -> Tensor:
     """Tensors of one shape (but for dimension `dim`) joined along that dimension."""
@@ -76,6 +85,7 @@ def cat(tensors, dim=0, *, out=None):
     >>> torch.cat([torch.zeros(2), torch.ones(1)])
     tensor([0., 0., 1.])
     """
+    _refuse_others("cat", tensors)
     if out is None:
         made = parts.joined(tensors, dim, False)
         return concatenated(tensors, dim) if made is None else made
@@ -111,6 +121,7 @@ def stack(tensors, dim=0, *, out=None):
     tensor([[0., 0.],
             [1., 1.]])
     """
+    _refuse_others("stack", tensors)
     made = parts.joined(tensors, dim, True) if out is None else None
     return stacked(tensors, dim, out=out) if made is None else made
 

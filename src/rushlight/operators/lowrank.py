@@ -1,20 +1,15 @@
-"""A few singular values, or eigenvalues, of a large matrix, from random directions that are refined.
+"""A few singular values of a large matrix, from random directions that are refined.
 
     svd_lowrank(A, q)    Q spans what A makes of q random vectors; then the decomposition of the small matrix Q^H @ A
     pca_lowrank(A, q)    the same of A less the mean of its rows
-    lobpcg(A, k)         a few eigenvectors, refined by their residuals and by the last step
 
 The directions come from the default generator, in PyTorch's order.  Start with `_basis`.
 """
 from ..ir import dtypes
-from ..tensors.tensor import Tensor
 from .definition import exported
-from .joining import cat
 from .matrices import NAMESPACE as _linalg
 from .products import matmul
 from .random import randn
-
-# Singular values -----------------------------------------------------------------------------------------------------
 
 
 def _real_dtype(x):

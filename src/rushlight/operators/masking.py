@@ -67,9 +67,8 @@ def _check_fill(input, mask, value):
             raise RuntimeError(f"value cannot be converted to type {input.dtype} without overflow")
     else:
         check_fits(input.dtype, value)
-    if isinstance(value, (complex, float)) and dtypes.category(input.dtype) < (3 if isinstance(value, complex) else 2):
-        if isinstance(value, complex) or value != int(value):
-            raise RuntimeError(f"value cannot be converted to type {input.dtype} without overflow")
+    if isinstance(value, complex) and input.dtype.kind != "c":
+        raise RuntimeError(f"value cannot be converted to type {input.dtype} without overflow")
 
 
 @in_two_forms(filled_where)

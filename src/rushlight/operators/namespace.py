@@ -7,7 +7,7 @@
 Older programs, and PyTorch's own Python code, call these.  Start with the table of losses.
 """
 from ..tensors.tensor import Tensor
-from .definition import EXPORTED, exported
+from .definition import EXPORTED, attach, exported
 from .functional import NAMESPACE as F
 from .matrices import NAMESPACE as linalg
 
@@ -107,3 +107,19 @@ def norm_except_dim(v, pow=2, dim=0):
     """The norm over all dimensions but one, which keep their places."""
     others = tuple(d for d in range(v.ndim) if dim == -1 or d != dim % v.ndim)
     return linalg["vector_norm"](v, pow, others, dim != -1) if others else v.abs()
+
+
+# Layouts and exchange ------------------------------------------------------------------------------------------------
+
+def to_dense(self, dtype=None, *, masked_grad=True):
+    """The tensor itself (in another dtype): every tensor is dense here."""
+    return self if dtype is None else self.to(dtype)
+
+
+attach("to_dense", to_dense)
+
+
+@exported
+def to_dlpack(ext_tensor):
+    """A DLPack capsule over the tensor's memory."""
+    return ext_tensor.__dlpack__()

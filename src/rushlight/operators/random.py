@@ -14,11 +14,12 @@ from ..runtime.memory import Block
 from ..runtime.storage import Place, Storage, dense_order, strides_in_order
 from ..tensors import parts
 from ..tensors.creation import get_default_dtype, of_array
-from ..tensors.device import dimension_order, only_strided, preserve_format, usable
+from ..tensors.device import META, dimension_order, only_strided, preserve_format, usable
+from ..tensors.meta import only_shapes
 from ..tensors.tensor import Tensor, plain
 from .building import apply, broadcast, cast
 from .definition import attach, check_writable, exported, operator, replace
-from .factories import dtype_wanted, finish, sizes_of, strides_preserved
+from .factories import dtype_wanted, finish, memory, sizes_of, strides_preserved
 
 
 class Generator:
@@ -125,6 +126,8 @@ def stored(flat, dtype, shape, strides=None):
 
 def _fill(self, name, draw):
     """Write `draw(n, dtype, contiguous)` into a tensor, in the order in which its elements lie in memory."""
+    if only_shapes():
+        return self
     check_writable(self)
     shape, strides = tuple(self.shape), self.stride()
     dense = strides_preserved(shape, strides)
@@ -216,9 +219,10 @@ def bernoulli(input, p=None, *, generator=None, out=None):
 
 def _fresh(name, args, size, dtype, draw, generator=None, out=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     only_strided(layout)
-    usable(device)
     shape = sizes_of(args, name, size)
     dtype = dtype_wanted(dtype, get_default_dtype() if out is None else out.dtype)
+    if usable(device) is META:
+        return memory(shape, dtype, None, device, requires_grad)
     count = 1
     for n in shape:
         count *= n
@@ -264,20 +268,22 @@ def _integers(low, high, size, dtype, settings):
 @exported
 def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False):
     """The numbers below n in random order."""
-    usable(device)
     dtype = dtype_wanted(dtype, dtypes.int64 if out is None else out.dtype)
+    if usable(device) is META:
+        return memory((n,), dtype, None, device, requires_grad)
     flat = stream_of(generator).randperm(n, dtype)
     return finish(stored(flat, dtype, (n,)), out=out, requires_grad=requires_grad)
 
 
 def _like(input, dtype, memory_format, draw, generator=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     only_strided(layout)
-    usable(device)
     dtype, shape = dtype_wanted(dtype, input.dtype), tuple(input.shape)
     if memory_format in (None, preserve_format):
         strides = strides_preserved(shape, input.stride())
     else:
         strides = strides_in_order(shape, dimension_order(memory_format, len(shape)))
+    if usable(device) is META or only_shapes():
+        return memory(shape, dtype, strides, device, requires_grad)
     flat = draw(stream_of(generator), input.numel(), dtype, strides == row_major(shape))
     made = stored(flat, dtype, shape, strides)
     return made.requires_grad_() if requires_grad else made

@@ -213,7 +213,12 @@ def view_as_complex(input):
 
 def _set_part(function):
     def write(self, value):
-        function(self).copy_(value if isinstance(value, Tensor) else _as_tensor(value, self))
+        value = value if isinstance(value, Tensor) else _as_tensor(value, self)
+        if self.dtype.kind == "c" and here.recorder.grad and (self.requires_grad or value.requires_grad):
+            value = value.to(self.dtype.to_real()).expand(self.shape)
+            self.copy_(complex(value, imag(self)) if function is real else complex(real(self), value))
+        else:
+            function(self).copy_(value)
     return write
 
 

@@ -363,7 +363,8 @@ def _slice_operands(name, input, dim, index, source):
                 f"({source.ndim}), destination dimensionality ({input.ndim})")
         slices = source.shape[d] if source.ndim else 1
         if slices != index.numel():
-            raise IndexError(f"{name}(): Number of indices ({index.numel()}) should be equal to source.size(dim) ({slices})")
+            raise (IndexError if name == "index_copy" else RuntimeError)(
+                f"{name}(): Number of indices ({index.numel()}) should be equal to source.size(dim) ({slices})")
         if input.ndim and source.ndim and any(n != m for i, (n, m) in enumerate(zip(input.shape, source.shape)) if i != d):
             raise RuntimeError(f"{name}(): source {tuple(source.shape)} and destination {tuple(input.shape)} must have the same slice "
                                f"shapes along dimension {d}")

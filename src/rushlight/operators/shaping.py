@@ -518,7 +518,7 @@ def split_at(input: Tensor, split_sizes: Extents, dim: int) -> tuple:
     return tuple(part(input, d, start, n) for start, n in parts)
 
 
-@exported(names=("unsafe_split",), method=True)
+@exported(method=True)
 def split(tensor, split_size_or_sections, dim=0):
     """The parts of a tensor along a dimension: each of one size (the last may be smaller), or of the sizes listed.
 
@@ -530,13 +530,13 @@ def split(tensor, split_size_or_sections, dim=0):
     return split_in.operator.call(tensor, split_size_or_sections, dim)
 
 
-@exported(names=("unsafe_split_with_sizes",), method=True)
+@exported(method=True)
 def split_with_sizes(input, split_sizes, dim=0):
     """The parts of the given sizes along a dimension."""
     return split_at.operator.call(input, integers((split_sizes,), "split_with_sizes", "split_sizes"), dim)
 
 
-@operator(view=True, names=("unsafe_chunk",))
+@operator(view=True)
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple:
     """At most `chunks` parts of equal size along a dimension; the last may be smaller."""
     if not input.ndim:
@@ -549,6 +549,18 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple:
         return tuple(part(input, d, 0, 0) for _ in range(chunks))
     size = (n + (chunks - 1)) // chunks
     return split_in(input, size, d)
+
+
+def _one_by_one(name, function):
+    """`function` with each of its results as a view of its own, which may be written to while gradients are recorded."""
+    def unsafe(input, *args, **kwargs):
+        return tuple(part.view_as(part) for part in function(input, *args, **kwargs))
+    unsafe.__name__, unsafe.__doc__ = name, f"As `{function.__name__}`, with results that may be written to."
+    exported(unsafe, method=True)
+
+
+for _name, _function in (("unsafe_split", split), ("unsafe_split_with_sizes", split_with_sizes), ("unsafe_chunk", chunk)):
+    _one_by_one(_name, _function)
 
 
 @operator(view=True)

@@ -17,6 +17,7 @@ from ..tensors.creation import of_array, tensor
 from ..tensors.tensor import Tensor
 from .building import apply, cast, constant, elementwise, expand_to, result_dtype, wrap_dim
 from .definition import Extent, check_out, exported, operator, write_out
+from .inquiries import promote_types
 from .reductions import shared_evenly
 from .scattering import grid
 from .shaping import part, reshape
@@ -222,24 +223,29 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> tuple:
 
 @operator(methods=False, namespace=False, differentiable=False)
 def place_among(boundaries: Tensor, values: Tensor, right: bool, dtype: dtypes.DType) -> Tensor:
-    """How many of the last dimension's boundaries lie below each value (or, with `right`, not above it)."""
+    """How many of the last dimension's boundaries lie below each value (or, with `right`, not above it).
+
+    What is left of them is halved so many times as their number has bits, with PyTorch's comparisons in PyTorch's order, which decide where
+    there are NaN, or where boundaries are not sorted."""
     common = result_dtype(boundaries, values)
     edges, x = cast(boundaries, common), cast(values, common)
-    n = edges.shape[-1]
-    lead = edges.ndim - 1
-    if lead == 0:
-        edges = reshape(edges, (1,) * x.ndim + (n,))
-    else:
-        edges = reshape(edges, (*edges.shape[:-1], 1, n))
-    shape = (*x.shape, n)
-    edges, x = expand_to(edges, shape), expand_to(reshape(x, (*x.shape, 1)), shape)
-    below = elementwise("le" if right else "lt", edges, x)
-    if common.kind == "f":  # NaN is past every number
-        nan_x, nan_edge = elementwise("isnan", x), elementwise("isnan", edges)
-        past = nan_x if right else elementwise("and", nan_x, elementwise("not", nan_edge))
-        below = elementwise("or", below, past)
-    count = apply(lambda t: graph.reduce("sum", t, (t.ndim - 1,)), (cast(below, dtypes.int64),))
-    return cast(count, dtype)
+    n, steps, shape = edges.shape[-1], 1, x.shape
+    start = expand_to(constant(0, dtypes.int64), shape)
+    if n == 0:
+        return cast(start, dtype)
+    while not n < 1 << steps:
+        steps += 1
+    end, one = (expand_to(k, shape) for k in (apply(lambda: graph.extent_value(n), ()), constant(1, dtypes.int64)))
+    last = elementwise("sub", end, one)
+    for _ in range(steps):
+        middle = elementwise("shift_right", elementwise("add", start, end), one)
+        place = elementwise("minimum", middle, last)  # which is past the end only where nothing is left
+        edge = apply(lambda t, i: graph.gather(t, (i,), (0,)), (edges, place)) if edges.ndim == 1 else along(edges, edges.ndim - 1, place)
+        above = elementwise("gt" if right else "ge", edge, x)
+        going = elementwise("lt", start, end)
+        start = elementwise("where", elementwise("and", going, elementwise("not", above)), elementwise("add", middle, one), start)
+        end = elementwise("where", elementwise("and", going, above), middle, end)
+    return cast(start, dtype)
 
 
 def _side(name, right, side):
@@ -306,12 +312,36 @@ def membership(elements: Tensor, test_elements: Tensor, invert: bool) -> Tensor:
     return elementwise("not", found) if invert else apply(lambda n: n, (found,))
 
 
+MANY_TESTS = 16  # that are quicker sorted, and searched, than compared one by one
+
+
+@operator(methods=False, namespace=False, differentiable=False)
+def sorted_membership(elements: Tensor, tests: Tensor, places: Tensor, invert: bool) -> Tensor:
+    """Whether the test at the place among sorted ones where each element would go is the element."""
+    common = result_dtype(elements, tests)
+    there = apply(lambda t, i: graph.gather(t, (i,), (0,)), (cast(tests, common), places))
+    return elementwise("ne" if invert else "eq", cast(elements, common), there)
+
+
+def _membership_of_many(elements, tests, invert, out):
+    common = promote_types(elements.dtype, tests.dtype)
+    if common.is_floating_point:
+        tests = tests[tests == tests]  # NaN is nobody's equal, and would be in the way of the search
+        if tests.numel() == 0:
+            return membership(elements, tests, invert, out=out)
+    ordered_tests = tests.flatten().to(common).sort().values
+    places = place_among(ordered_tests, elements.to(common), False, dtypes.int64).clamp(max=len(ordered_tests) - 1)
+    return sorted_membership(elements, ordered_tests, places, invert, out=out)
+
+
 @exported
 def isin(elements, test_elements, *, assume_unique=False, invert=False, out=None):
     """Whether each element is one of `test_elements`."""
     if not isinstance(elements, Tensor) and not isinstance(test_elements, Tensor):
         raise TypeError("isin(): at least one of elements and test_elements must be a Tensor")
     elements, test_elements = (x if isinstance(x, Tensor) else tensor(x) for x in (elements, test_elements))
+    if test_elements.numel() > MANY_TESTS and not (elements.is_complex() or test_elements.is_complex()):
+        return _membership_of_many(elements, test_elements, invert, out=out)
     return membership(elements, test_elements, invert, out=out)
 
 

@@ -16,6 +16,7 @@ from ..ir.extents import product
 from ..tensors.tensor import Tensor
 from .building import apply, binary, cast, choose, constant, elementwise, expand_to, unary
 from .definition import Extents, exported, operator
+from .factories import spaced
 from .patches import Grid, columns, image, per_dimension
 from .pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d, beside, line_of
 from .products import contract, matmul, shaped, swapped
@@ -321,11 +322,12 @@ def grid_of(theta: Tensor, size: Extents, align: bool) -> Tensor:
     lines = []
     for i in range(dims - 1, -1, -1):
         n = size[i]
-        line = _line(n, theta.dtype)
-        if align:
-            line = line * 0 if isinstance(n, int) and n == 1 else line * (2 / constant(n - 1, theta.dtype)) - 1
+        if isinstance(n, int) and n == 1:
+            line = expand_to(constant(0, theta.dtype), (1,))
         else:
-            line = (line * 2 + 1) / constant(n, theta.dtype) - 1
+            line = spaced(n, -1, 1, theta.dtype, None)
+            if not align:  # in this order, so that places fall on the same side of a pixel's border as in PyTorch
+                line = line * constant(n - 1, theta.dtype) / constant(n, theta.dtype)
         lines.append(expand_to(shaped(line, *(n if d == i else 1 for d in range(dims)), 1), (*size, 1)))
     lines.append(expand_to(constant(1, theta.dtype), (*size, 1)))
     base = apply(lambda *nodes: graph.cat(nodes, dims), tuple(lines))

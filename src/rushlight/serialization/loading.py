@@ -225,7 +225,7 @@ def _restorer(map_location):
         return default_restore_location
     if isinstance(map_location, (str, bytes, device)):
         wanted = map_location.decode() if isinstance(map_location, bytes) else map_location
-        usable(wanted)
+        usable(wanted, with_memory=True)
         return lambda storage, location: storage
     if isinstance(map_location, dict):
         return lambda storage, location: default_restore_location(storage, str(map_location.get(location, location)))

@@ -11,7 +11,6 @@ import collections
 from ..ir import dtypes
 from ..nn.parameter import Buffer, Parameter, rebuild_buffer, rebuild_parameter, rebuild_parameter_with_state
 from ..tensors import legacy
-from ..tensors.bridge import UntypedStorage
 from ..tensors.device import device, strided
 from ..tensors.pickling import rebuild_from_type, rebuild_tensor, rebuild_tensor_of_dtype
 from ..tensors.size import Size

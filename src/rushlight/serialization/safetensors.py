@@ -48,7 +48,7 @@ def save(tensors, metadata=None):
 
 def load_file(filename, device="cpu"):
     """The tensors of a file, by name.  RuntimeError where it is damaged or no safetensors file."""
-    usable(device)
+    usable(device, with_memory=True)
     try:
         with safetensors.safe_open(filename, framework="np") as file:
             return {name: _tensor_in(file.get_tensor(name)) for name in file.keys()}

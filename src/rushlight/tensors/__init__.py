@@ -9,6 +9,7 @@
     device.py     device, layout, memory_format
     legacy.py     torch.FloatTensor and its like
     dispatch.py   `__torch_function__`: who takes a call over
+    meta.py       tensors on "meta": shapes without memory
     explaining.py torch.explain
     printing.py   repr, to PyTorch's letter
 

@@ -8,6 +8,7 @@ import numpy as np
 from ..ir import dtypes
 from ..runtime import storage as storages
 from ..runtime.recorder import here
+from .device import META, usable
 from .dispatch import asks
 from .size import Size
 from .tensor import Tensor, plain
@@ -163,19 +164,27 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
         array, inferred = infer(data, dtype)
         if dtype not in (None, inferred):
             _refuse_unfitting(array, dtype)
-    made = of_array(cast_array(array, dtype or inferred), dtype or inferred)
+    made = _where_wanted(of_array(cast_array(array, dtype or inferred), dtype or inferred), device)
     return made.requires_grad_() if requires_grad else made
+
+
+def _where_wanted(made, device):
+    """A new tensor on the device that was named for it."""
+    if device is None or usable(device) is not META:
+        return made
+    from .meta import on_meta
+    return on_meta(made)
 
 
 def as_tensor(data, dtype=None, device=None):
     """`data` as a tensor, without a copy where it is a tensor of that dtype or a NumPy array."""
     dtype = dtype_wanted(dtype, None)
     if isinstance(data, Tensor):
-        return data if dtype is None or dtype is data.dtype else data.to(dtype)
+        return _where_wanted(data if dtype is None or dtype is data.dtype else data.to(dtype), device)
     if isinstance(data, np.ndarray):
         made = from_numpy(data)
-        return made if dtype is None else made.to(dtype)
-    return tensor(data, dtype=dtype)
+        return _where_wanted(made if dtype is None else made.to(dtype), device)
+    return tensor(data, dtype=dtype, device=device)
 
 
 def from_numpy(ndarray):

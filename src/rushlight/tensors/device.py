@@ -59,12 +59,17 @@ class device:
 
     def __enter__(self):
         """Within `with device(...)`, new tensors go there."""
-        usable(self)
-        _contexts.stack = [*getattr(_contexts, "stack", ()), self]
+        mode = None
+        if usable(self) is META:
+            from .meta import new_tensors_on_meta
+            mode = new_tensors_on_meta().__enter__()
+        _contexts.stack = [*getattr(_contexts, "stack", ()), (self, mode)]
         return self
 
-    def __exit__(self, *_):
-        _contexts.stack = _contexts.stack[:-1]
+    def __exit__(self, *error):
+        *_contexts.stack, (_, mode) = _contexts.stack
+        if mode is not None:
+            mode.__exit__(*error)
 
     def __call__(self, function):
         def wrapped(*args, **kwargs):
@@ -74,17 +79,20 @@ class device:
 
 
 device_class = device  # parameters are called `device`, as in PyTorch
-CPU = device("cpu")
+CPU, META = device("cpu"), device("meta")
 
 
-def usable(wanted):
-    """The device that is meant by a `device=` argument; an error where no backend is there for it."""
+def usable(wanted, with_memory=False):
+    """The device that is meant by a `device=` argument; an error where no backend is there for it, or it has no memory where that is
+    needed."""
     if wanted is None or wanted is CPU:
         return CPU
     if not isinstance(wanted, device):
         wanted = device(wanted)
     if wanted.type == "cpu":
         return CPU
+    if wanted.type == "meta" and not with_memory:
+        return META
     if wanted.type == "cuda":
         raise AssertionError(f"device '{wanted}' is not available: this is Rushlight's CPU build (torch.cuda.is_available() is False)")
     raise NotImplementedError(f"device '{wanted}' is not available: Rushlight computes on 'cpu'")
@@ -96,12 +104,12 @@ _default_device = [CPU]
 def get_default_device():
     """Where new tensors go when nothing is said."""
     stack = getattr(_contexts, "stack", ())
-    return stack[-1] if stack else _default_device[0]
+    return stack[-1][0] if stack else _default_device[0]
 
 
 def set_default_device(wanted):
     """Set it."""
-    _default_device[0] = usable(wanted)
+    _default_device[0] = usable(wanted, with_memory=True)
 
 
 class _Named:

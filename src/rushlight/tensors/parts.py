@@ -1,4 +1,4 @@
-"""What is done at once with a tensor that lies still: views, and small writes.
+"""What is done at once with tensors that lie still: views, small writes, and several small ones put together.
 
     for i in range(len(images)):
         yield images[i].numpy(), int(labels[i])
@@ -7,13 +7,13 @@
     x[1:1 + len(word)] = word
     counts[a, b] += 1
 
-A tensor lies still when it has memory that nothing pending writes to, and when no gradient may be asked for through it.  A view of it is only
-a place in the same memory, and need not be recorded: what comes of it is what the recorded one is after its flush, a tensor with a place and
-a base, noted in the storage.  What is pending may read the memory meanwhile; nothing is written under it.
+A tensor lies still when it has memory that nothing pending writes to, and when no gradient may be asked for through it.  A view of it is
+only a place in the same memory, and need not be recorded: what comes of it is what the recorded one is after its flush, a tensor with a
+place and a base, noted in the storage.  What is pending may read the memory meanwhile; nothing is written under it.
 
 Programs that prepare data go through thousands of these, seldom twice the same way, so that recording them would find little again.
 
-Start with `still` and `seen_as`; then `write`.
+Start with `still` and `seen_as`; then `write` and `joined`.
 """
 import math
 import operator

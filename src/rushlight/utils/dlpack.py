@@ -1,7 +1,3 @@
-"""torch.utils.dlpack: tensors to and from other libraries, over the same memory."""
+"""torch.utils.dlpack: tensors to and from other libraries, over the same memory (https://docs.pytorch.org/docs/stable/dlpack.html)."""
+from ..operators.namespace import to_dlpack  # noqa: F401
 from ..tensors.bridge import from_dlpack  # noqa: F401
-
-
-def to_dlpack(tensor):
-    """The tensor's memory as a DLPack capsule.  https://docs.pytorch.org/docs/stable/dlpack.html"""
-    return tensor.__dlpack__()
