@@ -467,3 +467,20 @@ def test_the_median_of_all_shares_its_gradient_among_equals():
     x = leaf(3.0, 1.0, 1.0, 2.0)
     x.median().backward()
     assert x.grad.tolist() == [0, 0.5, 0.5, 0]
+
+
+def test_what_a_users_function_made_still_names_it_after_backward():
+    class Double(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad * 2
+
+    x = torch.ones(2, requires_grad=True)
+    x.detach().sum().item()
+    y = Double.apply(x)
+    y.sum().backward()
+    assert "DoubleBackward" in repr(y) and x.grad.tolist() == [2, 2]

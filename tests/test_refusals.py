@@ -69,7 +69,8 @@ BYTE, HALF = torch.zeros(3, dtype=torch.int8), torch.zeros(3, dtype=torch.float1
 
 
 @pytest.mark.parametrize("call", [
-    lambda: BYTE.clamp(max=300), lambda: BYTE.clamp(-1000), lambda: BYTE.clone().fill_(300), lambda: torch.full((2,), 300, dtype=torch.int8),
+    lambda: BYTE.clamp(max=300), lambda: BYTE.clamp(-1000), lambda: BYTE.clone().fill_(300),
+    lambda: torch.full((2,), 300, dtype=torch.int8),
     lambda: BYTE.masked_fill(BYTE == 0, -129), lambda: HALF.masked_fill(HALF == 0, -1e9), lambda: HALF.clone().fill_(1e10),
     lambda: torch.full_like(HALF, 1e10), lambda: torch.ones(2).fill_(1e300), lambda: BYTE.clone().fill_(float("nan")),
     lambda: torch.ones(2, dtype=torch.uint8).fill_(-256), lambda: torch.full((2,), 2 ** 70)])

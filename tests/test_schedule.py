@@ -428,3 +428,22 @@ def test_of_several_reductions_the_one_whose_rows_lie_apart_is_stored():
         results = launch(compile_program([Output(n) for n in found]), found, given)
     np.testing.assert_allclose(results[0], (given[0] ** 2).sum((0, 1)), rtol=1e-5)
     np.testing.assert_allclose(results[1], (given[0] + given[1].transpose(1, 0, 2)).sum((0, 1)), rtol=1e-5)
+
+
+def test_what_is_sent_back_to_rows_read_in_turn_is_written_once():
+    """A scan written as a loop over rows: the gradient of each row stands alone among zeros, and twice where a row is read twice."""
+    import rushlight as torch
+    x = torch.randn(3, 9, 5, requires_grad=True)
+    h, expected, states = torch.zeros(3, 5), np.zeros((3, 9, 5), np.float64), [np.zeros((3, 5))]
+    for t in range(7):
+        h = x[:, t] * h + x[:, t] * x[:, t]
+    text = torch.explain(torch.autograd.grad(h.sum(), x, retain_graph=True)[0])
+    assert " cat: " in text
+    values = x.detach().numpy().astype(np.float64)
+    for t in range(7):
+        states.append(values[:, t] * states[-1] + values[:, t] ** 2)
+    back = np.ones((3, 5))
+    for t in reversed(range(7)):
+        expected[:, t] = back * (states[t] + 2 * values[:, t])
+        back = back * values[:, t]
+    np.testing.assert_allclose(torch.autograd.grad(h.sum(), x)[0].numpy(), expected, rtol=1e-4, atol=1e-5)

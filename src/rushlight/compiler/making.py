@@ -153,7 +153,7 @@ class _Maker:
         """Bring the old content to where a node will be written, unless it lies there."""
         nest = map_nest(stores, self.buffer_of)
         self._check_in_place(nest, [node])
-        (store, _), = nest.statements()
+        store = next(s for s, _ in nest.statements() if isinstance(s, Store))  # there may be tiles that are transposed before it
         there = store.expression
         if (there.op == "load" and not there.args and there.data[1].key == store.place.key
                 and (_one_memory(there.data[0], store.buffer)

@@ -231,29 +231,56 @@ def _add(node):
         before   pad(a, ((0, 0), (0, n))) + pad(b, ((0, 0), (m, 0)))          a of m columns, b of n
         after    cat(a + 0, b + 0)                                            (+ 0, for -0 + 0 is 0)
     """
+    if not all(x.primitive == "pad" and x.dtype.kind in "fiu" and repr(x.attributes[1]) in ("0", "0.0") for x in node.inputs):
+        return node
     for first, second in (node.inputs, node.inputs[::-1]):
-        axis = _lie_side_by_side(first, second)
-        if axis is None:
-            continue
-        parts = [p for x in (first.inputs[0], second.inputs[0]) for p in (x.inputs if x.primitive == "cat" and x.attributes == (axis,)
-                                                                          else (x,))]
-        widths = [(low, second.attributes[0][d][1]) if d == axis else (low, high) for d, (low, high) in enumerate(first.attributes[0])]
-        joined = pad(cat(map(_plus_zero, parts), axis), widths)
-        if _same(joined.shape, node.shape):
-            return joined
+        joined = _to_an_end(first, second) or _side_by_side(first, second)
+        if joined is not None:
+            lows = [low for low, _ in first.attributes[0]]
+            return pad(joined, [(low, n + (low + m) * -1) for low, m, n in zip(lows, joined.shape, node.shape)])
     return node
 
 
-def _lie_side_by_side(first, second):
-    """The dimension along which one padded node ends where the other begins; None where they do not."""
-    if any(x.primitive != "pad" or x.dtype.kind not in "fiu" or repr(x.attributes[1]) not in ("0", "0.0") for x in (first, second)):
-        return None
+def _side_by_side(first, second):
+    """What two nodes have inside their padding as one; None where the first does not end where the second begins."""
     (a, b), (widths, others) = ((x.inputs[0].shape for x in (first, second)), (x.attributes[0] for x in (first, second)))
     apart = [d for d in range(first.ndim) if not (_same(widths[d], others[d]) and _same(a[d], b[d]))]
     if len(apart) != 1:
         return None
-    d, = apart
-    return d if same(widths[d][0] + a[d], others[d][0]) and same(widths[d][1], b[d] + others[d][1]) else None
+    axis, = apart
+    if not _are_equal(widths[axis][0] + a[axis], others[axis][0]) or not _are_equal(widths[axis][1], b[axis] + others[axis][1]):
+        return None
+    return cat([_plus_zero(p) for x in (first, second) for p in _parts(x.inputs[0], axis)], axis)
+
+
+def _to_an_end(first, second):
+    """What the first node has inside its padding, with that of the second added to all of it, or to the first or last of its parts, where
+    it lies just there; else None.
+
+        before   pad(cat(a, b), ((1, 0))) + pad(c, ((1, n)))          c of a's shape
+        after    pad(cat(a + c, b), ((1, 0)))
+    """
+    x, y, widths, others = first.inputs[0], second.inputs[0], first.attributes[0], second.attributes[0]
+    apart = [d for d in range(x.ndim) if not (_same(x.shape[d], y.shape[d]) and all(map(_are_equal, widths[d], others[d])))]
+    if not apart:
+        return elementwise("add", x, y)
+    if len(apart) > 1 or x.primitive != "cat" or x.attributes != tuple(apart):
+        return None
+    parts, axis = list(x.inputs), apart[0]
+    for end in (0, -1):
+        if _same(parts[end].shape, y.shape) and _are_equal(widths[axis][end], others[axis][end]):
+            parts[end] = elementwise("add", parts[end], y)
+            return cat(parts, axis)
+    return None
+
+
+def _parts(x, axis):
+    return x.inputs if x.primitive == "cat" and x.attributes == (axis,) else (x,)
+
+
+def _are_equal(a, b):
+    """Whether two extents are equal, by what is known or else by their values, which then have to be so in every run."""
+    return same(a, b) or extent_value(a) == extent_value(b) and bool(a == b)
 
 
 def _plus_zero(x):

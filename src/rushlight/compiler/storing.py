@@ -19,6 +19,7 @@ LARGEST_PROLOGUE = 12   # instructions of one vector that are rather done severa
 LEAST_PROLOGUE = 65536  # elements that are worth it
 DEAR = 15               # instructions of one vector, from where on a primitive counts as dear
 DEAR_VALUE = 60         # what it costs, in instructions of one vector, to write a value down and read it again
+MANY_PARTS = 5          # of a cat, that are rather written side by side once
 _LEAVES = frozenset(["leaf", "constant", "scalar", "extent", "iota"])
 _BY_STRIDES = frozenset(["permute", "reshape", "expand", "slice"])
 
@@ -55,7 +56,8 @@ class Storing:
                 self.stored.update(map(_moved, node.inputs))
             elif node.primitive == "argsort" or (not self.fuse and node.primitive.startswith(("scan.", "scatter."))):
                 self.stored.update(node.inputs)
-        elif _alternates(node) and any(user.primitive != "cat" for user in self.users.get(node, ())):
+        elif node.primitive == "cat" and (_alternates(node) or _count_parts(node) >= MANY_PARTS) and any(
+                user.primitive != "cat" for user in self.users.get(node, ())):
             self.stored.add(node)
         elif not self.fuse and not is_movement(node) and node.primitive not in _LEAVES:
             self.stored.add(node)
@@ -137,6 +139,11 @@ def _alternates(node):
         return False
     axis, = node.attributes
     return axis == node.ndim - 1 and all(is_int(part.shape[axis], 1) for part in node.inputs) or any(map(_alternates, node.inputs))
+
+
+def _count_parts(node):
+    """Of how many parts a cat is made: to read an element is to ask each of them whether it is there, and to compute it."""
+    return sum(map(_count_parts, node.inputs)) if node.primitive == "cat" else 1
 
 
 def _is_running_sum(node):

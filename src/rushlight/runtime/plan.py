@@ -413,7 +413,8 @@ def _record(recorder, plan, trace, job):
         if t._tape is not None and t._tape.history is not None:
             record.roots[i] = t._tape.history
     passed = set(plan.unfreed)
-    externals = {h: call for h, call in record.externals.items() if h in passed or h in record.nodes}
+    seen = {trace.handles[i]._state.history for i, *_ in (*plan.fresh, *plan.views) if trace.handles[i]._state is not None}  # as `grad_fn`
+    externals = {h: call for h, call in record.externals.items() if h in passed or h in seen or h in record.nodes}
     if not plan.unfreed:
         return [(record, "unfreed", ()), (record, "externals", externals)]
     versions, saved = {}, {v: recorder.handle_at(p) for v, p in zip(plan.saved, job.kept)}
