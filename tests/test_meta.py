@@ -71,3 +71,10 @@ def test_a_model_can_lose_its_memory():
 def test_indices_need_no_numbers():
     table = nn.Embedding(10 ** 9, 1024, device="meta")
     assert table(torch.empty(2, 3, dtype=torch.int64, device="meta")).shape == (2, 3, 1024)
+
+
+def test_buffers_have_no_memory_either():
+    module = torch.nn.Module()
+    module.mean = torch.nn.Buffer(torch.empty(2, device="meta"), persistent=False)
+    assert isinstance(module.mean, torch.nn.Buffer) and [b.device.type for b in module.buffers()] == ["meta"] and not module.state_dict()
+    assert module.to_empty(device="cpu").mean.shape == (2,)

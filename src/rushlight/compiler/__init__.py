@@ -6,6 +6,8 @@
     stepwise.py       the other way for a graph that is new: node by node, through programs that are there
     rewrites.py       rewrites of the graph before anything else
     schedule.py       which nodes share a kernel;   storing.py  which values lie in memory between kernels;   steps.py  what comes out
+    patterns.py       what many groups of nodes have in common is worked out once (numbering.py);   making.py  a group becomes steps
+    kernels.py        the canonical text of a step, and the machine code that is kept for it
     memory_plan.py    where in the arena these lie
     expressions.py    one element of a node as an expression of loads
     lowering.py       the nests of maps and of sums of columns;   rows.py  of reductions along rows;   ordered.py  of what goes along

@@ -14,7 +14,7 @@ from .loops import Store, inputs_of
 from .lowering import assign_stores, column_nest, map_nest
 from .rows import row_nest
 from .steps import ContractionStep, NestStep
-from .storing import CONVOLUTIONS
+from .storing import CONVOLUTIONS, is_inner
 
 MOST_PARTS = 16         # of a cat that one kernel writes
 
@@ -217,16 +217,6 @@ def _all_in(statement):
             found.add(e)
             stack.extend(inputs_of(e))
     return found
-
-
-def is_inner(part, is_stored):
-    """Whether a part of a cat is a cat that is written as its own parts."""
-    return part.primitive == "cat" and not is_stored(part)
-
-
-def parts_of(cat, is_stored):
-    """The parts of a cat, and of the cats that it is made of."""
-    return [p for part in cat.inputs for p in (parts_of(part, is_stored) if is_inner(part, is_stored) else [part])]
 
 
 def parts_together(parts):

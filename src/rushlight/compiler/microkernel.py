@@ -38,7 +38,7 @@ class Tile:
         return self.vectors * self.lanes
 
 
-_SUMS = {"float32": "float", "float64": "double", "float16": "float", "bfloat16": "float", "int64": "i64"}
+_SUMS = {"float32": "float", "float64": "double", "float16": "float", "bfloat16": "float", "int64": "i64", "uint64": "i64"}
 BITS = {"float": 32, "double": 64, "i32": 32, "i64": 64}
 
 

@@ -19,12 +19,12 @@ from ..ir.graph import own_strides, row_major, topological
 from .attention import operations
 from .expressions import Buffer, MustStore, is_inline, is_int, is_movement, key, same
 from .lowering import is_row_reduction
-from .making import MustCopy, parts_of, parts_together
+from .making import MustCopy, parts_together
 from .patterns import Request
 from .rewrites import COLUMN_BLOCK, rewrite, simplifier
 from .rows import MustBeApart
 from .steps import AttentionStep, ContractionStep, HostStep, Output, Plan, SortStep
-from .storing import CONVOLUTIONS, LARGEST_KERNEL, Storing
+from .storing import CONVOLUTIONS, LARGEST_KERNEL, Storing, parts_of
 
 
 def schedule(outputs, fuse=True, in_place=True):

@@ -19,7 +19,7 @@ LARGEST_PROLOGUE = 12   # instructions of one vector that are rather done severa
 LEAST_PROLOGUE = 65536  # elements that are worth it
 DEAR = 15               # instructions of one vector, from where on a primitive counts as dear
 DEAR_VALUE = 60         # what it costs, in instructions of one vector, to write a value down and read it again
-MANY_PARTS = 5          # of a cat, that are rather written side by side once
+MANY_PARTS = 5          # of a cat, that are rather computed side by side once
 _LEAVES = frozenset(["leaf", "constant", "scalar", "extent", "iota"])
 _BY_STRIDES = frozenset(["permute", "reshape", "expand", "slice"])
 
@@ -56,13 +56,18 @@ class Storing:
                 self.stored.update(map(_moved, node.inputs))
             elif node.primitive == "argsort" or (not self.fuse and node.primitive.startswith(("scan.", "scatter."))):
                 self.stored.update(node.inputs)
-        elif node.primitive == "cat" and (_alternates(node) or _count_parts(node) >= MANY_PARTS) and any(
+        elif node.primitive == "cat" and (_alternates(node) or self._is_made_of_many(node)) and any(
                 user.primitive != "cat" for user in self.users.get(node, ())):
             self.stored.add(node)
         elif not self.fuse and not is_movement(node) and node.primitive not in _LEAVES:
             self.stored.add(node)
         elif node.primitive == "add" and any(i.primitive == "contraction" for i in node.inputs):
             self.stored.update(i for i in node.inputs if _is_running_sum(i))
+
+    def _is_made_of_many(self, cat):
+        """Whether many parts of a cat are computed: to read an element would be to compute it for each of them, and to ask which it is."""
+        parts = parts_of(cat, self.stored.__contains__)
+        return sum(_moved(p).primitive not in _LEAVES and _moved(p) not in self.stored for p in parts) >= MANY_PARTS
 
     def _is_prologue(self, operand, others):
         """Whether an operand of a product is computed again by each task that reads it, of which there are few where its `others` are
@@ -131,6 +136,16 @@ class Storing:
         return chosen
 
 
+def is_inner(part, is_stored):
+    """Whether a part of a cat is a cat that is written as its own parts."""
+    return part.primitive == "cat" and not is_stored(part)
+
+
+def parts_of(cat, is_stored):
+    """The parts of a cat, and of the cats that it is made of."""
+    return [p for part in cat.inputs for p in (parts_of(part, is_stored) if is_inner(part, is_stored) else [part])]
+
+
 def _alternates(node):
     """Whether neighbours come from different parts of a cat: read as a vector, each of its numbers would have to be asked where it is
     from.
@@ -139,11 +154,6 @@ def _alternates(node):
         return False
     axis, = node.attributes
     return axis == node.ndim - 1 and all(is_int(part.shape[axis], 1) for part in node.inputs) or any(map(_alternates, node.inputs))
-
-
-def _count_parts(node):
-    """Of how many parts a cat is made: to read an element is to ask each of them whether it is there, and to compute it."""
-    return sum(map(_count_parts, node.inputs)) if node.primitive == "cat" else 1
 
 
 def _is_running_sum(node):

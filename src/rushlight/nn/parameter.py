@@ -16,10 +16,11 @@ from ..tensors.tape import tape_of
 
 
 class _Kind(type):
-    """A tensor of a class that takes calls over keeps its class as a parameter; it is one by a mark."""
+    """A tensor of a class that takes calls over keeps its class as a parameter or buffer; it is one by a mark."""
 
     def __instancecheck__(cls, instance):
-        marked = cls is Parameter and isinstance(instance, torch.Tensor) and getattr(instance, "_is_param", False)
+        mark = {Parameter: "_is_param", Buffer: "_is_buffer"}.get(cls)
+        marked = mark is not None and isinstance(instance, torch.Tensor) and getattr(instance, mark, False)
         return marked or super().__instancecheck__(instance)
 
 
@@ -62,7 +63,7 @@ class Parameter(torch.Tensor, metaclass=_Kind):
         return "Parameter containing:\n" + super().__repr__()
 
 
-class Buffer(torch.Tensor):
+class Buffer(torch.Tensor, metaclass=_Kind):
     """A tensor that is part of a Module's state and is not learned; `persistent` ones are saved with it.
 
     Shapes: that of `data`.
@@ -78,7 +79,11 @@ class Buffer(torch.Tensor):
 
     def __new__(cls, data=None, *, persistent=True):
         data = torch.empty(0) if data is None else data
-        buffer = data.detach().requires_grad_(data.requires_grad).as_subclass(cls)
+        buffer = data.detach().requires_grad_(data.requires_grad)
+        if data._dispatches:
+            buffer._is_buffer = True
+        else:
+            buffer = buffer.as_subclass(cls)
         buffer.persistent = persistent
         return buffer
 

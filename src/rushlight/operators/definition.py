@@ -36,6 +36,7 @@ from ..runtime.recorder import FAST_ARGUMENTS, OURS, here
 from ..runtime.storage import dense_order, strides_in_order
 from ..runtime.trace import History, Value, classify
 from ..tensors import dispatch
+from ..tensors.creation import PYTHON_TYPES
 from ..tensors.tensor import Tensor
 
 
@@ -343,6 +344,8 @@ def _static(a):
         a = int(a)
     if isinstance(a, np.integer):
         a = int(a)
+    if isinstance(a, type):
+        a = PYTHON_TYPES.get(a, a)  # `dtype=float`
     return a if a is None or type(a) is str else Static(a, type(a))
 
 

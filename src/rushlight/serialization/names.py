@@ -146,5 +146,6 @@ def counterpart(module, name):
         return ADMITTED[module, name]
     for prefix, home in (("torch.nn.functional", nn.functional), ("torch.nn", nn), ("torch.optim", optim), ("torch", rushlight)):
         if module == prefix or module.startswith(prefix + "."):
-            return getattr(home, name, None)
+            found = getattr(home, name, None)
+            return None if isinstance(found, dtypes.NamedDType) else found  # no tensor here can have that dtype
     return None
