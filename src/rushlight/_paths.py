@@ -8,8 +8,7 @@ Nothing is made before somebody imports the path or asks its parent for it.  Sta
 below which the table has paths says `__getattr__ = open_below(__name__)`.
 """
 import importlib
-import importlib.abc
-import importlib.util
+import importlib.machinery
 import sys
 
 _LAYERS = """activation adaptive attention batchnorm containers conv distance dropout lazy linear loss module normalization padding
@@ -197,12 +196,15 @@ def open_below(name):
     return __getattr__
 
 
-class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+class _Finder:
     """Makes the module of a path in the table."""
 
     def find_spec(self, name, path=None, target=None):
         package, _, path = name.partition(".")
-        return importlib.util.spec_from_loader(name, self, is_package=True) if package == __package__ and _known(path) else None
+        return importlib.machinery.ModuleSpec(name, self, is_package=True) if package == __package__ and _known(path) else None
+
+    def create_module(self, spec):
+        """None: a module as Python makes them."""
 
     def exec_module(self, module):
         path = module.__name__.partition(".")[2]

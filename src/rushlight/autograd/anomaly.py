@@ -9,7 +9,6 @@ A mode (tensors/dispatch.py) sees every call: it notes where the node of each re
 check behind every node that will be gone through.
 """
 import contextlib
-import traceback
 import warnings
 
 from ..tensors.dispatch import TorchFunctionMode
@@ -26,6 +25,7 @@ class _Anomaly(TorchFunctionMode):
         kwargs = kwargs or {}
         goes_back = func.__name__ in ("backward", "grad") and (not args or not isinstance(args[0], type))
         if not goes_back:
+            import traceback  # with what it needs it would be a part of every import of ours
             result = func(*args, **kwargs)
             for made in result if isinstance(result, (tuple, list)) else (result,):
                 if isinstance(made, Tensor) and made.requires_grad and made.grad_fn is not None:

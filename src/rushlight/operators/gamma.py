@@ -10,7 +10,6 @@ the same (Jankowiak and Obermeyer 2018, "Pathwise derivatives beyond the reparam
 """
 import functools
 import math
-from fractions import Fraction
 
 import numpy as np
 
@@ -118,6 +117,7 @@ def _uniform(a, x):
 @functools.cache
 def _stirling_coefficients(count):
     """g_k of gamma(a) = sqrt(2 pi / a) (a / e)^a * sum of g_k / a^k [5.11.5, 5.11.6]."""
+    from fractions import Fraction
     b = [Fraction(1, 2)]
     for k in range(1, 2 * count):
         rest = sum(b[j] * b[k - j] / (j + 1) for j in range(1, k))
@@ -136,6 +136,7 @@ def _stirling(a):
 @functools.cache
 def _uniform_table(rows=12, columns=20):
     """The coefficients of eta^n / a^k in the series [8.12.10 to 8.12.13]."""
+    from fractions import Fraction
     long = columns + 2 * rows
     alpha = [None, Fraction(1)]
     for n in range(2, long + 3):

@@ -12,7 +12,6 @@ import contextlib
 import functools
 import math
 import os
-import secrets
 import struct
 import threading
 
@@ -40,6 +39,11 @@ def _atomic(method):
         with self._lock:
             return method(self, *args, **kwargs)
     return locked
+
+
+def _chance():
+    """64 bits that nobody can foretell."""
+    return int.from_bytes(os.urandom(8), "little")
 
 
 class Generator:
@@ -73,7 +77,7 @@ class Generator:
 
     def seed(self):
         """Start over from a seed that nobody can foresee, and return it."""
-        seed = secrets.randbits(64)
+        seed = _chance()
         self.manual_seed(seed)
         return seed
 
@@ -469,6 +473,6 @@ def _narrow(values, dtype):
         return values.astype(dtype.numpy, copy=False)
 
 
-default_generator = Generator(secrets.randbits(64))
+default_generator = Generator(_chance())
 _lock = default_generator._lock  # nobody who is gone holds it in the child of a fork
 os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
