@@ -56,10 +56,18 @@ class Numbering:
     def own(self, integers):
         """A function that gives extents, and tuples of them, in the part's own numbers, whose values are `integers`."""
         symbols = {atom: symbol(number, integers[number], kind == "d") for atom, (kind, number) in self.atoms.items()}
+        known = {}  # by identity: (what it became, itself, so that no other gets its id)
 
         def own(x):
-            if isinstance(x, Extent):
-                x = x if self.simplified is None else self.simplified(x)
-                return x.substitute(symbols) if isinstance(x, Extent) else x
-            return tuple(own(p) for p in x) if isinstance(x, tuple) else x
+            if x.__class__ is not Extent and x.__class__ is not tuple:
+                return x
+            found = known.get(id(x))
+            if found is None:
+                if x.__class__ is tuple:
+                    now = tuple([own(p) for p in x])
+                else:
+                    now = x if self.simplified is None else self.simplified(x)
+                    now = now.substitute(symbols) if isinstance(now, Extent) else now
+                found = known[id(x)] = now, x
+            return found[0]
         return own

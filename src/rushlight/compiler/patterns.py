@@ -117,11 +117,10 @@ class Request:
     `nodes` are all that it is computed from, down to those in memory, arguments first; `buffers` those that it reads and writes, as
     `own_buffers` in the pattern's numbers; `name` is the description."""
 
-    def __init__(self, kind, nodes, wanted, targets, memory_of, direct=(), computed=()):
+    def __init__(self, kind, nodes, wanted, targets, memory_of, direct=(), computed=(), simplified=None):
         self.kind, self.made, self.wanted, self.targets = kind, nodes, wanted, targets
         self.memory_of, self.direct, self.computed = memory_of, direct, computed
-        known = current()
-        self.numbering = Numbering(known.simplify if known is not None and known.equal else None)
+        self.numbering = Numbering(simplified)
         self.nodes, self.index = [], {}
         self.buffers, self._numbers, self._storages = [], {}, {}
         lines = self._described()
@@ -193,6 +192,9 @@ class Request:
                 memory[made[node]] = self._own(buffer)
             elif node.primitive == "scalar":
                 made[node] = scalar(self.numbering.scalar(node.attributes[0]), node.dtype)
+            elif node.primitive in ELEMENTWISE:
+                inputs = tuple([made[i] for i in node.inputs])
+                made[node] = Node(node.primitive, inputs, node.attributes, inputs[0].shape, node.dtype)
             else:
                 made[node] = Node(node.primitive, tuple([made[i] for i in node.inputs]), own(node.attributes), own(tuple(node.shape)),
                                   node.dtype)

@@ -14,7 +14,7 @@ stored as well; then there is another.  Read `schedule`, then `_Scheduler.plan`.
 from collections import Counter
 
 from ..ir import dtypes
-from ..ir.extents import extent_value, product
+from ..ir.extents import current, extent_value, product
 from ..ir.graph import own_strides, row_major, topological
 from .attention import operations
 from .expressions import Buffer, MustStore, is_inline, is_int, is_movement, key, same
@@ -33,8 +33,9 @@ def schedule(outputs, fuse=True, in_place=True):
     forced, copied, apart, kept = {}, set() if in_place else set(range(len(outputs))), set(), None
     plain = simplifier()
     outputs = [Output(node, plain(o.strides), o.storage) for node, o in zip(rewrite([o.node for o in outputs]), outputs)]
+    past = _Past()
     while True:
-        scheduler = _Scheduler(outputs, fuse, forced, copied, apart, kept or ())
+        scheduler = _Scheduler(outputs, fuse, forced, copied, apart, kept or (), past)
         plan = scheduler.plan()
         if not scheduler.problems:
             kept = scheduler.dear_values() if kept is None else ()
@@ -49,6 +50,31 @@ def schedule(outputs, fuse=True, in_place=True):
                 raise AssertionError(f"{problem.node} is stored and still cannot be read: {problem.why}") from problem
             else:
                 forced[problem.node] = problem.why
+
+
+class _Past:
+    """What one attempt leaves to the next: its buffers, so that they are the same objects, and the steps that it made of them; and extents
+    that were simplified."""
+
+    def __init__(self):
+        self.arena, self.buffers, self.steps = [], {}, {}
+        self._simple, self._equalities = {}, 0
+
+    def simplified(self):
+        """A function that writes extents known to be equal as one; None where none are."""
+        known = current()
+        if known is None or not known.equal:
+            return None
+        if len(known.equal) != self._equalities:
+            self._simple, self._equalities = {}, len(known.equal)
+        simple = self._simple
+
+        def simplify(x):
+            found = simple.get(id(x))
+            if found is None:
+                found = simple[id(x)] = known.simplify(x), x  # held, so that no other gets its id
+            return found[0]
+        return simplify
 
 
 class _Group:
@@ -74,13 +100,13 @@ _FUSABLE = ("map", "rows", "columns", "rows cut", "columns cut")
 
 
 class _Scheduler:
-    def __init__(self, outputs, fuse, forced, copied, apart, kept):
-        self.outputs, self.fuse, self.forced, self.copied, self.apart = outputs, fuse, forced, copied, apart
+    def __init__(self, outputs, fuse, forced, copied, apart, kept, past):
+        self.outputs, self.fuse, self.forced, self.copied, self.apart, self.past = outputs, fuse, forced, copied, apart, past
         self.forced_before = set(forced)
         self.problems = []  # why this attempt is none
         self.order = topological([o.node for o in outputs])
         self.buffers = {}   # node -> Buffer
-        self.arena = []
+        self.arena = past.arena
         self.reads = {}     # node -> the stored nodes that computing it reads
         self.home = {}      # stored node -> Group
         self.groups, self.bit, self.calls = [], {}, {}  # calls: a call of several results -> the group that makes it
@@ -124,11 +150,11 @@ class _Scheduler:
         for node in self.order:
             if node.primitive == "leaf":
                 number, strides, storage = node.attributes
-                leaf_of[node] = Buffer("leaf", number, node.dtype, node.shape, strides, storage)
+                leaf_of[node] = self._once(("leaf", node), Buffer, "leaf", number, node.dtype, node.shape, strides, storage)
         self.leaf_buffers = leaf_of
         written_over = []
         for number, o in enumerate(self.outputs):
-            target = Buffer("target", number, o.node.dtype, o.node.shape, o.strides, o.storage)
+            target = self._once(number, Buffer, "target", number, o.node.dtype, o.node.shape, o.strides, o.storage)
             if o.storage is None:
                 if o.node in self.buffers or o.node.primitive == "leaf" or self._cannot_be_read(o.node, target):
                     self.final.append((o.node, target))
@@ -173,7 +199,15 @@ class _Scheduler:
                 self.direct[flat] = self.direct[node]
 
     def _arena_buffer(self, node):
-        return self._memory(node.dtype, node.shape, None if node in self.forced else own_strides(node))
+        if node in self.forced:
+            return self._once((node, "row-major"), self._memory, node.dtype, node.shape)
+        return self._once(node, self._memory, node.dtype, node.shape, own_strides(node))
+
+    def _once(self, name, make, *arguments):
+        """A buffer of this name, from an earlier attempt if that had one."""
+        if name not in self.past.buffers:
+            self.past.buffers[name] = make(*arguments)
+        return self.past.buffers[name]
 
     def _buffer_of(self, node):
         return self.buffers.get(node)
@@ -370,18 +404,25 @@ class _Scheduler:
             return [self._sort_step(node)]
         if group.kind == "attention":
             return [self._attention_step(group)]
-        inside = set(group.nodes)
         wanted = [n for n in group.nodes if self._is_wanted_outside(n, group)]
-        computed = [i for i in node.inputs if (node, i) in self.storing.prologues] if group.kind == "contraction" else ()
-        request = Request(group.kind, group.nodes, wanted, self.buffers, lambda n: (self.leaf_buffers if n in inside else self.buffers).get(n),
-                          self.direct, computed)
-        steps, same = request.steps()
+        memory = tuple(id(self.buffers.get(n)) for n in (*group.nodes, *sorted(group.reads, key=id)))
+        name = group.kind, tuple(group.nodes), tuple(wanted), frozenset(group.reads), memory, frozenset(self.direct.keys() & set(group.nodes))
+        if name not in self.past.steps:
+            self.past.steps[name] = self._made(group, wanted)
+        steps, same = self.past.steps[name]
         self.same.update(same)
         return steps
 
+    def _made(self, group, wanted):
+        node, inside = group.nodes[0], set(group.nodes)
+        computed = [i for i in node.inputs if (node, i) in self.storing.prologues] if group.kind == "contraction" else ()
+        request = Request(group.kind, group.nodes, wanted, self.buffers, lambda n: (self.leaf_buffers if n in inside else self.buffers).get(n),
+                          self.direct, computed, self.past.simplified())
+        return request.steps()
+
     def _copy(self, source, target):
         """The steps that write what is in memory to other memory."""
-        return Request("copy", [source], [source], {source: target}, self._buffer_of).steps()[0]
+        return Request("copy", [source], [source], {source: target}, self._buffer_of, simplified=self.past.simplified()).steps()[0]
 
     def _check_reads(self, group):
         for n in group.nodes:
