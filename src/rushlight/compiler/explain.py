@@ -281,6 +281,10 @@ class _Printer:
         self.body(self.nest.body, indent, out)
         return out + [f"note: {note}" for note in dict.fromkeys(self.nest.notes)]
 
+    def is_wide(self):
+        """Whether the nest is, by the sizes that were known where it was made."""
+        return self.nest.wide if self.binding is None else self.binding.pattern.assumptions.run(lambda: self.nest.wide)
+
     def now(self, x):
         return x if self.binding is None else self.binding.extent(x)
 
@@ -303,7 +307,7 @@ class _Printer:
     def body(self, body, indent, out):
         for s in body:
             if isinstance(s, Loop):
-                step = f" by {2 * LANES if self.nest.wide else LANES}" if s.axis is self.nest.vector else ""
+                step = f" by {2 * LANES if self.is_wide() else LANES}" if s.axis is self.nest.vector else ""
                 name = self.axis(s.axis)
                 if s.axis.window:
                     block, length = self.axis(s.axis.window[0]), self.size(s.axis.window[1])
