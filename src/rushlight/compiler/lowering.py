@@ -20,7 +20,6 @@ from .loops import (
     Store,
     Transpose,
     divide_into_tasks,
-    expressions_of,
     merge_axes,
     task_elements,
     window,
@@ -95,7 +94,7 @@ def read_in_tiles(nest, reader, statements):
     True where it was done; for operands that no axis of the nest goes along there is nothing to win.
     """
     across, column = {}, nest.vector
-    for e in expressions_of(statements):
+    for e in _arguments(statements):
         if e.op == "load" and not e.args and not e.data[1].dynamic and not any(is_int(e.data[1].coefficient(column), n) for n in (0, 1)):
             for axis in nest.outer:
                 if is_int(e.data[1].coefficient(axis), 1) and extent_value(axis.extent) >= LEAST_TRANSPOSED <= extent_value(column.extent):
@@ -114,6 +113,17 @@ def read_in_tiles(nest, reader, statements):
     statements = [Store(s.buffer, s.place, rebuilt(s.expression, transposed, reader)) for s in statements]
     nest.body = [*(Transpose(tile, e, row, column) for tile, e in zip(nest.scratch, loads)), Loop(row, [Loop(column, statements)])]
     return True
+
+
+def _arguments(statements):
+    """The expressions that stores are made of, each once, without those that only say where something lies."""
+    found, stack = {}, [s.expression for s in reversed(statements)]
+    while stack:
+        e = stack.pop()
+        if e not in found:
+            found[e] = None
+            stack.extend(e.args)
+    return list(found)
 
 
 def store_what_lies_across(nest, reader):
