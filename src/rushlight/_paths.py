@@ -96,6 +96,8 @@ GATHERED = {
 _ONE_PROCESS = "Rushlight runs one process on one device, so there is nothing to spread a model or its data over"
 _NO_EXPORT = "Rushlight exports no graphs to other formats; save the state_dict (torch.save, safetensors) instead"
 _NO_QUANTIZATION = "Rushlight has no quantized tensors"
+_QUANTIZATION = (_NO_QUANTIZATION, """DeQuantStub FakeQuantize FakeQuantizeBase MinMaxObserver ObserverBase QConfig QuantStub QuantWrapper convert
+    prepare prepare_qat quantize quantize_dynamic get_default_qconfig""")
 _NO_INDUCTOR = "Rushlight has a compiler of its own, which every program goes through, and none of PyTorch's inner parts"
 _NO_NESTED = "Rushlight has no nested tensors; pad the sequences (nn.utils.rnn.pad_sequence) and mask what was added"
 _FSDP = """BackwardPrefetch CPUOffload FullOptimStateDictConfig FullStateDictConfig FullyShardedDataParallel LocalOptimStateDictConfig
@@ -106,10 +108,7 @@ _TENSOR_PARALLEL = "DTensor distribute_tensor distribute_module Shard Replicate 
 
 # A path: why what it holds is not there, and the names.
 ABSENT = {
-    "ao.quantization": (_NO_QUANTIZATION, "DeQuantStub FakeQuantize FakeQuantizeBase MinMaxObserver ObserverBase QConfig QuantStub QuantWrapper "
-                        "convert prepare prepare_qat quantize quantize_dynamic get_default_qconfig"),
-    "quantization": (_NO_QUANTIZATION, "DeQuantStub FakeQuantize FakeQuantizeBase MinMaxObserver ObserverBase QConfig QuantStub QuantWrapper "
-                     "convert prepare prepare_qat quantize quantize_dynamic get_default_qconfig"),
+    "ao.quantization": _QUANTIZATION, "quantization": _QUANTIZATION,
     "distributed._composable.fsdp": (_ONE_PROCESS, _FSDP),
     "distributed._tensor": (_ONE_PROCESS, _TENSOR_PARALLEL),
     "distributed._tensor.experimental": (_ONE_PROCESS, "implicit_replication"),

@@ -43,6 +43,11 @@ class Buffer:
         return f"{self.kind}{self.number}"
 
 
+def one_memory(a, b):
+    """Whether two buffers, seen in whatever way, are the same."""
+    return a.kind == b.kind and a.number == b.number
+
+
 class MustStore(Exception):
     """A node has to lie in memory before it can be read this way."""
 

@@ -9,8 +9,8 @@ a node has to be stored, or cannot be written where it should be, which is raise
 """
 from dataclasses import dataclass
 
-from .expressions import Buffer, MustStore, is_int, key
-from .loops import Store, inputs_of
+from .expressions import Buffer, MustStore, is_int, key, one_memory
+from .loops import Store, below
 from .lowering import assign_stores, column_nest, map_nest
 from .rows import row_nest
 from .steps import ContractionStep, NestStep
@@ -156,7 +156,7 @@ class _Maker:
         store = next(s for s, _ in nest.statements() if isinstance(s, Store))  # there may be tiles that are transposed before it
         there = store.expression
         if (there.op == "load" and not there.args and there.data[1].key == store.place.key
-                and (_one_memory(there.data[0], store.buffer)
+                and (one_memory(there.data[0], store.buffer)
                      or (node in self.direct and there.data[0].storage == self.direct[node].storage))):
             return []
         return [self._nest_step(nest, "copy")]
@@ -192,31 +192,16 @@ class _Maker:
         for target in {self.direct[n] for n in nodes if n in self.direct}:
             written = None
             for statement, loop in nest.loops_of_statements():
-                for e in _all_in(statement):
+                for e in below(statement.expressions):
                     if e.op == "load" and (e.data[0].storage == target.storage and e.data[0].kind == "leaf"
-                                           or _one_memory(e.data[0], target)):
-                        store = next(s for s, _ in nest.statements() if isinstance(s, Store) and _one_memory(s.buffer, target))
+                                           or one_memory(e.data[0], target)):
+                        store = next(s for s, _ in nest.statements() if isinstance(s, Store) and one_memory(s.buffer, target))
                         if e.data[1].key != store.place.key or (written is not None and written is not loop):
                             raise MustCopy(target.number)
                         if e.data[0].kind == "leaf":
                             self.same.add((e.data[0].number, target.number))
-                if isinstance(statement, Store) and _one_memory(statement.buffer, target):
+                if isinstance(statement, Store) and one_memory(statement.buffer, target):
                     written = loop
-
-
-def _one_memory(a, b):
-    return a.kind == b.kind and a.number == b.number
-
-
-def _all_in(statement):
-    """Every expression of a statement."""
-    found, stack = set(), list(statement.expressions)
-    while stack:
-        e = stack.pop()
-        if e not in found:
-            found.add(e)
-            stack.extend(inputs_of(e))
-    return found
 
 
 def parts_together(parts):

@@ -2,9 +2,11 @@
 
     v[7] * v[3], scalar 12        ->      d0 * i1, scalar 0            wherever in a graph it stands
 
-Run-time integers and scalars are numbered in the order in which a description meets them.
+Run-time integers and scalars are numbered in the order in which a description meets them.  `Known` keeps what was made for a description.
 """
-from ..ir.extents import Extent, symbol
+from collections import OrderedDict
+
+from ..ir.extents import Extent, check, symbol
 
 
 class Numbering:
@@ -71,3 +73,32 @@ class Numbering:
                 found = known[id(x)] = now, x
             return found[0]
         return own
+
+
+class Known:
+    """What was made for descriptions: name -> [(its guards hold, it)], least recently used out.  Of one name there may be several, made
+    where other guards held."""
+
+    def __init__(self, limit):
+        self._found, self._limit, self._count = OrderedDict(), limit, 0
+
+    def __len__(self):
+        return self._count
+
+    def get(self, name, integers):
+        """What was made for a description, if its guards hold for these run-time integers, which are in the description's own numbers."""
+        for holds, made in self._found.get(name, ()):
+            if holds is None or holds(integers):
+                self._found.move_to_end(name)
+                return made
+        return None
+
+    def add(self, name, guards, made):
+        self._found.setdefault(name, []).append((check(guards), made))
+        self._count += 1
+        while self._count > self._limit:
+            oldest = next(iter(self._found))
+            self._found[oldest].pop(0)
+            self._count -= 1
+            if not self._found[oldest]:
+                del self._found[oldest]

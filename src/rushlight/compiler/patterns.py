@@ -15,14 +15,13 @@ Roughly equal sizes are part of a description, for what is quickest depends on t
 import dataclasses
 import functools
 import threading
-from collections import OrderedDict
 
-from ..ir.extents import Assumptions, Extent, current, extent_value, renamed
+from ..ir.extents import Assumptions, Extent, current, renamed
 from ..ir.graph import ELEMENTWISE, Node, leaf, scalar
 from .expressions import Buffer, MustStore
 from .kernels import source_of
 from .making import MustCopy, Work, steps_of
-from .numbering import Numbering
+from .numbering import Known, Numbering
 from .rows import MustBeApart
 from .steps import ContractionStep
 
@@ -34,8 +33,7 @@ class Pattern:
     (leaf, target) numbers of what is taken for one memory."""
 
     def __init__(self, request):
-        self.integers = request.integers
-        self.assumptions = Assumptions((), self.integers)
+        self.assumptions = Assumptions((), request.integers)
         self.steps, self.same, self.problem = [], (), None
         self.assumptions.run(self._make, request)
         self.guards = self.assumptions.guards
@@ -181,8 +179,7 @@ class Request:
     def own_work(self):
         """(the Work in the pattern's own numbers, its nodes in the order of `nodes`)."""
         own = self.numbering.own(self.integers)
-        made = {}
-        memory = {}
+        made, memory = {}, {}
         for b in self.own_buffers:
             b.shape, b.strides = own(b.shape), own(b.strides)
         for number, node in enumerate(self.nodes):
@@ -206,21 +203,21 @@ class Request:
     def _own(self, buffer):
         return self.own_buffers[self._numbers[buffer.kind, buffer.number]]
 
-    @property
+    @functools.cached_property
     def own_buffers(self):
-        """The pattern's buffers."""
-        found = self.__dict__.get("_own_buffers")
-        if found is None:
-            found = self._own_buffers = [Buffer(b.kind, n, b.dtype, b.shape, b.strides, None if b.storage is None else self._storages[b.storage])
-                                         for n, b in enumerate(self.buffers)]
-        return found
+        """The buffers by the pattern's numbers."""
+        return [Buffer(b.kind, number, b.dtype, b.shape, b.strides, self._storages.get(b.storage)) for number, b in enumerate(self.buffers)]
 
     # What it gets
 
     def steps(self):
         """(its steps, [(leaf, target) numbers of what is taken for one memory]).  Raises MustStore, MustBeApart or MustCopy, with nodes and
         numbers of the program."""
-        pattern, binding = _here.patterns.find(self)
+        pattern = _here.patterns.get(self.name, self.integers)
+        if pattern is None:
+            pattern = Pattern(self)
+            _here.patterns.add(self.name, pattern.guards, pattern)
+        binding = Binding(pattern, self)
         if pattern.problem is not None:
             raise self._own_problem(pattern, binding)
         for relation, extent in pattern.guards:
@@ -249,34 +246,9 @@ def bound(step, binding, node):
     return dataclasses.replace(step, **changes)
 
 
-class _Patterns:
-    """A thread's patterns by description, least recently used out."""
-
-    def __init__(self):
-        self._found = OrderedDict()
-
-    def find(self, request):
-        """(a pattern whose guards hold, a Binding of the request to it)."""
-        known = self._found.get(request.name)
-        for pattern in known or ():
-            binding = Binding(pattern, request)
-            if all(_holds(relation, extent_value(binding.extent(extent))) for relation, extent in pattern.guards):
-                self._found.move_to_end(request.name)
-                return pattern, binding
-        pattern = Pattern(request)
-        self._found.setdefault(request.name, []).append(pattern)
-        while len(self._found) > _PATTERNS:
-            self._found.popitem(last=False)
-        return pattern, Binding(pattern, request)
-
-
-def _holds(relation, value):
-    return {"==": value == 0, "!=": value != 0, "<": value < 0, ">=": value >= 0}[relation]
-
-
 class _Here(threading.local):
     def __init__(self):
-        self.patterns = _Patterns()
+        self.patterns = Known(_PATTERNS)
 
 
 _here = _Here()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from ..ir.extents import extent_value
 from ..ir.graph import Node, leaf, row_major, topological
-from .expressions import Buffer, MustStore, is_int, key, same
+from .expressions import Buffer, MustStore, is_int, key, one_memory, same
 from .products import Prologue
 from .steps import LoopStep, PackStep
 
@@ -135,7 +135,7 @@ def with_shared_packing(steps, memory, least):
         if id(step) in shared:
             first = shared[id(step)][0]
             if step is first:
-                packed[id(first)] = _packing(step, step.b, next(r for r in step.reads if _one_memory(r, step.b[0])), memory)
+                packed[id(first)] = _packing(step, step.b, next(r for r in step.reads if one_memory(r, step.b[0])), memory)
                 result.append(packed[id(first)])
             step = _reading(step, packed[id(first)].result)
         result.append(step)
@@ -156,10 +156,6 @@ def _packing(step, b, memory_of_b, memory):
 def _reading(step, result):
     """A product that reads its B there."""
     packed = step.when_packed
-    reads = [result if _one_memory(r, step.b[0]) else r for r in step.reads]
+    reads = [result if one_memory(r, step.b[0]) else r for r in step.reads]
     return dataclasses.replace(packed.step, node=step.node, a=step.a, b=(result, 0), reads=reads, writes=step.writes,
                                binding=step.binding.also(packed.result, result))
-
-
-def _one_memory(a, b):
-    return a.kind == b.kind and a.number == b.number

@@ -10,15 +10,14 @@ with fuse=False, so the bits are those of the fused program.
 Start with `Stepwise`; it is made within the Assumptions of the graph, and run once.
 """
 import threading
-from collections import OrderedDict
 
 import numpy as np
 
-from ..ir.extents import Assumptions, Extent, check, current, product
+from ..ir.extents import Assumptions, Extent, current, product
 from ..ir.graph import Node, leaf, row_major, scalar, topological
 from .expressions import is_movement, key
 from .memory_plan import ALIGNMENT
-from .numbering import Numbering
+from .numbering import Known, Numbering
 from .steps import Output
 
 LARGEST = 64            # nodes, and bytes that they fill: beyond, calls cost more than they save
@@ -49,29 +48,18 @@ def attempt(outputs, order, integers, compile):
     return None
 
 
-class Programs:
-    """A thread's programs of one node, by what they compute: key -> [(guards hold, program)], least recently used out.
-    `missed` are keys that were looked for in vain when it did not pay to make them: the next time it does."""
+class Programs(Known):
+    """A thread's programs of one node, by what they compute.  `missed` are keys that were looked for in vain when it did not pay to make
+    them: the next time it does."""
 
     def __init__(self):
-        self._found, self.missed = OrderedDict(), set()
+        super().__init__(_PROGRAMS)
+        self.missed = set()
 
     def note_missed(self, names):
         if len(self.missed) > _PROGRAMS:
             self.missed.clear()
         self.missed |= names
-
-    def get(self, name, integers):
-        for holds, program in self._found.get(name, ()):
-            if holds is None or holds(integers):
-                self._found.move_to_end(name)
-                return program
-        return None
-
-    def add(self, name, guards, program):
-        self._found.setdefault(name, []).append((check(guards), program))
-        while len(self._found) > _PROGRAMS:
-            self._found.popitem(last=False)
 
 
 class _Here(threading.local):

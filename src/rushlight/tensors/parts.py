@@ -34,8 +34,13 @@ SMALL = 1 << 14  # bytes: what is larger is worth a kernel
 
 def still(tensor):
     """The place of a tensor that lies still, else None: what is done with it has to be recorded."""
+    return _settled(tensor) if tensor._tape is None else None
+
+
+def _settled(tensor):
+    """The place of a tensor in memory that nothing pending writes to, while calls are not taken over; else None."""
     place = tensor._place
-    if place is None or tensor._state is not None or tensor._tape is not None or tensor._dispatches or place.storage.value is not None:
+    if place is None or tensor._state is not None or tensor._dispatches or place.storage.value is not None:
         return None
     recorder = here.recorder
     return None if recorder.busy or recorder.hidden is not None else place
@@ -97,11 +102,8 @@ def fits(number, dtype):
 
 def filled(shape, number, dtype):
     """A small tensor of one number, in memory; None where it is not small, or the number does not fit."""
-    numel = 1
-    for n in shape:
-        numel *= n
     recorder = here.recorder
-    if recorder.busy or recorder.hidden is not None or not small(numel, dtype) or not fits(number, dtype):
+    if recorder.busy or recorder.hidden is not None or not small(math.prod(shape), dtype) or not fits(number, dtype):
         return None
     place = storages.fresh(shape, dtype)
     place.array()[...] = number
@@ -114,16 +116,24 @@ def write(target, value, way=None):
     place = still(target)
     if place is None or root_of(target)._tape is not None or not small(place.numel(), place.dtype):
         return False
-    if any(s == 0 and n > 1 for n, s in zip(place.shape, place.strides)) or way is not None and place.dtype.kind == "b":
+    if way is not None and place.dtype.kind == "b":
         return False
     value = _array_of(value, place, way is None)
     if value is None:
         return False
-    storage, recorder, memory = place.storage, here.recorder, place.array()
-    number = id(storage)
     if way is not None:
         with np.errstate(all="ignore"):
-            value = UPDATES[way](memory, value)
+            value = UPDATES[way](place.array(), value)
+    return _put(target, place, value)
+
+
+def _put(target, place, value):
+    """Write an array to the place of a tensor.  False, and nothing has happened, where what is pending reads or writes that memory, or where
+    elements share it."""
+    if any(s == 0 and n > 1 for n, s in zip(place.shape, place.strides)):
+        return False
+    storage, recorder, memory = place.storage, here.recorder, place.array()
+    number = id(storage)
     if target._state is not None or storage.value is not None or number in recorder.trace.storages:
         return False
     memory[...] = value  # nothing comes between these: nothing is called
@@ -138,23 +148,16 @@ def begin_with(target, value, drawn=False):
     Parameters get their first values so: recorded, those of the last layer would be part of the first training step, which then would be
     another program than all others.  A tensor without gradients is written here only while nothing is recorded, and if it is small: in the
     midst of a program, whatever comes next may do it on its way."""
-    recorder, place, tape = here.recorder, target._place, target._tape
-    if place is None or target._state is not None or target._base is not None or target._dispatches or recorder.busy or recorder.hidden is not None:
+    recorder, place, tape = here.recorder, _settled(target), target._tape
+    if place is None or target._base is not None:
         return False
-    storage, trace = place.storage, recorder.trace
     if tape is not None and (tape.history is not None or tape.version is not None or recorder.grad):
         return False
-    if tape is None and not drawn and (trace.leaves or trace.handles or not small(place.numel(), place.dtype)):
-        return False
-    if any(s == 0 and n > 1 for n, s in zip(place.shape, place.strides)):
+    if tape is None and not drawn and (recorder.trace.leaves or recorder.trace.handles or not small(place.numel(), place.dtype)):
         return False
     if not drawn:
         value = _array_of(value, place, True) if isinstance(value, Tensor) or small(0, place.dtype) else None
-    if value is None or target._state is not None or storage.value is not None or id(storage) in trace.storages:
-        return False
-    place.array()[...] = value
-    storage.version += 1
-    return True
+    return value is not None and _put(target, place, value)
 
 
 def joined(tensors, dim, new):
