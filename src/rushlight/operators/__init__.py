@@ -13,12 +13,12 @@ Then the families, in alphabetical order.  Read definition.py first, then any fa
 """
 import importlib
 
-FAMILIES = ("activation", "arithmetic", "attention", "bits", "combining", "comparison", "contractions", "conversion", "convolution", "ctc",
-            "derived_views", "dropout", "elementwise", "embedding", "factories", "factorizations", "foreach", "fourier", "functional", "gamma",
-            "indexing", "inquiries", "joining", "linalg", "losses", "lowrank", "margin_losses", "masking", "matrices", "namespace",
-            "normalization", "norms", "padding", "patches", "polynomials", "pooling", "products", "random", "recurrent", "reductions",
-            "reinterpretation", "rounding", "scans", "scattering", "shaping", "sorting", "special", "spectrograms", "statistics", "vision",
-            "windows")
+FAMILIES = ("activation", "arithmetic", "attention", "bits", "combining", "comparison", "contractions", "conversion", "convolution",
+            "ctc", "derived_views", "dropout", "elementwise", "embedding", "factories", "factorizations", "foreach", "fourier",
+            "fractional_pooling", "functional", "gamma", "indexing", "inquiries", "joining", "linalg", "losses", "lowrank",
+            "margin_losses", "masking", "matrices", "namespace", "normalization", "norms", "padding", "patches", "polynomials", "pooling",
+            "powers", "products", "random", "recurrent", "reductions", "reinterpretation", "rounding", "scans", "scattering", "shaping",
+            "sorting", "special", "spectrograms", "splitting", "statistics", "vision", "windows")
 
 for _family in FAMILIES:
     importlib.import_module("." + _family, __name__)

@@ -11,7 +11,8 @@ from ..tensors.tensor import Tensor
 from .conversion import alias, clone_as, contiguous_format, copy_
 from .definition import attach, check_writable, exported, write_out
 from .reinterpretation import view_as_complex, view_as_real
-from .shaping import narrow, permute, select, slice_dim, split, split_with_sizes, squeeze, t, transpose, unbind, unsqueeze
+from .shaping import narrow, permute, select, slice_dim, squeeze, t, transpose, unsqueeze
+from .splitting import split, split_with_sizes, unbind
 from .windows import as_strided, diagonal, unfold
 
 # ---------------------------------------------------------------------------------------------------------------------

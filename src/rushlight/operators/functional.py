@@ -9,6 +9,7 @@ from . import (
     dropout,
     elementwise,
     embedding,
+    fractional_pooling,
     losses,
     margin_losses,
     normalization,
@@ -29,6 +30,7 @@ OFFERED = {
     dropout: "alpha_dropout dropout dropout1d dropout2d dropout3d feature_alpha_dropout",
     elementwise: "sigmoid tanh",
     embedding: "embedding embedding_bag",
+    fractional_pooling: "fractional_max_pool2d fractional_max_pool2d_with_indices fractional_max_pool3d fractional_max_pool3d_with_indices",
     losses: "binary_cross_entropy binary_cross_entropy_with_logits cross_entropy gaussian_nll_loss huber_loss kl_div l1_loss "
             "linear_cross_entropy mse_loss nll_loss poisson_nll_loss smooth_l1_loss",
     margin_losses: "cosine_embedding_loss cosine_similarity hinge_embedding_loss margin_ranking_loss multi_margin_loss multilabel_margin_loss "
@@ -38,8 +40,7 @@ OFFERED = {
     padding: "pad",
     pooling: "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool1d_with_indices "
              "adaptive_max_pool2d adaptive_max_pool2d_with_indices adaptive_max_pool3d adaptive_max_pool3d_with_indices avg_pool1d "
-             "avg_pool2d avg_pool3d fractional_max_pool2d fractional_max_pool2d_with_indices fractional_max_pool3d "
-             "fractional_max_pool3d_with_indices lp_pool1d lp_pool2d lp_pool3d max_pool1d max_pool1d_with_indices max_pool2d "
+             "avg_pool2d avg_pool3d lp_pool1d lp_pool2d lp_pool3d max_pool1d max_pool1d_with_indices max_pool2d "
              "max_pool2d_with_indices max_pool3d max_pool3d_with_indices max_unpool1d max_unpool2d max_unpool3d",
     products: "bilinear linear",
     sorting: "one_hot",

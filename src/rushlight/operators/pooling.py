@@ -33,7 +33,7 @@ def beside(line, x, axis):
     return expand_to(shaped(line, *(line.shape[0] if i == axis else 1 for i in range(x.ndim))), x.shape)
 
 
-def _taken(x, axis, start, count, step):
+def taken(x, axis, start, count, step):
     """Every `step`-th place along one dimension."""
     starts, steps = (tuple(v if i == axis else other for i in range(x.ndim)) for v, other in ((start, 0), (step, 1)))
     return apply(graph.slice, (x,), starts, tuple(count if i == axis else n for i, n in enumerate(x.shape)), steps)
@@ -55,13 +55,13 @@ def _fitted(grid, size, ceil_mode):
     return tuple(counts), Grid(grid.kernel, grid.stride, grid.dilation, tuple(padding))
 
 
-def _in_planes(x, dims):
+def in_planes(x, dims):
     return shaped(x, product(x.shape[:x.ndim - dims]), *x.shape[x.ndim - dims:])
 
 
 # Maxima --------------------------------------------------------------------------------------------------------------
 
-def _better(candidate, best):
+def better(candidate, best):
     """Whether a candidate takes the place of the best so far: greater, or NaN."""
     above = elementwise("gt", candidate, best)
     return elementwise("or", above, elementwise("isnan", candidate)) if candidate.dtype.kind == "f" else above
@@ -87,17 +87,17 @@ def _greatest(x, grid, counts):
         count, widths = counts[i], tuple((low, high) if a == axis else (0, 0) for a in range(value.ndim))
         value = apply(graph.pad, (value,), widths, _lowest(x.dtype))
         place = None if place is None else apply(graph.pad, (place,), widths)
-        best = _taken(value, axis, 0, count, s)
+        best = taken(value, axis, 0, count, s)
         best = repeated(best, _lowest(x.dtype))
         first = binary("mul", beside(_first_places(count, k, s, d, low), best, axis), constant(rows[i], dtypes.int64))
-        start = first if start is None else binary("add", first, expand_to(_taken(start, axis, 0, 1, 1), best.shape))
+        start = first if start is None else binary("add", first, expand_to(taken(start, axis, 0, 1, 1), best.shape))
         chosen = start
         for tap in range(k):
-            candidate = _taken(value, axis, tap * d, count, s)
+            candidate = taken(value, axis, tap * d, count, s)
             at = binary("mul", binary("add", binary("mul", line_of(count), s), tap * d - low), constant(rows[i], dtypes.int64))
             at = beside(at, best, axis)
-            at = at if place is None else binary("add", at, _taken(place, axis, tap * d, count, s))
-            take = _better(candidate, best)
+            at = at if place is None else binary("add", at, taken(place, axis, tap * d, count, s))
+            take = better(candidate, best)
             best, chosen = elementwise("where", take, candidate, best), elementwise("where", take, at, chosen)
         value, place = best, chosen
     return value, place
@@ -109,7 +109,7 @@ def greatest_of_windows(input: Tensor, grid: Grid, ceil_mode: bool) -> tuple:
     dims = len(grid.kernel)
     lead, size = input.shape[:input.ndim - dims], input.shape[input.ndim - dims:]
     counts, grid = _fitted(grid, size, ceil_mode)
-    values, places = _greatest(_in_planes(input, dims), grid, counts)
+    values, places = _greatest(in_planes(input, dims), grid, counts)
     return shaped(values, *lead, *counts), shaped(places, *lead, *counts)
 
 
@@ -120,7 +120,7 @@ def greatest_of_windows_gradient(grads, results, input, grid, ceil_mode):
     counts, grid = _fitted(grid, size, ceil_mode)
     if all(k <= s and d == 1 for k, s, d, _ in grid.along()):
         if not ceil_mode and all(p == (0, 0) for p in grid.padding):
-            return shaped(_to_the_chosen(_in_planes(grads[0], dims), _in_planes(input, dims), grid, counts), *input.shape)
+            return shaped(_to_the_chosen(in_planes(grads[0], dims), in_planes(input, dims), grid, counts), *input.shape)
         return shaped(_from_its_window(grads[0], results[1], grid, counts, size), *input.shape)
     grad, places = (shaped(t, product(t.shape[:t.ndim - dims]), *(1,) * dims, 1, *counts) for t in (grads[0], results[1]))
     full = (grad.shape[0], *grid.kernel, 1, *counts)
@@ -144,11 +144,11 @@ def _to_the_chosen(grad, x, grid, counts):
     for tap in itertools.product(*map(range, grid.kernel)):
         candidate = x
         for i, place in enumerate(tap):
-            candidate = _taken(candidate, 1 + i, place, counts[i], grid.stride[i])
+            candidate = taken(candidate, 1 + i, place, counts[i], grid.stride[i])
         if best is None:
             best, takes[tap] = candidate, None
         else:
-            takes[tap] = _better(candidate, best)
+            takes[tap] = better(candidate, best)
             best = elementwise("where", takes[tap], candidate, best)
     zeros, later, parts = repeated(grad, 0), None, {}
     for tap, take in reversed(takes.items()):  # what is not taken by a later place
@@ -170,7 +170,7 @@ def _to_the_chosen(grad, x, grid, counts):
 def _from_its_window(grad, places, grid, counts, size):
     """Where no two windows share a place: each place looks at the one window that it may lie in, and whether it was chosen there."""
     dims = len(size)
-    grad, places = (_in_planes(t, dims) for t in (grad, places))
+    grad, places = (in_planes(t, dims) for t in (grad, places))
     full, at, own = (grad.shape[0], *size), [], None
     for i, (n, count, (_, s, _, (low, _))) in enumerate(zip(size, counts, grid.along())):
         def spread(line, i=i):
@@ -327,12 +327,12 @@ def mean_of_windows(input: Tensor, grid: Grid, ceil_mode: bool, count_include_pa
     dims = len(grid.kernel)
     lead, size = input.shape[:input.ndim - dims], input.shape[input.ndim - dims:]
     counts, wide = _fitted(grid, size, ceil_mode)
-    x = _in_planes(cast(input, dtypes.float32) if input.dtype.itemsize == 2 else input, dims)
+    x = in_planes(cast(input, dtypes.float32) if input.dtype.itemsize == 2 else input, dims)
     x = surrounded(x, wide.padding)
     for axis in range(dims, 0, -1):
         total = None
         for tap in range(grid.kernel[axis - 1]):
-            part = _taken(x, axis, tap, counts[axis - 1], grid.stride[axis - 1])
+            part = taken(x, axis, tap, counts[axis - 1], grid.stride[axis - 1])
             total = part if total is None else elementwise("add", total, part)
         x = total
     x = _divided(x, size, counts, grid, count_include_pad, ceil_mode, divisor)
@@ -344,7 +344,7 @@ def mean_of_windows_gradient(grad, result, input, grid, ceil_mode, count_include
     dims = len(grid.kernel)
     size = input.shape[input.ndim - dims:]
     counts, wide = _fitted(grid, size, ceil_mode)
-    g = _divided(_in_planes(grad, dims), size, counts, grid, count_include_pad, ceil_mode, divisor)
+    g = _divided(in_planes(grad, dims), size, counts, grid, count_include_pad, ceil_mode, divisor)
     g = expand_to(shaped(g, g.shape[0], *(1,) * dims, 1, *counts), (g.shape[0], *grid.kernel, 1, *counts))
     return shaped(overlaid(g, wide, tuple(size)), *input.shape)
 
@@ -441,7 +441,7 @@ def greatest_of_parts(input: Tensor, parts: tuple) -> tuple:
     """(values, places) of the maxima of the parts of the last dimensions."""
     dims = len(parts)
     lead, size = input.shape[:input.ndim - dims], input.shape[input.ndim - dims:]
-    value, place = _in_planes(input, dims), None
+    value, place = in_planes(input, dims), None
     for axis in range(dims, 0, -1):
         row = constant(product(size[axis:]), dtypes.int64)
         spread, at, there, _ = _spread_over(value, axis, parts[axis - 1])
@@ -449,10 +449,10 @@ def greatest_of_parts(input: Tensor, parts: tuple) -> tuple:
         if place is not None:
             at = elementwise("add", at, _spread_over(place, axis, parts[axis - 1])[0])
         spread = choose(there, spread, constant(_lowest(value.dtype), value.dtype))
-        best, chosen = (_only(_taken(t, axis + 1, 0, 1, 1), axis + 1) for t in (spread, at))
+        best, chosen = (_only(taken(t, axis + 1, 0, 1, 1), axis + 1) for t in (spread, at))
         for tap in range(1, spread.shape[axis + 1]):
-            candidate, there_at = (_only(_taken(t, axis + 1, tap, 1, 1), axis + 1) for t in (spread, at))
-            take = _better(candidate, best)
+            candidate, there_at = (_only(taken(t, axis + 1, tap, 1, 1), axis + 1) for t in (spread, at))
+            take = better(candidate, best)
             best, chosen = elementwise("where", take, candidate, best), elementwise("where", take, there_at, chosen)
         value, place = best, chosen
     return shaped(value, *lead, *parts), shaped(place, *lead, *parts)
@@ -517,87 +517,3 @@ def _adaptive_max_pool(dims):
 adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = map(_adaptive_avg_pool, (1, 2, 3))
 ((adaptive_max_pool1d, adaptive_max_pool1d_with_indices), (adaptive_max_pool2d, adaptive_max_pool2d_with_indices),
  (adaptive_max_pool3d, adaptive_max_pool3d_with_indices)) = map(_adaptive_max_pool, (1, 2, 3))
-
-
-# Windows at random places --------------------------------------------------------------------------------------------
-
-@operator(methods=False, namespace=False, out=False)
-def greatest_at_random(input: Tensor, samples: Tensor, kernel: tuple, counts: tuple) -> tuple:
-    """(values, places) of maxima of windows whose distances are drawn: `samples` is (planes, dims), from 0 to 1."""
-    dims = len(kernel)
-    lead, size = input.shape[:input.ndim - dims], input.shape[input.ndim - dims:]
-    x = _in_planes(input, dims)
-    planes = x.shape[0]
-    shape = (planes, *counts)
-    starts = []
-    for i, (n, k, count) in enumerate(zip(size, kernel, counts)):
-        sample = shaped(_taken(samples, 1, 1 - i if dims == 2 else i, 1, 1), planes, 1)  # PyTorch's order: x, y, but z, y, x
-        if count == 1:
-            first = expand_to(constant(n - k, dtypes.int64), (planes, count))
-        else:
-            alpha = binary("div", constant(n - k, samples.dtype), constant(count - 1, samples.dtype))
-            steps = binary("add", expand_to(sample, (planes, count)), cast(line_of(count), samples.dtype))
-            first = binary("sub", *(cast(binary("mul", t, alpha), dtypes.int64) for t in (steps, expand_to(sample, (planes, count)))))
-            first = choose(binary("eq", expand_to(line_of(count), (planes, count)), count - 1), constant(n - k, dtypes.int64), first)
-        starts.append(expand_to(shaped(first, planes, *(count if d == i else 1 for d in range(dims))), shape))
-    plane = beside(line_of(planes), starts[0], 0)
-    best = chosen = None
-    for tap in range(product(kernel)):
-        at, place = [], None
-        for i in range(dims):
-            step = tap // product(kernel[i + 1:]) % kernel[i]
-            at.append(binary("add", starts[i], step))
-            place = at[-1] if place is None else binary("add", binary("mul", place, constant(size[i], dtypes.int64)), at[-1])
-        candidate = apply(lambda node, *ix: graph.gather(node, ix, tuple(range(dims + 1))), (x, plane, *at))
-        if best is None:
-            best, chosen = candidate, place
-            continue
-        take = _better(candidate, best)
-        best, chosen = elementwise("where", take, candidate, best), elementwise("where", take, place, chosen)
-    return shaped(best, *lead, *counts), shaped(chosen, *lead, *counts)
-
-
-@greatest_at_random.gradient
-def greatest_at_random_gradient(grads, results, input, samples, kernel, counts):
-    return placed(grads[0], results[1], tuple(input.shape[input.ndim - len(kernel):]), "add"), None
-
-
-def _fractional_max_pool(dims):
-    name = f"fractional_max_pool{dims}d"
-
-    def with_indices(input, kernel_size, output_size=None, output_ratio=None, return_indices=True, _random_samples=None):
-        if output_size is None and output_ratio is None:
-            raise ValueError(f"{name}: requires specifying either an output_size or an output_ratio")
-        kernel = per_dimension(name, "kernel_size", kernel_size, dims)
-        if input.ndim not in (dims + 1, dims + 2) or any(n == 0 for n in input.shape[-dims - 1:]):
-            raise RuntimeError(f"{name}: Expected {dims + 1}D or {dims + 2}D tensor without empty dimensions but the batch, but got "
-                               f"{list(input.shape)}")
-        if output_size is None:
-            ratios = (output_ratio,) * dims if isinstance(output_ratio, (int, float)) else output_ratio
-            output_size = tuple(int(n * r) for n, r in zip(input.shape[-dims:], ratios))
-        counts = per_dimension(name, "output_size", output_size, dims)
-        if any(k <= 0 or c <= 0 for k, c in zip(kernel, counts)):
-            raise RuntimeError(f"{name}: kernel_size {kernel} and output_size {counts} must be greater than zero")
-        if any(c + k - 1 > n for c, k, n in zip(counts, kernel, input.shape[-dims:])):
-            raise RuntimeError(f"{name}: kernel {kernel} and output {counts} are too large for input {tuple(input.shape[-dims:])}")
-        batch, channels = (1 if input.ndim == dims + 1 else input.shape[0]), input.shape[-dims - 1]
-        if _random_samples is None:
-            _random_samples = input.new_empty((batch, channels, dims)).uniform_()
-        if _random_samples.dtype is not input.dtype:
-            raise RuntimeError(f"{name}: Expect _random_samples to have the same dtype as input")
-        if _random_samples.ndim != 3 or _random_samples.shape[0] < batch or tuple(_random_samples.shape[1:]) != (channels, dims):
-            raise RuntimeError(f"{name}: Expect _random_samples of shape {(batch, channels, dims)}, but got {tuple(_random_samples.shape)}")
-        return greatest_at_random(input, _random_samples[:batch].reshape(batch * channels, dims), kernel, counts)
-
-    def pool(input, kernel_size, output_size=None, output_ratio=None, return_indices=False, _random_samples=None):
-        values, places = with_indices(input, kernel_size, output_size, output_ratio, True, _random_samples)
-        return (values, places) if return_indices else values
-
-    for function, its in ((pool, name), (with_indices, name + "_with_indices")):
-        function.__name__ = function.__qualname__ = its
-        function.__doc__ = f"The maximum of windows whose distances are drawn at random, so many as `output_size` says, in {dims} dimensions."
-    return pool, with_indices
-
-
-(fractional_max_pool2d, fractional_max_pool2d_with_indices), (fractional_max_pool3d, fractional_max_pool3d_with_indices) = map(
-    _fractional_max_pool, (2, 3))
