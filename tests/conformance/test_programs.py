@@ -722,7 +722,7 @@ def bags_of_words(torch):
 @pytest.fixture
 def awaited(request, name):
     """Programs that use what Rushlight does not have yet."""
-    missing = {"autograd_tricks": "is_inference", "optimizers_and_schedulers": "CosineAnnealingWarmRestarts"}
+    missing = {"autograd_tricks": "is_inference"}
     if name in missing:
         request.applymarker(pytest.mark.xfail(reason=missing[name]))
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 
 import rushlight as torch
 
-from .node import Node, map_arg, qualified_name
+from .node import Node, map_arg, qualified_name, written
 
 _TAKEN = ("inf", "nan", "torch", "device", "self", "NoneType")  # names that the text of a function uses itself
 PythonCode = namedtuple("PythonCode", ["src", "globals"])
@@ -285,20 +285,11 @@ class _Writer:
     def text(self, a):
         if isinstance(a, Node):
             return a.name
-        if isinstance(a, tuple):
-            inner = ", ".join(map(self.text, a)) + ("," if len(a) == 1 else "")
-            return f"{self._global(type(a).__name__, type(a))}({inner})" if hasattr(a, "_fields") else f"({inner})"
-        if isinstance(a, list):
-            return f"[{', '.join(map(self.text, a))}]"
-        if isinstance(a, dict):
-            return f"{{{', '.join(f'{self.text(key)}: {self.text(x)}' for key, x in a.items())}}}"
+        if isinstance(a, (tuple, list, dict)):
+            return (self._global(type(a).__name__, type(a)) if hasattr(a, "_fields") else "") + written(a, self.text)
         if isinstance(a, slice):
             return f"slice({self.text(a.start)}, {self.text(a.stop)}, {self.text(a.step)})"
-        if isinstance(a, torch.dtype):
-            return repr(a)
-        if isinstance(a, torch.device):
-            return repr(a)
-        if isinstance(a, (str, bytes, bool, int, float, complex, type(None), type(Ellipsis))):
+        if isinstance(a, (str, bytes, bool, int, float, complex, type(None), type(Ellipsis), torch.dtype, torch.device)):
             return repr(a)
         if callable(a):
             return self.function(a)

@@ -206,15 +206,19 @@ def _text(a):
     """Arguments as text, nodes as %name and words without quotes."""
     if isinstance(a, Node):
         return f"%{a.name}"
-    if isinstance(a, tuple):
-        return f"({', '.join(map(_text, a))}{',' if len(a) == 1 else ''})"
-    if isinstance(a, list):
-        return f"[{', '.join(map(_text, a))}]"
-    if isinstance(a, dict):
-        return f"{{{', '.join(f'{key}: {_text(x)}' for key, x in a.items())}}}"
+    if isinstance(a, (tuple, list, dict)):
+        return written(a, _text)
     return a if isinstance(a, str) else repr(a)
 
 
 def is_plain_function(value):
     """Whether a value is a function that can be wrapped."""
     return isinstance(value, (types.FunctionType, types.BuiltinFunctionType)) or inspect.isroutine(value)
+
+
+def written(a, of):
+    """A tuple, list or dict as Python writes it; `of` writes what is in it."""
+    if isinstance(a, dict):
+        return f"{{{', '.join(f'{of(key)}: {of(x)}' for key, x in a.items())}}}"
+    inner = ", ".join(map(of, a))
+    return f"[{inner}]" if isinstance(a, list) else f"({inner}{',' if len(a) == 1 else ''})"
