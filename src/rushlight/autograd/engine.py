@@ -130,7 +130,7 @@ def differentiate(outputs, grads, create_graph=False, retain_graph=False, wanted
             by_value = arriving.pop(trace)
             if not create_graph and id(trace) not in wanted_traces and TRACE_CALL.applies(trace):
                 if trace.flushed:  # a program of its own going back, as it was going forward: traces that are alike share it
-                    recorder.flush()
+                    recorder.flush(is_cut=True)
                 beyond = _sent_before(trace, at_leaf, arriving)
                 at_number, histories = TRACE_CALL.run(trace, by_value, {n: g for n, (_, _, g) in beyond.items()})
                 for n in beyond.keys() & dict(at_number).keys():

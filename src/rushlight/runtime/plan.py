@@ -19,7 +19,7 @@ from sys import getrefcount
 
 from ..ir import graph
 from ..ir.extents import check
-from . import writing
+from . import pieces, writing
 from .memory import Block, Ring
 from .storage import Place, Storage
 from .trace import Trace, evaluator
@@ -43,7 +43,8 @@ def backend():
 class Plan:
     """Everything about a flush that does not change from run to run.
 
-    program     what is run; its guards on the run-time integers, and `holds` that checks them; `cold` while it is not yet a fused one
+    program     what is run; its guards on the run-time integers, and `holds` that checks them; `cold` while it is not yet a fused one;
+                `is_large` when its graph is
     outputs     (node, strides) of every result of the program, in its order: fresh, in place, flats, saved
     fresh       (number of the handle, whether it has a history, how often it was written to) for results with memory of their own
     in_place    numbers of leaves that were written
@@ -55,7 +56,7 @@ class Plan:
     rings       per result with memory of its own, the blocks it had last (memory.Ring); None until the plan runs for a second time
     """
 
-    __slots__ = ("program", "cold", "guards", "holds", "outputs", "fresh", "in_place", "views", "saved", "repeats", "shared", "unfreed",
+    __slots__ = ("program", "cold", "is_large", "guards", "holds", "outputs", "fresh", "in_place", "views", "saved", "repeats", "shared", "unfreed",
                  "reached", "read_leaves", "kept_leaves", "keeps_record", "_evaluate", "_layouts", "rings")
 
     def layouts(self, integers):
@@ -86,11 +87,12 @@ class Flush:
     The program is run once (`_Job.call` is taken before it runs, with nothing in between), and what it made is handed out at once.
     """
 
-    __slots__ = ("recorder", "trace", "step", "counts", "job", "done")
+    __slots__ = ("recorder", "trace", "step", "counts", "job", "done", "is_new")
 
     def __init__(self, recorder, trace, step, counts):
         """Of a trace that ended at `step`; `counts` are the reference counts of its handles."""
         self.recorder, self.trace, self.step, self.counts, self.job, self.done = recorder, trace, step, counts, None, False
+        self.is_new = False  # its plan had to be made
 
     def finish(self):
         """Run what is left of it.  When it fails, what waited for it has no value."""
@@ -140,6 +142,7 @@ class Flush:
                         compile_plan(self.recorder, plan, step, trace.integers)
                     plan.rings = [Ring() for _ in range(len(plan.fresh) + len(plan.saved))]
                 return plan
+        self.is_new = True
         plan = make(self.recorder, trace, step, self.counts)
         if not self.done:  # else it was finished in between, and the plan was made of what was left of it
             step.plans.setdefault(self.counts, []).append(plan)
@@ -303,6 +306,7 @@ def make(recorder, trace, step, counts):
     plan.views = [(i, trace.handles[i]._state.node.dtype) for i in views]
     plan.rings = None
 
+    plan.is_large = len(graph.topological([o.node for o in outputs])) >= pieces.LARGE_GRAPH
     compile_plan(recorder, plan, step, trace.integers, outputs, not step.plans)
     for i in plan.program.leaves_read:
         if trace.leaves[i]._place.storage.block is None:

@@ -28,6 +28,7 @@ from sys import getrefcount
 from ..ir import dtypes, graph
 from ..ir.extents import Assumptions, check
 from . import plan, writing
+from .pieces import Pieces
 from .trace import History, Trace, Value, classify, symbols
 
 new = object.__new__
@@ -42,9 +43,10 @@ class Step:
 
     `guess` is the step taken last from here: the functions that users call compare it with the call in hand
     (callee, and a0 ... a5: an operand's Value, a number's type, a static argument) before anything else.
+    `ends`: the trace is flushed after it.
     """
 
-    __slots__ = ("key", "previous", "next", "guess", "values", "structure", "guards", "holds", "plans", "depth",
+    __slots__ = ("key", "previous", "next", "guess", "values", "structure", "guards", "holds", "plans", "depth", "ends",
                  "callee", "value", "a0", "a1", "a2", "a3", "a4", "a5")
 
     def __init__(self, key, previous, values=(), structure=None, guards=()):
@@ -52,6 +54,7 @@ class Step:
         self.guards, self.holds = guards, check(guards)
         self.next, self.guess, self.plans, self.callee = {}, NOTHING, {}, None
         self.depth = 0 if previous is None else previous.depth + 1
+        self.ends = self.depth >= LONGEST_TRACE
 
     def leaf_values(self):
         """The Values as which leaves were entered on the way here, by leaf number."""
@@ -102,7 +105,8 @@ class Recorder:
         self.assumed = Assumptions()  # what is known at its `step`, kept from one inference to the next
         self.assumed.step = self.root
         self.saved_hooks = []  # pairs of functions for what is saved for backward
-        self.steps = self.programs = 0  # in the trie
+        self.steps = self.programs = 0  # in the tries
+        self.pieces = Pieces(Step(None, None))
         self.thread = threading.get_ident()
 
     @property
@@ -183,7 +187,7 @@ class Recorder:
             if step.callee is None and step.structure is None and callee.is_fast:
                 self._make_guessable(step, callee, key, operands, numbers, integers)
             over_snapshot = any(v.view_of is not None and tensors[v.view_of]._state is None for v in step.values)
-            if step.callee is not None and step.depth < LONGEST_TRACE and not over_snapshot:  # what flushes is never guessed
+            if step.callee is not None and not step.ends and not over_snapshot:  # what flushes is never guessed
                 at.guess = step
             if into is not None:
                 value = step.values[0]
@@ -205,8 +209,10 @@ class Recorder:
         for h in handles:
             if h._base is not None:
                 trace.views.setdefault(id(h._base), []).append(h)
-        if over_snapshot or self.at.depth >= LONGEST_TRACE and not hold:  # a view of memory that others can see is to show that memory
+        if over_snapshot:  # a view of memory that others can see is to show that memory
             self.flush()
+        elif not hold:
+            self.flush_if_long()
         return handles[0] if step.structure is None else step.structure(handles)
 
     @staticmethod
@@ -287,6 +293,7 @@ class Recorder:
                     waiting += v.history.operands
                     waiting += v.history.results
         step = Step(key, at, values, structure, guards)
+        step.ends = step.ends or self.pieces.on and self.pieces.ends(step)
         at.next.setdefault(key, []).append(step)
         self.steps += 1
         return step
@@ -487,33 +494,35 @@ class Recorder:
 
     def flush_if_long(self):
         """Run what was recorded when it has become too much."""
-        if self.at.depth >= LONGEST_TRACE:
-            self.flush()
+        if self.at.ends:
+            self.flush(is_cut=True)
 
-    def flush(self):
-        """Run what was recorded: afterwards every tensor that somebody holds has its memory."""
+    def flush(self, is_cut=False):
+        """Run what was recorded: afterwards every tensor that somebody holds has its memory.  `is_cut`: nobody asked for it, what comes next
+        belongs to it."""
         if self.busy:
             with self.outside():
-                return self.flush()
+                return self.flush(is_cut)
         if self.hidden is not None:
             with self.unwatched():
-                return self.flush()
+                return self.flush(is_cut)
         with self.lock:
             if self.busy:
-                return self.flush()
+                return self.flush(is_cut)
             for storage in self.trace.flats:
                 if storage.value.needs_grad:  # its tensors take their share of its history along
                     for t in storage.tensors():
                         if t._state is None:
                             self.enter(t)
             fresh = Trace()
+            self.root = self.pieces.next_root(self.root)
             start = self.root if self._grad else self._mode(self.root, False)
             trace, at = self.trace, self.at
             if not trace.handles and not trace.leaves:
                 return
             flush = plan.Flush(self, trace, at, (*map(getrefcount, trace.handles), trace.freed_mark, len(trace.flats)))
             if self.at is not at or self.trace is not trace or self.busy:
-                return self.flush()
+                return self.flush(is_cut)
             self.flushing = flush  # nothing comes between these: nothing is called, nothing is made
             self.trace = fresh
             self.resume = start
@@ -521,12 +530,14 @@ class Recorder:
             self.busy = True
             flush.finish()
             trace.clear()
+            self.pieces.flushed(at, flush.counts, flush.job.plan, flush.is_new, is_cut)
             if self.steps + PROGRAM_WEIGHT * self.programs > LARGEST_TRIE:
                 root = Step(None, None)
                 at = root if self._grad else self._mode(root, False)
                 if self.at is start and not self.trace.leaves and not self.trace.handles:  # nobody recorded meanwhile
                     self.at = at
                     self.root = root
+                    self.pieces.forget(Step(None, None))
                     self.steps = self.programs = 0
 
 
