@@ -307,9 +307,9 @@ class UpdateRule(Optimizer):
                 pairs = [(parameter, gradient) for parameter in group["params"] if (gradient := parameter.grad) is not None]
                 _check_group(group, pairs)
                 update = self.update_of(group)
-                for batch in batches(pairs):
+                for i, batch in enumerate(batches(pairs)):
                     if len(batch) < len(pairs):
-                        here.recorder.flush()  # every batch begins where the first began
+                        here.recorder.flush(is_cut=i > 0)  # every batch begins where the first began
                     self._update_batch(group, update, batch)
         return loss
 
@@ -331,7 +331,7 @@ class UpdateRule(Optimizer):
             for parameter, state in zip(parameters, states):
                 if not state:
                     state.update(self.initial_state(group, parameter))
-            here.recorder.flush()
+            here.recorder.flush(is_cut=True)
         elif group.get("differentiable"):  # the last step may have saved these tensors for backward
             for state in states:
                 state.update({name: value.clone() for name, value in state.items() if name not in self.saved_numbers})

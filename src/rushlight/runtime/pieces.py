@@ -17,7 +17,7 @@ SHORTEST = 12    # calls that a piece should have to be worth a flush
 LOOKED_AT = 3    # calls by which a mark is known
 MARKS = 32
 LARGE_GRAPH = 100  # nodes from which a trace is long
-STRANGE = 2, 10  # what a long trace that is new counts (one that is known counts -1), and how much is too much
+STRANGE = 2, 12  # what a long trace that is new counts (one that is known counts -1), and how much is too much
 PATIENCE = 16, 4  # sequences that have to come again one after the other before wholes are recorded, and how many times more the next time
 SEQUENCES = 4096
 
@@ -52,7 +52,7 @@ class Pieces:
     def flushed(self, step, counts, plan, was_made, was_cut):
         """Note a trace that was flushed by a plan; whether that had to be made, and whether the trace was cut off here."""
         if not self.on:
-            if plan.is_large:
+            if plan.is_large and not was_cut:
                 weight, too_much = STRANGE
                 self.strange = self.strange + weight if was_made else max(self.strange - 1, 0)
                 self.wanted = self.strange >= too_much
