@@ -6,7 +6,7 @@
 Each library runs in a process of its own, row by row in turn, so that a noisy moment hits all of them; a row's figure is the median of
 its rounds' medians.  `first` is the first call: what one waits for before the first result (with an empty disk cache for ours); `MB` the
 peak resident memory of the process.
-The rows are written once, in workloads.py (PyTorch's API) and peers.py (the same work for JAX).
+The rows are written once, in workloads.py (PyTorch's API), and the same work for JAX in peers.py and networks_jax.py.
 """
 import argparse
 import json
@@ -22,28 +22,28 @@ from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).parent
-JAX_ROWS = ["smallops", "chain", "softmax", "layernorm_bwd", "reduce_axis0", "gemm512", "gemm2048", "mlp_tiny", "mlp_large"]
+FOUNDATION = ["smallops", "chain", "softmax", "layernorm_bwd", "reduce_axis0", "gemm512", "gemm2048", "mlp_tiny", "mlp_large"]
 NETWORKS = ["conv3x3", "lenet", "resnet18_train", "resnet18_infer", "char_lstm", "rnn_cell_loop", "gpt_train", "gpt_infer", "double_backward",
             "adam_many"]
-ROWS = JAX_ROWS + NETWORKS
-LIBRARIES = {
-    "ours": ["workloads.py", "--lib", "rushlight"],
-    "eager": ["workloads.py", "--lib", "torch"],
-    "compile": ["workloads.py", "--lib", "torch", "--mode", "compile"],
-    "jax": ["peers.py", "--lib", "jax"],
-}
+ROWS = FOUNDATION + NETWORKS
+LIBRARIES = ("ours", "eager", "compile", "jax")
+
+
+def program(library, row):
+    """The script that runs this library's version of a row, with its options."""
+    if library == "jax":
+        return ["networks_jax.py"] if row in NETWORKS else ["peers.py", "--lib", "jax"]
+    return ["workloads.py", "--lib", "rushlight" if library == "ours" else "torch", "--mode", "compile" if library == "compile" else "eager"]
 
 
 def measure(library, row, seconds):
     """One library's result for one row: {median_us, first_s, rss_mb} or {error}."""
-    if library == "jax" and row not in JAX_ROWS:
-        return {"error": "not written"}
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.json"
         environment = dict(os.environ, JAX_PLATFORMS="cpu")
         if library == "ours":  # cold: the first call compiles
             environment["RUSHLIGHT_CACHE_DIR"] = folder
-        script, *options = LIBRARIES[library]
+        script, *options = program(library, row)
         command = [sys.executable, str(HERE / script), *options, "--only", row, "--seconds", str(seconds), "--json", str(out)]
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
         if not out.exists():
@@ -57,7 +57,8 @@ def import_costs():
     """{library: (seconds, MB)} to import it, the best of three."""
     costs = {}
     for name in ("rushlight", "torch", "jax"):
-        code = f"import time,resource; t=time.perf_counter(); import {name}; print(time.perf_counter()-t, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024)"
+        code = (f"import resource, time; start = time.perf_counter(); import {name}; "
+                "print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)")
         runs = []
         for _ in range(3):
             done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -73,6 +74,13 @@ def cell(result, best):
         return "-"
     text = f"{result['median_us']:,.0f}"
     return f"[bold]{text}[/bold]" if result["median_us"] == best else text
+
+
+def live(name, result, best):
+    """What is printed of a library as soon as its row is done."""
+    if "error" in result:
+        return f"{name} -"
+    return f"{name} {cell(result, best)} (first {result['first_s']:.2f}, {result['rss_mb']:.0f} MB)"
 
 
 def main():
@@ -99,7 +107,7 @@ def main():
                                   "rss_mb": max(r["rss_mb"] for r in good)} if good else results[-1]
         best = min((r["median_us"] for r in figures[row].values() if "error" not in r), default=0)
         errors = "  ".join(f"{n}: {r['error']}" for n, r in figures[row].items() if "error" in r)
-        console.print(f"{row:14} " + "  ".join(f"{n} {cell(figures[row][n], best)} (first {figures[row][n].get('first_s', 0):.2f})" for n in libraries), errors)
+        console.print(f"{row:14} " + "  ".join(live(n, figures[row][n], best) for n in libraries), errors)
     table = Table("row", *libraries, *(f"first {n}" for n in libraries), *(f"MB {n}" for n in libraries), "ours / best other")
     for row, by_library in figures.items():
         good = {n: r["median_us"] for n, r in by_library.items() if "error" not in r}

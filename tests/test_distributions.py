@@ -135,7 +135,7 @@ def test_vectors_and_independent_parts():
 @pytest.mark.parametrize("make, text", [
     (lambda: d.Normal(0.0, -1.0), "Expected parameter scale"), (lambda: d.Categorical(), "Either `probs` or `logits`"),
     (lambda: d.Normal(0.0, 1.0).log_prob(3.0), "must be a Tensor"), (lambda: d.Bernoulli(0.5).log_prob(torch.tensor(0.5)), "within the support"),
-    (lambda: d.Uniform(1.0, 0.0), "not defined when low>= high"), (lambda: d.Independent(d.Normal(0.0, 1.0), 1), "reinterpreted_batch_ndims"),
+    (lambda: d.Uniform(1.0, 0.0), "Expected parameter low .* constraint LessThan"), (lambda: d.Independent(d.Normal(0.0, 1.0), 1), "reinterpreted_batch_ndims"),
     (lambda: d.MultivariateNormal(torch.zeros(2)), "Exactly one of")])
 def test_what_is_no_distribution_is_refused(make, text):
     with pytest.raises(ValueError, match=text):
@@ -143,8 +143,8 @@ def test_what_is_no_distribution_is_refused(make, text):
 
 
 def test_distributions_of_different_kinds_have_no_divergence():
-    with pytest.raises(NotImplementedError, match="Normal and q type Gamma"):
-        kl_divergence(d.Normal(0.0, 1.0), d.Gamma(1.0, 1.0))
+    with pytest.raises(NotImplementedError, match="Normal and q type StudentT"):
+        kl_divergence(d.Normal(0.0, 1.0), d.StudentT(3.0))
 
 
 def test_how_they_are_printed():

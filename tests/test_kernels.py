@@ -64,6 +64,13 @@ def check(node, *arrays, close=0.0):
         np.testing.assert_array_equal(result, expected)
 
 
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 16, 100])
+def test_long_chains_of_large_elements_go_by_half_as_many(n):
+    x = np.linspace(-3, 3, 3 * n).reshape(3, n)
+    a = leaf(0, x.shape, dtypes.float64)
+    check(elementwise("mul", elementwise("exp", a), elementwise("tanh", elementwise("mul", a, a))), x, close=1e-14)
+
+
 def row(x, shape):
     return expand(reshape(x, (*(1,) * (len(shape) - 1), shape[-1])), shape)
 

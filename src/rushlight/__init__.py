@@ -64,6 +64,7 @@ from .tensors.size import Size
 from .tensors.tensor import Tensor
 
 __version__ = "0.1.0"
+torch = __import__(__name__)  # PyTorch's package has itself as an attribute, and annotations say torch.torch.Tensor
 
 e, pi, inf, nan, newaxis = 2.718281828459045, 3.141592653589793, float("inf"), float("nan"), None
 float, double, half, int, long, short, cfloat, cdouble = (float32, float64, float16, int32, int64, int16, complex64, complex128)

@@ -14,10 +14,14 @@ import sys
 _LAYERS = """activation adaptive attention batchnorm containers conv distance dropout lazy linear loss module normalization padding
     parallel pooling recurrent sparse vision"""
 
-_DISTRIBUTIONS = """bernoulli=Bernoulli beta=Beta binomial=Binomial categorical=Categorical cauchy=Cauchy chi2=Chi2 dirichlet=Dirichlet
-    distribution=Distribution exp_family=ExponentialFamily exponential=Exponential gamma=Gamma geometric=Geometric gumbel=Gumbel
-    half_normal=HalfNormal independent=Independent laplace=Laplace log_normal=LogNormal multivariate_normal=MultivariateNormal normal=Normal
-    one_hot_categorical=OneHotCategorical poisson=Poisson studentT=StudentT transformed_distribution=TransformedDistribution uniform=Uniform"""
+_DISTRIBUTIONS = """bernoulli=Bernoulli beta=Beta binomial=Binomial categorical=Categorical cauchy=Cauchy chi2=Chi2
+    continuous_bernoulli=ContinuousBernoulli dirichlet=Dirichlet distribution=Distribution exp_family=ExponentialFamily
+    exponential=Exponential fishersnedecor=FisherSnedecor generalized_pareto=GeneralizedPareto geometric=Geometric gumbel=Gumbel
+    half_cauchy=HalfCauchy half_normal=HalfNormal independent=Independent inverse_gamma=InverseGamma kumaraswamy=Kumaraswamy laplace=Laplace
+    lkj_cholesky=LKJCholesky log_normal=LogNormal logistic_normal=LogisticNormal mixture_same_family=MixtureSameFamily
+    multinomial=Multinomial negative_binomial=NegativeBinomial normal=Normal
+    one_hot_categorical=OneHotCategorical,OneHotCategoricalStraightThrough pareto=Pareto poisson=Poisson studentT=StudentT
+    transformed_distribution=TransformedDistribution uniform=Uniform von_mises=VonMises weibull=Weibull wishart=Wishart"""
 
 # A path: the files it is made of.  A file alone gives all that it defines, "file:name,name" only these, "file:name=ours" under another name.
 GATHERED = {
@@ -37,7 +41,7 @@ GATHERED = {
     "nn.modules.linear": "nn.linear nn.lazy nn.attention",
     "nn.modules.linear_cross_entropy_options": "nn.loss",
     "nn.modules.loss": "nn.loss",
-    "nn.modules.module": "nn.module nn.hooks nn.state utils.hooks:RemovableHandle",
+    "nn.modules.module": "nn.module nn.hooks nn.state nn.state:_EXTRA_STATE_KEY_SUFFIX=EXTRA_STATE utils.hooks:RemovableHandle",
     "nn.modules.normalization": "nn.normalization",
     "nn.modules.padding": "nn.padding",
     "nn.modules.pixelshuffle": "nn.vision:PixelShuffle,PixelUnshuffle",
@@ -61,7 +65,12 @@ GATHERED = {
     "profiler.profiler": "profiler:profile,schedule,ProfilerAction,ProfilerActivity,tensorboard_trace_handler,_default_schedule_fn",
     "fx.proxy": "fx.tracing", "fx._symbolic_trace": "fx.tracing",
     **{f"distributions.{path}": f"distributions:{name}" for path, name in (pair.split("=") for pair in _DISTRIBUTIONS.split())},
-    "distributions.kl": "distributions.divergence",
+    "distributions.kl": "distributions.divergence distributions.divergence:_KL_REGISTRY",
+    "distributions.lowrank_multivariate_normal": "distributions.multivariate:LowRankMultivariateNormal,_batch_capacitance_tril,"
+                                                 "_batch_lowrank_logdet,_batch_lowrank_mahalanobis",
+    "distributions.multivariate_normal": "distributions.multivariate:MultivariateNormal,_batch_mv,_batch_mahalanobis,_precision_to_scale_tril",
+    "distributions.relaxed_bernoulli": "distributions.transformed:RelaxedBernoulli,LogitRelaxedBernoulli",
+    "distributions.relaxed_categorical": "distributions.transformed:RelaxedOneHotCategorical,ExpRelaxedCategorical",
     "functional": ".:atleast_1d,atleast_2d,atleast_3d,block_diag,broadcast_shapes,broadcast_tensors,cartesian_prod,cdist,chain_matmul,"
                   "einsum,istft,meshgrid,norm,split,stft,tensordot,unique,unique_consecutive,unravel_index",
     "mps": "cuda:is_available,device_count,get_rng_state,manual_seed,seed,set_rng_state,synchronize,empty_cache,Event,"

@@ -17,7 +17,7 @@ from .._paths import open_below
 from . import forward_ad, functional, graph, nodes  # nodes attaches backward, grad_fn and hooks to Tensor
 from .anomaly import detect_anomaly, set_detect_anomaly
 from .engine import backward, grad
-from .function import Function, once_differentiable, saved_tensors_hooks
+from .function import Function, once_differentiable
 from .gradcheck import gradcheck, gradgradcheck
 from .modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .variable import Variable

@@ -24,6 +24,7 @@ from ..tensors.tape import tape_of
 from ..tensors.tensor import Tensor
 from .modes import set_grad_enabled
 from .replay import EXTERNAL, FREED, TRACE_CALL, check_unmodified, rule_gradients, saves, value_tensor
+from .saving import unpack_saved
 
 
 class GradientEdge(NamedTuple):
@@ -217,8 +218,10 @@ def _back_through(trace, history, by_value):
         external = trace.record.externals[history]
         wheres, made = external.sources, external.gradients(grads)
     else:
-        check_unmodified(trace, history)
-        wheres, made = [o and source_of(trace, o) for o in history.operands], rule_gradients(trace, history, grads)
+        unpacked = unpack_saved(trace, history)
+        if unpacked is None:
+            check_unmodified(trace, history)
+        wheres, made = [o and source_of(trace, o) for o in history.operands], rule_gradients(trace, history, grads, unpacked or ())
     if node is not None:
         for hook in list(node.hooks.values()):
             replaced = hook(tuple(made), tuple(grads))
@@ -229,6 +232,8 @@ def _back_through(trace, history, by_value):
 def free(trace, histories):
     """What the rules of these calls read is no longer kept."""
     trace.free(histories)
+    if trace.record is not None and trace.record.packed:
+        trace.record.packed = {h: kept for h, kept in trace.record.packed.items() if h not in histories}
     if trace.flushed:
         record = trace.record
         record.unfreed = tuple(h for h in record.unfreed if h not in histories)
@@ -243,7 +248,7 @@ def free(trace, histories):
 def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, inputs=None):
     """Add the gradients of `tensors` to the `.grad` of the leaves they depend on
     (https://docs.pytorch.org/docs/stable/generated/torch.autograd.backward.html)."""
-    tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    tensors = [tensors] if isinstance(tensors, (Tensor, GradientEdge)) else list(tensors)
     grads = [grad_tensors] if isinstance(grad_tensors, Tensor) or grad_tensors is None else list(grad_tensors)
     grads += [None] * (len(tensors) - len(grads))
     sources, first = start_of(tensors, grads)
@@ -286,7 +291,7 @@ def _through_one_trace(trace, value, grad, retain):
         reached = at_leaf.items()
     for leaf, g in reached:
         tape = leaf._tape
-        if tape.grad is None and tape.hooks is None and tape.accumulated is None:
+        if tape.grad is None and tape.hooks is None and tape.accumulated is None and tape.node is None:
             tape.grad = g
         else:
             accumulate(leaf, g, False)
@@ -296,6 +301,12 @@ def start_of(tensors, grads):
     """The sources of the tensors to start from, and the gradients that start there: 1 for a scalar that has none."""
     sources, first = [], []
     for i, (t, g) in enumerate(zip(tensors, grads)):
+        if isinstance(t, GradientEdge):
+            if g is None:
+                raise RuntimeError("grad can be implicitly created only for scalar outputs: give one for each GradientEdge")
+            sources.append(_place_of(t))
+            first.append(g)
+            continue
         if not t.requires_grad:
             raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
         if g is None:
@@ -321,7 +332,7 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     (https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad.html)."""
     if is_grads_batched:
         return _grad_of_batch(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads)
-    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    outputs = [outputs] if isinstance(outputs, (Tensor, GradientEdge)) else list(outputs)
     inputs = [inputs] if isinstance(inputs, (Tensor, GradientEdge)) else list(inputs)
     grads = [grad_outputs] if isinstance(grad_outputs, Tensor) or grad_outputs is None else list(grad_outputs)
     grads += [None] * (len(outputs) - len(grads))
@@ -394,6 +405,10 @@ def accumulate(leaf, grad, create_graph):
     """Add to a leaf's gradient, in place in the existing one, and run its hooks.  Without `create_graph` nothing is being recorded."""
     tape = tape_of(leaf)
     grad = run_hooks(tape.hooks, grad)
+    for hook in list(tape.node.prehooks.values()) if tape.node is not None else ():
+        replaced = hook((grad,))
+        if replaced is not None:
+            grad, = replaced if isinstance(replaced, tuple) else (replaced,)
     if tape.grad is None:
         tape.grad = grad if create_graph else grad.detach() if grad.requires_grad else grad
     elif create_graph:

@@ -21,6 +21,7 @@ from ..runtime.trace import History, Value
 from ..tensors.tensor import Tensor
 from .engine import source
 from .replay import EXTERNAL, FREED
+from .saving import packed, unpacked
 
 
 class _Attach:
@@ -65,7 +66,7 @@ class Context:
         pack = here.recorder.saved_hooks[-1] if here.recorder.saved_hooks else None
         self._versions = [t._version if isinstance(t, Tensor) else None for t in tensors]
         self._unpack = pack[1] if pack else None
-        self._saved = tuple(pack[0](t) if pack and isinstance(t, Tensor) else t for t in tensors)
+        self._saved = tuple(packed(t, pack[0]) if pack and isinstance(t, Tensor) else t for t in tensors)
 
     save_for_forward = save_for_backward
 
@@ -75,7 +76,7 @@ class Context:
         if self._freed:
             raise RuntimeError(FREED)
         if self._unpack:
-            return tuple(self._unpack(t) if t is not None else None for t in self._saved)
+            return tuple(unpacked(t, self._unpack) if t is not None else None for t in self._saved)
         for t, version in zip(self._saved, self._versions) if self._saved else ():
             if isinstance(t, Tensor) and t._version != version and not any(t is d for d in self._dirty):
                 raise RuntimeError("one of the variables needed for gradient computation has been modified by an inplace operation: "
@@ -256,18 +257,3 @@ class _Refuse(Function):
     @staticmethod
     def backward(ctx, grad):
         raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")
-
-
-class saved_tensors_hooks:
-    """Inside, `pack(tensor)` is called for what is saved for backward, and `unpack` when it is read.
-
-    Rushlight saves only what is read later, at the next flush; the hooks see what a user's `Function` saves."""
-
-    def __init__(self, pack_hook, unpack_hook):
-        self.pair = pack_hook, unpack_hook
-
-    def __enter__(self):
-        here.recorder.saved_hooks.append(self.pair)
-
-    def __exit__(self, *_):
-        here.recorder.saved_hooks.pop()

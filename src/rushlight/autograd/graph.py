@@ -3,8 +3,8 @@
     register_multi_grad_hook((a, b), lambda grads: ...)      called once, when the gradients of both have been computed
 """
 from .engine import GradientEdge
-from .function import saved_tensors_hooks
 from .nodes import AccumulateGrad, Node
+from .saving import disable_saved_tensors_hooks, saved_tensors_hooks
 
 
 def get_gradient_edge(tensor):
@@ -20,7 +20,7 @@ class save_on_cpu(saved_tensors_hooks):
     """Inside, what is saved for backward lies in main memory; it does so anyway."""
 
     def __init__(self, pin_memory=False, device_type="cuda"):
-        super().__init__(lambda tensor: tensor, lambda tensor: tensor)
+        super().__init__(lambda tensor: tensor.cpu(), lambda tensor: tensor)
 
 
 class _Handles:
@@ -63,4 +63,4 @@ def register_multi_grad_hook(tensors, fn, *, mode="all"):
     return _Handles([tensor.register_hook(hook_of(i)) for i, tensor in enumerate(tensors)])
 
 
-__all__ = ["AccumulateGrad", "GradientEdge", "Node", "get_gradient_edge", "register_multi_grad_hook", "save_on_cpu", "saved_tensors_hooks"]
+__all__ = ["AccumulateGrad", "GradientEdge", "Node", "disable_saved_tensors_hooks", "get_gradient_edge", "register_multi_grad_hook", "save_on_cpu", "saved_tensors_hooks"]

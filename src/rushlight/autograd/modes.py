@@ -3,12 +3,9 @@
 Each is a context manager and a decorator (https://docs.pytorch.org/docs/stable/notes/autograd.html#locally-disable-grad-doc).
 """
 import functools
-import threading
 import warnings
 
 from ..runtime.recorder import here
-
-_inference = threading.local()
 
 GENERATOR = 0x20  # the flag of a generator function's code
 
@@ -79,7 +76,7 @@ class enable_grad(no_grad):
 
 
 class inference_mode(_Mode):
-    """As `no_grad`; results are marked as inference tensors in PyTorch, which Rushlight does not need."""
+    """As `no_grad`; what is made inside is marked: outside it cannot be written to in place, nor saved for backward."""
 
     def __init__(self, mode=True):
         self.mode = mode
@@ -92,11 +89,11 @@ class inference_mode(_Mode):
 
     def __enter__(self):
         super().__enter__()
-        self.outer = [*getattr(self, "outer", ()), is_inference_mode_enabled()]
-        _inference.on = self.mode
+        self.outer = [*getattr(self, "outer", ()), here.recorder.inference]
+        here.recorder.inference = self.mode
 
     def __exit__(self, *error):
-        _inference.on = self.outer.pop()
+        here.recorder.inference = self.outer.pop()
         super().__exit__(*error)
 
     def clone(self):
@@ -128,7 +125,7 @@ class set_grad_enabled(_Mode):
 
 def is_inference_mode_enabled():
     """Whether this thread is inside an `inference_mode`."""
-    return getattr(_inference, "on", False)
+    return here.recorder.inference
 
 
 def is_grad_enabled():

@@ -3,18 +3,24 @@
     loss.grad_fn                    <SumBackward0>
     loss.grad_fn.next_functions     ((<MulBackward0>, 0),)
 
-A node stands for a call (a History in a trace); there is one for each.  Leaves have an AccumulateGrad.
+A node stands for a call (a History in a trace); there is one for each, of a class that has PyTorch's name for such calls.  What is saved for
+backward is found under the names of the call's parameters, `_saved_self` and the like.  Leaves have an AccumulateGrad.
 Start with `node_at`.
 """
 from collections import OrderedDict
 
 from ..operators.definition import Operator
 from ..runtime.recorder import here
+from ..runtime.trace import Value
 from ..tensors.tape import tape_of
 from ..tensors.tensor import Tensor
 from .engine import source, source_of
 from .hooks import add_hook
-from .replay import EXTERNAL
+from .replay import EXTERNAL, FREED, check_unmodified, reads
+from .saving import tensor_of, unpack_saved
+
+
+SAVED = "_saved_"
 
 
 class Node:
@@ -29,11 +35,51 @@ class Node:
         callee = self.history.callee
         if callee is EXTERNAL:
             return self.trace.record.externals[self.history].name
+        if callee == "reshape" and _is_written_storage(self.history.operands[0]):
+            return "CopySlices"
         called, operands = self.history.call or (None, self.history.operands)
         word = called.name if isinstance(called, Operator) else callee.name if isinstance(callee, Operator) else callee.rpartition(".")[2]
         word = _WORDS.get(word, word)
         word = word(*(len(o.node.shape) for o in operands if o is not None)) if callable(word) else word
         return word if "Backward" in word else "".join(p[:1].upper() + p[1:] for p in word.split("_")) + "Backward0"
+
+    def _saved(self):
+        """{parameter: what the rule reads there, a Value or a static argument}, under PyTorch's names."""
+        history, callee = self.history, self.history.callee
+        if callee is EXTERNAL:
+            return {}
+        if isinstance(callee, Operator):
+            names = ["self" if name == "input" else name for name in callee.signature.parameters]
+            found = dict(zip(names, (a._state if isinstance(a, Tensor) else a for a in history.arguments)))
+        else:
+            found = dict(zip(("self", "other"), history.operands))
+        read = reads(self.trace, history)
+        found = {name: a for name, a in found.items() if a in read or not isinstance(a, (Value, tuple)) and a is not None}
+        return found | {"result": v for v in history.results[:1] if v in read}
+
+    def __getattr__(self, name):
+        if self.__dict__.get("history") is not None:
+            if self.history.callee is EXTERNAL and not name.startswith("__"):
+                return getattr(self.trace.record.externals[self.history].ctx, name)
+            if name.startswith(SAVED):
+                return self._saved_as(name)
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    def _saved_as(self, name):
+        found = self._saved()
+        if name[len(SAVED):] not in found:
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        if self.trace.is_freed(self.history):
+            raise RuntimeError(FREED)
+        value = found[name[len(SAVED):]]
+        if not isinstance(value, Value):
+            return value
+        check_unmodified(self.trace, self.history)
+        unpacked = unpack_saved(self.trace, self.history) or {}
+        return unpacked[value] if value in unpacked else tensor_of(self.trace, value)
+
+    def __dir__(self):
+        return [*super().__dir__(), *(SAVED + name for name in self._saved())]
 
     @property
     def next_functions(self):
@@ -56,6 +102,25 @@ class Node:
         return f"<{self.name()} object at {hex(id(self))}>"
 
 
+_classes = {}  # a subclass of Node for each name
+
+
+def _new_node(trace, history):
+    node = Node(trace, history)
+    name = node.name()
+    if name not in _classes:
+        _classes[name] = type(name, (Node,), {"__doc__": "A call in the backward graph."})
+    node.__class__ = _classes[name]
+    return node
+
+
+def _is_written_storage(value):
+    """Whether a value is the content of a storage after a part of it was overwritten (runtime/writing.py)."""
+    while value.history is not None and value.history.callee == "reinterpret":
+        value = value.history.operands[0]
+    return value.history is not None and value.history.callee in ("assign", "overwrite")
+
+
 def _matmul(m=2, n=2, *_):
     return {(1, 1): "dot", (2, 1): "mv", (2, 2): "mm"}.get((m, n), "squeeze" if 1 in (m, n) else "unsafe_view")
 
@@ -66,10 +131,11 @@ def _linear(m=2, n=2, *bias):
 
 _WORDS = {  # what PyTorch calls an operator's node, where that is not the operator's name
     "as_strided": "as_strided", "cast": "to_copy", "cast_to": "to_copy", "chosen": "where", "chunk": "split", "clamp": "ClampBackward1",
-    "clone_as": "clone", "concatenated": "cat", "contraction": "mm", "contraction_of": "view", "cosine_similarity": "SumBackward1",
+    "clone_as": "clone", "complex_of_pairs": "view_as_complex", "concatenated": "cat", "contraction": "mm", "contraction_of": "view", "cosine_similarity": "SumBackward1",
     "deviation": "std", "divergence": "mean", "entropy_of_classes": "nll_loss", "entropy_of_shares": "DivBackward1",
     "filled_where": "masked_fill", "first_in_order": "topk", "fixed_power": "pow", "flatten": "view", "flipped": "flip", "gather": "index",
-    "gathered": "gather", "group_norm": "native_group_norm", "kron": "unsafe_view", "l1_loss": "mean",
+    "gathered": "gather", "imaginary_view": "select", "of_parts": "complex", "real_view": "select", "view_as_pairs": "view_as_real",
+    "view_of_pairs": "view_as_complex", "group_norm": "native_group_norm", "kron": "unsafe_view", "l1_loss": "mean",
     "layer_normalized": "native_layer_norm", "likelihood_of_classes": "nll_loss", "linear": _linear, "logsigmoid": "log_sigmoid",
     "masked": "mul", "matmul": _matmul, "matrix_transposed": "transpose", "max_along": "max", "max_of_all": "MaxBackward1",
     "median_of_all": "median", "min_along": "min", "min_of_all": "MinBackward1", "movedim": "permute", "narrow_at": "slice",
@@ -82,13 +148,16 @@ _WORDS = {  # what PyTorch calls an operator's node, where that is not the opera
 }
 
 
-class AccumulateGrad:
+class AccumulateGrad(Node):
     """Where the gradient of a leaf ends; `variable` is the leaf."""
 
     next_functions = ()
 
     def __init__(self, variable):
-        self.variable = variable
+        self.variable, self.prehooks, self.metadata = variable, OrderedDict(), {}
+
+    def _saved(self):
+        return {}
 
     def name(self):
         return "torch::autograd::AccumulateGrad"
@@ -119,7 +188,7 @@ def node_at(place):
     nodes = trace.recorded().nodes
     node = nodes.get(value.history)
     if node is None:
-        node = nodes[value.history] = Node(trace, value.history)
+        node = nodes[value.history] = _new_node(trace, value.history)
     return node
 
 

@@ -62,7 +62,7 @@ class RuleCall:
         t, n, x = ([*map(recorder.handle_of, operands)], [*map(recorder.handle_of, scalars)], extents)
         *parts, needed = recipe
         made = run_rule(self.callee, *(_decode(part, t, n, x) for part in parts))
-        made = [g if wanted else None for g, wanted in zip(made, needed)]
+        made = [existing(g, self.callee) if wanted else None for g, wanted in zip(made, needed)]
         there = [g is not None for g in made]
         values = own_values([g for g in made if g is not None])
 
@@ -73,14 +73,24 @@ class RuleCall:
 
 
 def run_rule(callee, grads, results, arguments):
-    """The gradients that a rule makes, one an operand.  `arguments`: an operator's own; (inputs, attributes) of a primitive."""
+    """The gradients that a rule makes, one an operand; NotImplemented where it has none.  `arguments`: an operator's own; (inputs,
+    attributes) of a primitive."""
     if isinstance(callee, Operator):
         single = len(results) == 1
         made = callee.gradient(grads[0] if single else grads, results[0] if single else results, *arguments)
     else:
         inputs, attributes = arguments
+        if callee not in RULES:
+            return (NotImplemented,) * len(inputs)
         made = RULES[callee](grads[0], results[0], *inputs, attributes=attributes)
     return made if isinstance(made, tuple) else (made,)
+
+
+def existing(grad, callee):
+    """A gradient that a rule made; NotImplementedError where it has none for an operand that needs one."""
+    if grad is NotImplemented:
+        raise NotImplementedError(f"the derivative for '{callee.name if isinstance(callee, Operator) else callee}' is not implemented.")
+    return grad
 
 
 def own_values(tensors):
@@ -94,21 +104,21 @@ def own_values(tensors):
     return values
 
 
-def _encode(tree, trace, tensors, numbers, integers):
-    """A nested argument as a recipe, its tensors, run-time numbers and integers set aside."""
+def _encode(tree, trace, tensors, numbers, integers, unpacked=()):
+    """A nested argument as a recipe, its tensors (some of them are in `unpacked`), run-time numbers and integers set aside."""
     if isinstance(tree, Tensor):
         tree = tree._state
     if isinstance(tree, Value):
         if tree.node.primitive == "scalar" and tree.weak:
             numbers.append(trace.scalars[tree.node.attributes[0]])
             return ("n", len(numbers) - 1)
-        tensors.append(value_tensor(trace, tree))
+        tensors.append(unpacked[tree] if tree in unpacked else value_tensor(trace, tree))
         return ("t", len(tensors) - 1)
     if isinstance(tree, Extent):
         integers.append(int(tree.evaluate(trace.integers)))
         return ("x", len(integers) - 1)
     if isinstance(tree, (tuple, list)):
-        return ("l", tuple(_encode(part, trace, tensors, numbers, integers) for part in tree))
+        return ("l", tuple(_encode(part, trace, tensors, numbers, integers, unpacked) for part in tree))
     return ("s", tree, type(tree))
 
 
@@ -190,20 +200,23 @@ FREED = ("Trying to backward through the graph a second time (or directly access
          "to backward through the graph a second time or if you need to access saved tensors after calling backward.")
 
 
-def rule_gradients(trace, history, grads):
-    """One call's gradients for its operands: its rule, recorded."""
+def rule_gradients(trace, history, grads, unpacked=()):
+    """One call's gradients for its operands: its rule, recorded.  `unpacked`: what hooks made of saved tensors, by Value."""
     callee = history.callee
     tensors, numbers, integers = [], [], []
     for value, grad in zip(history.results, grads):
         tensors.append(zeros(value.layout(trace.integers)[0], dtype=value.node.dtype) if grad is None else grad)
     grads_recipe = ("l", tuple(("t", i) for i in range(len(tensors))))
-    results = _encode(history.results, trace, tensors, numbers, integers)
+    results = _encode(history.results, trace, tensors, numbers, integers, unpacked)
     if isinstance(callee, Operator):
-        arguments = _encode(history.arguments, trace, tensors, numbers, integers)
+        arguments = _encode(history.arguments, trace, tensors, numbers, integers, unpacked)
     else:
-        arguments = _encode((history.operands, history.arguments), trace, tensors, numbers, integers)
+        arguments = _encode((history.operands, history.arguments), trace, tensors, numbers, integers, unpacked)
     recipe = (grads_recipe, results, arguments, tuple(o.needs_grad for o in history.operands))
-    return here.recorder.record(RuleCall.of(callee), tensors, recipe, numbers, integers, recipe)
+    made = here.recorder.record(RuleCall.of(callee), tensors, recipe, numbers, integers, recipe)
+    if here.recorder.saved_hooks:
+        here.recorder.pack_saved(made)
+    return made
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -223,7 +236,7 @@ class TraceCall:
     def applies(trace):
         """Whether nothing stands in the way: no hooks, no user's Function."""
         record = trace.record
-        return record is None or not (record.hooks or record.nodes or record.externals)
+        return record is None or not (record.hooks or record.nodes or record.externals or record.packed)
 
     def run(self, trace, arrived, beyond=()):
         """`arrived`: {value: gradient, or None for the gradient 1}; `beyond`: {leaf number: what later traces have sent there}, to which is
@@ -356,7 +369,8 @@ def _walk_inside(trace, arrived, beyond, again):
             else:
                 arguments = tuple(map(again.value, history.operands)), again.tree(history.arguments)
             for operand, grad in zip(history.operands, run_rule(history.callee, grads, results, arguments)):
-                send(operand, grad)
+                if operand is not None and operand.needs_grad:
+                    send(operand, existing(grad, history.callee))
     finally:
         recorder.tracking = enabled
     return list(at_leaf.items()), frozenset(visited)
@@ -369,6 +383,7 @@ def read_by_backward(trace, values):
     """(the values that the rules on the way back from `values` will read, those rules' calls, the numbers of the leaves where the way
     ends), asked of the rules themselves."""
     needed, histories, passed, leaves, waiting = {}, {}, set(), set(), list(values)
+    packed = trace.record.packed if trace.record is not None else ()
     while waiting:
         value = waiting.pop()
         history = value.history
@@ -379,7 +394,7 @@ def read_by_backward(trace, values):
         passed.add(history)
         if not trace.is_freed(history):
             histories[history] = True
-            for read in reads(trace, history):
+            for read in reads(trace, history) if history not in packed else ():
                 needed[read] = True
         if history.callee is EXTERNAL:
             sources = trace.record.externals[history].sources
@@ -427,7 +442,8 @@ def reads(trace, history):
             return run_rule(callee, grads, results, arguments)
 
         made = Assumptions(integers=trace.integers).run(functools.partial(recorder.inside, body, tracking=False))
-        used = set(graph.topological([g._state.node for o, g in zip(history.operands, made) if g is not None and o.needs_grad]))
+        used = set(graph.topological([g._state.node for o, g in zip(history.operands, made)
+                                      if g is not None and g is not NotImplemented and o.needs_grad]))
         history.reads = tuple(v for v, s in stand_in.items() if s.node in used and v.node.primitive != "scalar")
         # PyTorch gives its CopySlices up after one run
         history.saves = any(s.node in used for s in stand_in.values()) or callee == "assign"

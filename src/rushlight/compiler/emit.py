@@ -10,7 +10,7 @@
 The arithmetic is written once, as it is what takes LLVM time, and without a branch in it.  Lanes that do not exist compute what
 nobody sees; where they would compute an address, they take that of the first lane.
 
-A turn of the vector loop is one or two times LANES wide (`Nest.wide`); sums are still added up LANES at a time.  Results that no cache
+A turn of the vector loop is as wide as `Nest.lanes` says; sums are still added up LANES at a time.  Results that no cache
 would keep are written past the caches (`Nest.streams`): else the memory that they go to would be read first.
 
 No pass runs after this, so what does not change in a loop is computed in front of it here (`_hoist`), and each expression
@@ -45,7 +45,7 @@ class _Emitter(Evaluation):
         super().__init__(f, nest, slots, args, scratch)
         self.registers = {}    # accumulator -> Values (one, or value and position)
         self.done = set()      # accumulators that are closed
-        self.lanes = 2 * LANES if nest.wide and host().vector_bits >= 256 else LANES
+        self.lanes = nest.lanes
         self.left = self.full = None  # in a vector loop: how many elements there are to come, and whether they fill a vector
         self.staged = {}       # in a vector loop: load or Store -> where its lanes lie, be it on the stack; strided load -> its lanes
         self.slots_of = {}     # the same -> its room on the stack
@@ -389,7 +389,7 @@ class _Emitter(Evaluation):
         address, _ = self.address(buffer, place)
         sizes = [self.f.binary("sub", self.edges[axis][1], start) for axis, start in zip((s.row, s.column), starts)]
         stride = self.factor(place, s.column, place.coefficient(s.column))
-        transpose(self.f, buffer.dtype.itemsize, address, stride, self.pointer(s.tile, Affine()), s.tile.shape[1], *sizes)
+        transpose(self.f, buffer.dtype.itemsize, address, stride, self.pointer(s.tile, Affine()), s.tile.shape[1], *sizes, s.is_mirrored)
 
     # Expressions
 

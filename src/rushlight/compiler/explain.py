@@ -21,7 +21,7 @@ import sys
 from ..ir.extents import Extent, product
 from ..ir.graph import topological
 from .expressions import is_int
-from .loops import LANES, Accumulate, Carry, Close, Loop, Open, Store, Transpose, below, inputs_of
+from .loops import Accumulate, Carry, Close, Loop, Open, Store, Transpose, below, inputs_of
 
 PARTS = ("graph", "schedule", "loops", "llvm", "asm", "time")
 
@@ -281,9 +281,9 @@ class _Printer:
         self.body(self.nest.body, indent, out)
         return out + [f"note: {note}" for note in dict.fromkeys(self.nest.notes)]
 
-    def is_wide(self):
-        """Whether the nest is, by the sizes that were known where it was made."""
-        return self.nest.wide if self.binding is None else self.binding.pattern.assumptions.run(lambda: self.nest.wide)
+    def lanes(self):
+        """Those of the nest, by the sizes that were known where it was made."""
+        return self.nest.lanes if self.binding is None else self.binding.pattern.assumptions.run(lambda: self.nest.lanes)
 
     def now(self, x):
         return x if self.binding is None else self.binding.extent(x)
@@ -307,7 +307,7 @@ class _Printer:
     def body(self, body, indent, out):
         for s in body:
             if isinstance(s, Loop):
-                step = f" by {2 * LANES if self.is_wide() else LANES}" if s.axis is self.nest.vector else ""
+                step = f" by {self.lanes()}" if s.axis is self.nest.vector else ""
                 name = self.axis(s.axis)
                 if s.axis.window:
                     block, length = self.axis(s.axis.window[0]), self.size(s.axis.window[1])

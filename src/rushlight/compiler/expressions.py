@@ -191,6 +191,11 @@ def is_inline(node):
 _INLINE = _MOVEMENT | frozenset("constant scalar extent iota cast bitcast gather".split())
 
 
+def is_complex(node):
+    """Whether a node makes or reads complex numbers: there is no code for these, so NumPy runs it."""
+    return node.dtype.kind == "c" or any(i.dtype.kind == "c" for i in node.inputs)
+
+
 class Reader:
     """Expressions for elements of nodes.  `buffer_of(node)` gives the Buffer of a node that lies in memory, or None;
     `results` maps

@@ -60,7 +60,7 @@ def source_of(step):
         source = Attention(step.node, step.inputs, step.results)
     else:
         from .sorting import Sort
-        source = Sort(step.node, step.x, step.result, step.work)
+        source = Sort(step.node, step.x, step.result)
     text, slots = source.canonical()
     return Source(text, slots.entries, source.tasks, [source.scratch_bytes], lambda: source.emit(slots))
 

@@ -24,9 +24,10 @@ from ..ir.extents import bounds, extent_value, maximum, product
 from .expressions import Axis, is_int, key, price, same
 from .native.target import host
 
-LANES = 16              # of every reduction, whatever the dtype and the target; vector loops go by so many, or twice as many
+LANES = 16              # of every reduction, whatever the dtype and the target; vector loops go by so many, twice or half as many
 TASK_ELEMENTS = 16384   # about what one task should touch, where its time is not known
 MANY = 8192             # elements that are worth longer code
+LONG_CHAIN = 16         # instructions of one vector
 TILE = 64               # rows and columns of a tile that is transposed, or half as many of 8 bytes
 LEAST_TRANSPOSED = 8    # the least extents for which that is worth while
 LEAST_STORED = 4096     # the least elements for which a kernel of its own is
@@ -92,8 +93,8 @@ class Store:
 
 
 class Transpose:
-    """A tile of an operand is copied to scratch with its rows and columns exchanged: the load's neighbours lie along `row`, those of
-    the tile along `column`.  Both axes have windows of the tile's size."""
+    """A tile of an operand is copied to scratch with its rows and columns exchanged: the load's neighbours lie along `row` (where
+    `is_mirrored`, in the other direction), those of the tile along `column`.  Both axes have windows of the tile's size."""
 
     def __init__(self, tile, load, row, column):
         self.tile, self.load, self.row, self.column = tile, load, row, column
@@ -102,16 +103,20 @@ class Transpose:
     def expressions(self):
         return (self.load,)
 
+    @property
+    def is_mirrored(self):
+        return is_int(self.load.data[1].coefficient(self.row), -1)
+
 
 class Loop:
-    """A loop over one axis.  The vector axis goes by LANES, or by twice as many in a nest that is `wide`."""
+    """A loop over one axis.  The vector axis goes by the `lanes` of its nest."""
 
     def __init__(self, axis, body):
         self.axis, self.body = axis, body
 
 
 class Nest:
-    """What one kernel does.  `outer` axes are split among tasks; `vector` is the axis that goes by LANES; `merged` are axes that
+    """What one kernel does.  `outer` axes are split among tasks; `vector` is the axis that goes by `lanes`; `merged` are axes that
     run inside another one now: whatever has a stride along them needs no attention any more."""
 
     def __init__(self, outer, body, vector=None):
@@ -120,7 +125,7 @@ class Nest:
         self.group = 1   # units in a task
         self.notes = []
         self.scratch = []  # scratch buffers
-        self._wide = self._streams = None
+        self._lanes = self._streams = None
 
     def statements(self):
         """Every statement that has expressions, with the loops around it."""
@@ -180,17 +185,23 @@ class Nest:
                 yield s.place
 
     @property
-    def wide(self):
-        """Whether a turn of the vector loop should be of two vectors: where a long chain of arithmetic takes longer from end to end
-        than its instructions take to start (more would not find registers), and where elements are small.  It makes the code half as
-        dear again, so there have to be many elements.  The sizes when the code is made decide; the bits are the same."""
-        if self._wide is None:
+    def lanes(self):
+        """How many elements a turn of the vector loop takes.  The sizes when the code is made decide; the bits are the same.
+
+        Twice LANES where a long chain of arithmetic takes longer from end to end than its instructions take to start (more would not find
+        registers), and where elements are small.  It makes the code half as dear again, so there have to be many elements.  Half of LANES
+        where elements are so large, and the arithmetic so long, that most values would go to memory and back; sums have LANES."""
+        if self._lanes is None:
             varying = [e for e in self.settled if self.vector in e.axes]
-            size = max((e.dtype.itemsize for e in varying), default=8)
-            worth = size <= 2 or (size <= 4 and sum(price(e.op) for e in varying) >= 16)
-            large = any(extent_value(b.elements) >= MANY for b in self.memory().values())
-            self._wide = worth and extent_value(self.vector.extent) > LANES and large
-        return self._wide
+            size, cost = max((e.dtype.itemsize for e in varying), default=8), sum(price(e.op) for e in varying)
+            bits, self._lanes = host().vector_bits, LANES
+            if bits >= 256 and (size <= 2 or size <= 4 and cost >= LONG_CHAIN):
+                large = any(extent_value(b.elements) >= MANY for b in self.memory().values())
+                if extent_value(self.vector.extent) > LANES and large:
+                    self._lanes = 2 * LANES
+            elif LANES * size * 8 > 2 * bits and cost >= LONG_CHAIN and not any(isinstance(s, Accumulate) for s, _ in self.statements()):
+                self._lanes = LANES // 2
+        return self._lanes
 
     @property
     def streams(self):
@@ -428,7 +439,8 @@ def canonical(nest, slots=None):
                 lines.append(f"{indent}close {names[s.accumulator]}")
             elif isinstance(s, Transpose):
                 tile = f"{s.tile.dtype.name} {s.tile.shape[0]} s{slots.size(s.row)} s{slots.size(s.column)}"
-                lines.append(f"{indent}transpose {names[s.load]} {tile} {axis_name(s.row)} {axis_name(s.column)}")
+                lines.append(f"{indent}transpose {names[s.load]} {tile} {axis_name(s.row)} {axis_name(s.column)}"
+                             + " mirrored" * s.is_mirrored)
             elif isinstance(s, (Accumulate, Carry)):
                 arrow = "<-" if isinstance(s, Accumulate) else "="
                 lines.append(f"{indent}{names[s.accumulator]} {arrow} {','.join(names[e] for e in s.expressions)}")
@@ -447,8 +459,8 @@ def canonical(nest, slots=None):
     slots.number("units", nest.units)
     for a in nest.outer:
         lines.append(f"unit {axis_name(a)} s{slots.extent(a)}")
-    if alone and nest.wide:
-        lines.append("wide")
+    if alone and nest.lanes != LANES:
+        lines.append(f"lanes {nest.lanes}")
     if alone and nest.streams:
         lines.append(f"streams s{slots.number('streams', nest.bytes // host().streamed_bytes)}")
     open_names(nest.body)

@@ -91,13 +91,13 @@ def read_in_tiles(nest, reader, statements):
                      transpose t[64 i + j] = x[n j + i]
                      for i: for j by 16: y[m i + j] = t[64 i + j]
 
-    True where it was done; for operands that no axis of the nest goes along there is nothing to win.
+    True where it was done; for operands that no axis of the nest goes along, forwards or backwards, there is nothing to win.
     """
     across, column = {}, nest.vector
     for e in _arguments(statements):
         if e.op == "load" and not e.args and not e.data[1].dynamic and not any(is_int(e.data[1].coefficient(column), n) for n in (0, 1)):
             for axis in nest.outer:
-                if is_int(e.data[1].coefficient(axis), 1) and extent_value(axis.extent) >= LEAST_TRANSPOSED <= extent_value(column.extent):
+                if _is_step(e.data[1].coefficient(axis)) and extent_value(axis.extent) >= LEAST_TRANSPOSED <= extent_value(column.extent):
                     across.setdefault(axis, []).append(e)
     if not across:
         return False
@@ -113,6 +113,11 @@ def read_in_tiles(nest, reader, statements):
     statements = [Store(s.buffer, s.place, rebuilt(s.expression, transposed, reader)) for s in statements]
     nest.body = [*(Transpose(tile, e, row, column) for tile, e in zip(nest.scratch, loads)), Loop(row, [Loop(column, statements)])]
     return True
+
+
+def _is_step(c):
+    """Whether a coefficient leads to the next neighbour, or to the last."""
+    return is_int(c, 1) or is_int(c, -1)
 
 
 def _arguments(statements):

@@ -9,7 +9,6 @@ kept in a small least-recently-used store), so a size that was seen before costs
 """
 import copy
 import ctypes
-import functools
 import gc
 import operator
 import re
@@ -25,7 +24,7 @@ from ..ir import reference
 from ..ir.extents import Extent
 from ..ir.graph import row_major, topological
 from . import explain, stepwise
-from .expressions import is_int, key
+from .expressions import is_complex, is_int, key
 from .kernels import code_of, source_of
 from .memory_plan import ALIGNMENT, share_slots
 from .native.launch import Blueprint
@@ -39,9 +38,8 @@ _INSTANCES = 16      # sizes that a program remembers
 
 
 def compile_program(outputs, fuse=True):
-    """The program that computes `outputs`: a Program, or a ReferenceProgram where a dtype is complex."""
-    nodes = topological([o.node for o in outputs])
-    if any(n.dtype.kind == "c" for n in nodes):
+    """The program that computes `outputs`: a Program, or a ReferenceProgram where a loop computes with complex numbers."""
+    if any(n.primitive == "loop" and is_complex(n) for n in topological([o.node for o in outputs])):
         return ReferenceProgram(outputs)
     return Program(outputs, fuse)
 
@@ -50,9 +48,7 @@ def compile_cold(outputs, integers):
     """What runs a graph that is seen for the first time, with the integers of the moment: call by call if that is quicker than
     compiling it (then it is to be run once), else the program."""
     order = topological([o.node for o in outputs])
-    if any(n.dtype.kind == "c" for n in order):
-        return ReferenceProgram(outputs)
-    return stepwise.attempt(outputs, order, integers, compile_program) or Program(outputs)
+    return stepwise.attempt(outputs, order, integers, compile_program) or compile_program(outputs)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -274,8 +270,8 @@ class Program:
             with _no_collection():
                 self._blueprints = self._all_blueprints(leaves, scalars)
         numbers = self._evaluate(integers)
-        parts = [functools.partial(self._run_on_host, part, leaves, numbers, scalars, integers) if isinstance(part, HostStep)
-                 else blueprint.launcher(numbers) for part, blueprint in zip(self._parts, self._blueprints)]
+        parts = [self._on_host(part, leaves, numbers, scalars, integers) if isinstance(part, HostStep) else blueprint.launcher(numbers)
+                 for part, blueprint in zip(self._parts, self._blueprints)]
         instance = self._instances[integers] = _Instance(parts, int(numbers[self._arena_bytes]))
         while len(self._instances) > _INSTANCES:
             self._instances.popitem(last=False)
@@ -319,19 +315,25 @@ class Program:
         kind, number = base
         return number + {"leaf": 0, "target": leaves, "arena": leaves + len(self.outputs), "scalar": leaves + len(self.outputs) + 1}[kind]
 
-    def _run_on_host(self, step, leaves, numbers, scalars, integers, bases):
-        now = reference.Now(integers)
+    def _on_host(self, step, leaves, numbers, scalars, integers):
+        """A function of the bases that runs a step in NumPy."""
+        now, run = reference.Now(integers), reference.run_node
 
         def array(node, buffer):
             base, place = self._address(buffer)
-            return array_at(bases[self._base(base, leaves)] + int(numbers[place]), now(node.shape), now(buffer.strides), buffer.dtype)
-        values = {node: array(node, buffer) for node, buffer in step.inputs}
-        scalars = bases[len(bases) - len(scalars):]
-        with np.errstate(all="ignore"):
-            for node in step.nodes:
-                values[node] = reference.run_node(node, [values[i] for i in node.inputs], (), scalars, integers)
-        for node, buffer in step.results:
-            array(node, buffer)[...] = values[node]
+            return self._base(base, leaves), int(numbers[place]), now(node.shape), now(buffer.strides), buffer.dtype
+        inputs, results = ([(node, *array(node, buffer)) for node, buffer in which] for which in (step.inputs, step.results))
+        count = len(scalars)
+
+        def run_on_host(bases):
+            values = {node: _by_rows(array_at(bases[base] + offset, *layout)) for node, base, offset, *layout in inputs}
+            scalars = bases[len(bases) - count:]
+            with np.errstate(all="ignore"):
+                for node in step.nodes:
+                    values[node] = run(node, [values[i] for i in node.inputs], (), scalars, integers)
+            for node, base, offset, *layout in results:
+                array_at(bases[base] + offset, *layout)[...] = values[node]
+        return run_on_host
 
     def explain(self, integers, times=None):
         """Its graph and its kernels in order, as pseudo-code, with what they move and compute; `times` as `timed` gives them."""
@@ -387,15 +389,20 @@ class _Instance:
     arena_bytes: int
 
 
-_here = threading.local()
+class _Here(threading.local):
+    """This thread's memory for intermediate values: so many bytes at an address that is aligned."""
+    arena, room, address = None, 0, 0
+
+
+_here = _Here()
 
 
 def _arena(size):
     """The address of this thread's memory for intermediate values; what lies in it does not outlive a run."""
-    arena = getattr(_here, "arena", None)
-    if arena is None or arena.nbytes < size + ALIGNMENT:
-        arena = _here.arena = np.empty(size + size // 4 + 4096, np.uint8)
-        _here.address = -(-arena.ctypes.data // ALIGNMENT) * ALIGNMENT
+    if _here.room < size:
+        _here.arena = np.empty(size + size // 4 + 4096, np.uint8)
+        _here.address = -(-_here.arena.ctypes.data // ALIGNMENT) * ALIGNMENT
+        _here.room = _here.arena.nbytes - ALIGNMENT
     return _here.address
 
 
@@ -423,6 +430,11 @@ class ReferenceProgram:
 
     def explain(self, integers):
         return "\n".join(f"host {n.primitive} {tuple(n.shape)} {n.dtype.name}" for n in self._nodes if n.primitive != "leaf")
+
+
+def _by_rows(array):
+    """An array row by row: in which order NumPy adds up must not depend on where an operand happens to lie."""
+    return array if array.flags.c_contiguous else array.copy()
 
 
 def array_at(address, shape, strides, dtype):

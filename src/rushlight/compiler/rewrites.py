@@ -13,11 +13,12 @@
 
 They are part of what an operator means to every program, fused or not, so results do not depend on fusion.  Start with `rewrite`.
 """
+import functools
 from collections import Counter
 
 from ..ir.extents import Extent, current, extent_value, product
 from ..ir.graph import Node, cat, contraction, elementwise, expand, numel, pad, permute, reduce, reshape, topological
-from .expressions import is_int, key, same
+from .expressions import is_complex, is_int, key, same
 
 ROW_BLOCK = 65536     # elements of a run that are summed as one
 COLUMN_BLOCK = 128    # rows that are added up as one
@@ -44,6 +45,8 @@ def rewrite(roots):
         rule = _RULES.get(node.primitive.split(".")[0])
         if node.primitive == "permute" and node.inputs[0].primitive == "contraction" and users[node.inputs[0]] == 1:
             rule = _transposed_product
+        if is_complex(node):
+            rule = None
         node_now = rule(node_now) if rule else node_now
         first = made.setdefault(_content(node_now), node_now)
         new[node] = node_now if node in wanted else first  # what is wanted has memory of its own
@@ -231,14 +234,61 @@ def _add(node):
         before   pad(a, ((0, 0), (0, n))) + pad(b, ((0, 0), (m, 0)))          a of m columns, b of n
         after    cat(a + 0, b + 0)                                            (+ 0, for -0 + 0 is 0)
     """
-    if not all(x.primitive == "pad" and x.dtype.kind in "fiu" and repr(x.attributes[1]) in ("0", "0.0") for x in node.inputs):
-        return node
+    first, second = node.inputs
+    if not (_is_padded(first) and _is_padded(second)):
+        return _joined(node)
     for first, second in (node.inputs, node.inputs[::-1]):
         joined = _to_an_end(first, second) or _side_by_side(first, second)
         if joined is not None:
-            lows = [low for low, _ in first.attributes[0]]
-            return pad(joined, [(low, n + (low + m) * -1) for low, m, n in zip(lows, joined.shape, node.shape)])
+            return _padded_again(joined, first, node.shape)
     return node
+
+
+def _is_padded(x):
+    return x.primitive == "pad" and x.dtype.kind in "fiu" and repr(x.attributes[1]) in ("0", "0.0")
+
+
+def _padded_again(joined, first, shape):
+    """What begins where the first of its parts begins, within its padding; as it is where that leaves nothing to pad."""
+    lows = [low for low, _ in first.attributes[0]]
+    if all(is_int(low, 0) and _are_equal(m, n) for low, m, n in zip(lows, joined.shape, shape)):
+        return Node(joined.primitive, joined.inputs, joined.attributes, shape, joined.dtype)
+    return pad(joined, [(low, n + (low + m) * -1) for low, m, n in zip(lows, joined.shape, shape)])
+
+
+def _joined(total):
+    """A sum of several such parts that lie apart along one axis, in whatever order they come; the sum itself where none are neighbours.
+
+        before   (pad(a, ((0, 2))) + pad(c, ((2, 0)))) + pad(b, ((1, 1)))
+        after    cat(a + 0, b + 0, c + 0)
+    """
+    parts = _padded_parts(total)
+    if parts is None:
+        return total
+    axes = {d for x in parts for d, widths in enumerate(x.attributes[0]) if not all(is_int(n, 0) for n in widths)}
+    if len(axes) != 1:
+        return total
+    axis, = axes
+    parts.sort(key=lambda x: extent_value(x.attributes[0][axis][0]))
+    ends = [x.attributes[0][axis][0] + x.inputs[0].shape[axis] for x in parts]
+    if not all(end <= x.attributes[0][axis][0] for end, x in zip(ends, parts[1:])):
+        return total
+    joined = parts[:1]
+    for part in parts[1:]:
+        both = _side_by_side(joined[-1], part)
+        if both is None:
+            joined.append(part)
+        else:
+            joined[-1] = _padded_again(both, joined[-1], total.shape)
+    return total if len(joined) == len(parts) else functools.reduce(functools.partial(elementwise, "add"), joined)
+
+
+def _padded_parts(x):
+    """The nodes with zeros around them that a sum is made of; None where it is made of others too, or of one."""
+    if _is_padded(x):
+        return [x]
+    parts = [_padded_parts(i) for i in x.inputs] if x.primitive == "add" else [None]
+    return None if None in parts else sum(parts, [])
 
 
 def _side_by_side(first, second):

@@ -13,11 +13,10 @@ stored as well; then there is another.  Read `schedule`, then `_Scheduler.plan`.
 """
 from collections import Counter
 
-from ..ir import dtypes
 from ..ir.extents import current, extent_value, product
 from ..ir.graph import own_strides, row_major, topological
 from .attention import operations
-from .expressions import Buffer, MustStore, is_inline, is_int, is_movement, key, same
+from .expressions import Buffer, MustStore, is_complex, is_inline, is_int, is_movement, key, same
 from .lowering import is_row_reduction
 from .making import MustCopy, parts_together
 from .patterns import Request
@@ -285,6 +284,8 @@ class _Scheduler:
         return bool(group.after & self.bit[on])
 
     def _kind(self, node):
+        if is_complex(node):
+            return "host", node.shape, ()
         if node.primitive.startswith("partial."):
             return "rows cut" if is_row_reduction(node) else "columns cut", node.inputs[0].shape, node.attributes[0]
         if node.primitive.startswith("reduce."):
@@ -422,6 +423,8 @@ class _Scheduler:
 
     def _copy(self, source, target):
         """The steps that write what is in memory to other memory."""
+        if is_complex(source):
+            return [_host_copy(source, self._buffer_of(source), target)]
         return Request("copy", [source], [source], {source: target}, self._buffer_of, simplified=self.past.simplified()).steps()[0]
 
     def _check_reads(self, group):
@@ -435,11 +438,9 @@ class _Scheduler:
         return self.arena[-1]
 
     def _sort_step(self, node):
-        from .sorting import work_slots
         x, result = self.buffers[node.inputs[0]], self.buffers[node]
         self._check_reads(self.home[node])
-        work = self._memory(dtypes.int64, (work_slots(node),))
-        return SortStep(node, x, result, work, [x], [result, work])
+        return SortStep(node, x, result, [x], [result])
 
     def _attention_step(self, group):
         from .products import operand
@@ -452,6 +453,8 @@ class _Scheduler:
                              operations(node))
 
     def _host_step(self, group):
+        if group.nodes[0].primitive == "leaf":
+            return _host_copy(group.nodes[0], self.leaf_buffers[group.nodes[0]], self.buffers[group.nodes[0]])
         call = group.nodes[0].inputs[0] if group.nodes[0].primitive == "part" else None
         inputs = {i: self.buffers[i] for n in ([call] if call else group.nodes) for i in n.inputs}
         results = [(n, self.buffers[n]) for n in group.nodes]
@@ -473,6 +476,11 @@ def _call_of(node):
         return node.inputs[0]
     kind = node.primitive.partition(".")[0]
     return (kind, node.inputs, node.attributes[0]) if kind in ("attention", "attention_gradient") else None
+
+
+def _host_copy(node, source, target):
+    """The step in which NumPy copies a node from memory to memory."""
+    return HostStep([], [(node, source)], [(node, target)], [source], [target])
 
 
 def _rows_and_columns(shape, along, down):

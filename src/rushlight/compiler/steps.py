@@ -56,11 +56,10 @@ class ContractionStep:
 
 @dataclass(repr=False, eq=False)
 class SortStep:
-    """Places in ascending order; `work` is memory to sort in."""
+    """Places in order, of all or of the first."""
     node: Node
     x: Buffer
     result: Buffer
-    work: Buffer
     reads: list
     writes: list
 

@@ -4,19 +4,22 @@
     y = (a * 2) @ b                   ->   stored: y (a * 2 is computed as it is read, where it is large and b is narrow)
     y = stack((a, b), -1) * c         ->   stored: the stack (its parts are written between each other)
     x = f(f(f( ... a)))               ->   stored: every so many f, or the kernel would have no end
+    scatter(x, f(f( ... index)), v)   ->   stored: what is scattered, and the places, where they take much arithmetic
+    z = fft(x) * y                    ->   stored: what is complex, and what is read by it (NumPy computes it)
     t = lgamma(x), used by 3 kernels  ->   stored: t (`dear_values`: known when the kernels are)
 
 Start with `Storing`.
 """
 from ..ir.extents import product
 from ..ir.graph import ELEMENTWISE
-from .expressions import is_inline, is_int, is_movement, key, price
+from .expressions import is_complex, is_inline, is_int, is_movement, key, price
 
 CONVOLUTIONS = ("convolution", "correlation", "correlations")  # the primitives of convolution.py
 LARGEST_VALUE = 400     # instructions of one vector, about, that a value may take from what is stored
 LARGEST_KERNEL = 1000   # and a kernel
 LARGEST_PROLOGUE = 12   # instructions of one vector that are rather done several times than their result written down once
 LEAST_PROLOGUE = 65536  # elements that are worth it
+LARGEST_SCATTERED = 8   # instructions for a number that is scattered, or for its place: they are done for one number at a time
 DEAR = 15               # instructions of one vector, from where on a primitive counts as dear
 DEAR_VALUE = 60         # what it costs, in instructions of one vector, to write a value down and read it again
 MANY_PARTS = 5          # of a cat, that are rather computed side by side once
@@ -44,6 +47,8 @@ class Storing:
             return
         if node.primitive in ("library", "loop"):
             self.stored.update(node.inputs)
+        elif is_complex(node) and node.primitive != "part":
+            self.stored.update((node, *node.inputs))
         elif not is_inline(node):
             self.stored.add(node)
             if node.primitive == "contraction":
@@ -97,6 +102,9 @@ class Storing:
             bit[node] = 1 << len(bit) if node.primitive not in _LEAVES and not is_movement(node) else 0
             if price(node.primitive) >= DEAR:
                 self.dear |= bit[node]
+
+            if node.primitive.startswith("scatter."):
+                self.stored.update(i for i in node.inputs[1:] if self.size(made_of[i]) > LARGEST_SCATTERED)
 
             def gathered(node=node):
                 bits = bit[node]

@@ -11,10 +11,13 @@ from .llvmir import vector_type
 from .native.target import host
 
 
-def transpose(f, size, source, stride, target, pitch, rows, columns):
-    """target[pitch * i + j] = source[i + stride * j] for i < rows and j < columns: elements of `size` bytes.  At ragged edges they
-    are copied one by one."""
+def transpose(f, size, source, stride, target, pitch, rows, columns, is_mirrored=False):
+    """target[pitch * i + j] = source[i + stride * j], or source[-i + stride * j], for i < rows and j < columns: elements of `size` bytes.
+    At ragged edges they are copied one by one."""
     element, lanes = f"i{8 * size}", _lanes(size)
+    if is_mirrored:  # from the last row to the first
+        last = f.binary("sub", rows, 1)
+        source, target, pitch = f.element(source, element, f.mul(last, -1)), f.element(target, element, f.mul(last, pitch)), -pitch
     with f.loop(0, columns, lanes) as j, f.loop(0, rows, lanes) as i:
         first = f.element(source, element, f.add(f.mul(j, stride), i))
         there = f.element(target, element, f.add(f.mul(i, pitch), j))

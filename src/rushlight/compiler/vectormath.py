@@ -135,7 +135,7 @@ def _remainder(dtype, a, b):
     if dtype.kind == "f":
         rest = _float_fmod(a, b)
         wrong = rest.differs(0) & (rest.compare("olt", 0) ^ b.compare("olt", 0))
-        return where(rest.equals(0), rest.like(0).with_sign_of(b), where(wrong, rest + b, rest))
+        return where(wrong, rest + b, rest)
     rest = _integer_fmod(dtype, a, b)
     return where(rest.differs(0) & ((rest ^ b) < 0), rest + b, rest) if dtype.kind == "i" else rest
 

@@ -2,38 +2,49 @@
 
     sample_shape + batch_shape + event_shape        Normal(zeros(3), 1).sample((5,)):  5 draws of 3 independent numbers: (5,) + (3,) + ()
 
-A distribution checks its parameters when it is made, and values in `log_prob`, against its constraints.
+A distribution checks its parameters when it is made, and values in `log_prob`, against its constraints.  A class says what it is made of:
+
+    arg_constraints     its parameters, and what they may be
+    _held, _kept        its other attributes that `expand` widens with the batch, and those that it takes over as they are
 """
 import math
+import warnings
 
 import rushlight as torch
 
 from ..tensors.size import Size
 from . import constraints
+from .utils import lazy_property, logits_to_probs, probs_to_logits
 
-
-def broadcast(*values):
-    """Numbers and tensors as tensors of one shape and dtype."""
-    given = [v for v in values if isinstance(v, torch.Tensor)]
-    dtype = given[0].dtype if given else torch.get_default_dtype()
-    return torch.broadcast_tensors(*(v if isinstance(v, torch.Tensor) else torch.tensor(v, dtype=dtype) for v in values))
+HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
 
 class Distribution:
     """The base of all distributions.  `arg_constraints` says what parameters may be, `support` what samples are."""
 
-    has_rsample, has_enumerate_support, arg_constraints = False, False, {}
-    _validate_args = True
+    has_rsample, has_enumerate_support = False, False
+    _validate_args = __debug__
+    _held = _kept = ()
 
     def __init__(self, batch_shape=(), event_shape=(), validate_args=None):
         self._batch_shape, self._event_shape = Size(batch_shape), Size(event_shape)
         if validate_args is not None:
             self._validate_args = validate_args
-        if not self._validate_args:
+        if self._validate_args:
+            self._validate_parameters()
+
+    def _validate_parameters(self):
+        try:
+            allowed = self.arg_constraints
+        except NotImplementedError:
+            warnings.warn(f"{type(self)} does not define `arg_constraints`. Please set `arg_constraints = {{}}` or initialize the distribution "
+                          "with `validate_args=False` to turn off validation.", stacklevel=3)
             return
-        for name, constraint in self.arg_constraints.items():
-            if name not in self.__dict__:  # the other of two ways to say the same, computed when asked for
+        for name, constraint in allowed.items():
+            if constraints.is_dependent(constraint):
                 continue
+            if name not in self.__dict__ and isinstance(getattr(type(self), name), lazy_property):
+                continue  # the other of two ways to say the same, computed when asked for
             value = getattr(self, name)
             if not constraint.check(value).all():
                 raise ValueError(f"Expected parameter {name} ({type(value).__name__} of shape {tuple(value.shape)}) of distribution "
@@ -55,6 +66,11 @@ class Distribution:
     def event_shape(self):
         """The shape of one value."""
         return self._event_shape
+
+    @property
+    def arg_constraints(self):
+        """What each parameter may be: constraints by name."""
+        raise NotImplementedError
 
     @property
     def support(self):
@@ -91,8 +107,9 @@ class Distribution:
         raise NotImplementedError
 
     def sample_n(self, n):
-        """n samples."""
-        return self.sample((n,))
+        """n samples; `sample((n,))` is the usual way to say it."""
+        warnings.warn("sample_n(n) will be deprecated. Use .sample((n,)) instead.", UserWarning, stacklevel=2)
+        return self.sample(Size((n,)))
 
     def log_prob(self, value):
         """The logarithm of the density (or probability) of values."""
@@ -119,15 +136,32 @@ class Distribution:
         return self.entropy().exp()
 
     def expand(self, batch_shape, _instance=None):
-        """The same distribution, for a larger batch."""
-        new = type(self).__new__(type(self))
-        for name, value in self.__dict__.items():
-            if isinstance(value, torch.Tensor):
-                event = value.ndim - len(self._batch_shape)
-                value = value.expand(tuple(batch_shape) + tuple(value.shape[value.ndim - event:] if event else ()))
-            new.__dict__[name] = value
-        new._batch_shape = Size(batch_shape)
+        """The same distributions, for a larger batch, without a copy of their parameters.
+
+        A subclass with an `__init__` of its own writes its own `expand`, and hands the new object down as `_instance`.
+        """
+        ours = next(c for c in type(self).__mro__ if c.__module__.startswith(__package__))
+        new = self._get_checked_instance(ours, _instance)
+        batch_shape, own = Size(batch_shape), self.__dict__
+        for name in (n for n in self._kept if n in own):
+            setattr(new, name, own[name])
+        for name, constraint in self.arg_constraints.items():
+            if name in own:
+                kept = own[name].ndim - constraint.event_dim
+                setattr(new, name, own[name].expand(batch_shape + own[name].shape[kept:]))
+        for name in (n for n in self._held if n in own):
+            held = own[name].batch_shape if isinstance(own[name], Distribution) else own[name].shape
+            setattr(new, name, own[name].expand(batch_shape + held[len(self._batch_shape):]))
+        Distribution.__init__(new, batch_shape, self._event_shape, validate_args=False)
+        new._validate_args = self._validate_args
         return new
+
+    def _get_checked_instance(self, cls, _instance=None):
+        """The object that an `expand` written for `cls` fills: the one that a subclass made, or a new one if it has no `__init__`."""
+        if _instance is None and type(self).__init__ != cls.__init__:
+            raise NotImplementedError(f"Subclass {type(self).__name__} of {cls.__name__} that defines a custom __init__ method must also "
+                                      "define a custom .expand() method.")
+        return type(self).__new__(type(self)) if _instance is None else _instance
 
     def _extended_shape(self, sample_shape=()):
         return Size(tuple(sample_shape) + tuple(self._batch_shape) + tuple(self._event_shape))
@@ -138,84 +172,81 @@ class Distribution:
         event = len(self._event_shape)
         if event and tuple(value.shape[value.ndim - event:]) != tuple(self._event_shape):
             raise ValueError(f"The right-most size of value must match event_shape: {value.shape} vs {self._event_shape}.")
-        for a, b in zip(reversed(value.shape), reversed(self._extended_shape())):
+        expected = self._batch_shape + self._event_shape
+        for a, b in zip(reversed(value.shape), reversed(expected)):
             if a != 1 and b != 1 and a != b:
-                raise ValueError(f"Value is not broadcastable with batch_shape+event_shape: {value.shape} vs {self._extended_shape()}.")
-        if not self.support.check(value).all():
+                raise ValueError(f"Value is not broadcastable with batch_shape+event_shape: {value.shape} vs {expected}.")
+        try:
+            support = self.support
+        except NotImplementedError:
+            warnings.warn(f"{type(self)} does not define `support` to enable sample validation. Please initialize the distribution with "
+                          "`validate_args=False` to turn off validation.", stacklevel=3)
+            return
+        if not support.check(value).all():
             raise ValueError(f"Expected value argument ({type(value).__name__} of shape {tuple(value.shape)}) to be within the support "
-                             f"({self.support!r}) of the distribution {self!r}, but found invalid values:\n{value}")
+                             f"({support!r}) of the distribution {self!r}, but found invalid values:\n{value}")
 
     def _checked(self, value):
+        """`value`, which is one that this distribution can have."""
         if self._validate_args:
             self._validate_sample(value)
         return value
 
     def __repr__(self):
-        shown = [n for n in self.arg_constraints if n in self.__dict__]
-        text = ", ".join(f"{n}: {v if v.numel() == 1 else v.size()}" for n, v in ((n, self.__dict__[n]) for n in shown))
-        return f"{type(self).__name__}({text})"
+        shown = ((n, self.__dict__[n]) for n in self.arg_constraints if n in self.__dict__)
+        return f"{type(self).__name__}({', '.join(f'{n}: {v if v.numel() == 1 else v.size()}' for n, v in shown)})"
 
 
 class ExponentialFamily(Distribution):
-    """Distributions whose log density is linear in functions of the value; there is no difference in use."""
-
-
-class Independent(Distribution):
-    """A distribution of which the last `reinterpreted_batch_ndims` dimensions of the batch count as one value.
-
-    >>> Independent(Normal(torch.zeros(3), 1), 1).log_prob(torch.zeros(3)).shape
-    torch.Size([])
+    """Distributions of density h(x) exp(t(x) . natural parameters - log normaliser): their entropy follows from the normaliser's gradient,
+    which is the mean of t(x).  https://docs.pytorch.org/docs/stable/distributions.html#exponentialfamily
     """
 
-    def __init__(self, base_distribution, reinterpreted_batch_ndims, validate_args=None):
-        if reinterpreted_batch_ndims > len(base_distribution.batch_shape):
-            raise ValueError(f"Expected reinterpreted_batch_ndims <= len(base_distribution.batch_shape), actual "
-                             f"{reinterpreted_batch_ndims} vs {len(base_distribution.batch_shape)}")
-        self.base_dist, self.reinterpreted_batch_ndims = base_distribution, reinterpreted_batch_ndims
-        shape = tuple(base_distribution.batch_shape) + tuple(base_distribution.event_shape)
-        event = reinterpreted_batch_ndims + len(base_distribution.event_shape)
-        super().__init__(shape[:len(shape) - event], shape[len(shape) - event:], validate_args)
+    @property
+    def _natural_params(self):
+        raise NotImplementedError
 
-    has_rsample = property(lambda self: self.base_dist.has_rsample)
-    has_enumerate_support = property(lambda self: self.base_dist.has_enumerate_support)
-    mean = property(lambda self: self.base_dist.mean)
-    mode = property(lambda self: self.base_dist.mode)
-    variance = property(lambda self: self.base_dist.variance)
-    support = property(lambda self: constraints.independent(self.base_dist.support, self.reinterpreted_batch_ndims))
+    def _log_normalizer(self, *natural_params):
+        raise NotImplementedError
 
-    def expand(self, batch_shape, _instance=None):
-        return Independent(self.base_dist.expand(tuple(batch_shape) + tuple(self.event_shape[:self.reinterpreted_batch_ndims])),
-                           self.reinterpreted_batch_ndims)
-
-    def sample(self, sample_shape=()):
-        return self.base_dist.sample(sample_shape)
-
-    def rsample(self, sample_shape=()):
-        return self.base_dist.rsample(sample_shape)
-
-    def log_prob(self, value):
-        return self._added_up(self.base_dist.log_prob(value))
+    @property
+    def _mean_carrier_measure(self):
+        """The expected log h(x)."""
+        raise NotImplementedError
 
     def entropy(self):
-        return self._added_up(self.base_dist.entropy())
-
-    def _added_up(self, x):
-        return x.sum(tuple(range(-self.reinterpreted_batch_ndims, 0))) if self.reinterpreted_batch_ndims else x
-
-    def __repr__(self):
-        return f"Independent({self.base_dist}, {self.reinterpreted_batch_ndims})"
-
-
-HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
+        result, parameters = -self._mean_carrier_measure, [p.detach().requires_grad_() for p in self._natural_params]
+        normaliser = self._log_normalizer(*parameters)
+        result = result + normaliser
+        for p, mean in zip(parameters, torch.autograd.grad(normaliser.sum(), parameters, create_graph=True)):
+            result = result - (p * mean).reshape(self._batch_shape + (-1,)).sum(-1)
+        return result
 
 
-def probs_of(logits, is_binary=False):
-    """Probabilities from their logarithms (of the odds, for two outcomes)."""
-    return logits.sigmoid() if is_binary else logits.softmax(-1)
+class ByProbability(Distribution):
+    """What is given by `probs` or by `logits`; the other is computed when it is asked for."""
 
+    _is_binary = True
 
-def logits_of(probs, is_binary=False):
-    """Their logarithms, kept away from infinity."""
-    small = torch.finfo(probs.dtype).eps
-    probs = probs.clamp(min=small, max=1 - small)
-    return probs.log() - (-probs).log1p() if is_binary else probs.log()
+    def _take(self, probs, logits):
+        if (probs is None) == (logits is None):
+            raise ValueError("Either `probs` or `logits` must be specified, but not both.")
+
+    @lazy_property
+    def logits(self):
+        """The logarithms of the probabilities; of the odds, for two outcomes."""
+        return probs_to_logits(self.probs, self._is_binary)
+
+    @lazy_property
+    def probs(self):
+        """The probabilities."""
+        return logits_to_probs(self.logits, self._is_binary)
+
+    @property
+    def _param(self):
+        return self.__dict__["probs" if "probs" in self.__dict__ else "logits"]
+
+    @property
+    def param_shape(self):
+        """The shape of the parameter that was given."""
+        return self._param.size()

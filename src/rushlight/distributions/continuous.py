@@ -1,14 +1,17 @@
-"""Distributions of real numbers and vectors.
+"""Distributions of a real number that are not made of other distributions' numbers.
 
-Each class gives its density, its mean, variance and entropy in closed form, and draws with the generator's normal, uniform,
-exponential and gamma numbers in PyTorch's order, so that a seed gives PyTorch's samples.
+Each class gives its density, its mean, variance and entropy in closed form, and draws with the generator's numbers in PyTorch's order,
+so that a seed gives PyTorch's samples.
 """
 import math
 
 import rushlight as torch
 
 from . import constraints
-from .base import HALF_LOG_TWO_PI, Distribution, ExponentialFamily, broadcast
+from .base import HALF_LOG_TWO_PI, ByProbability, Distribution, ExponentialFamily
+from .utils import broadcast_all, clamp_probs, lazy_property, logits_to_probs
+
+_bce = torch.nn.functional.binary_cross_entropy_with_logits
 
 
 class _LocationScale(Distribution):
@@ -18,7 +21,7 @@ class _LocationScale(Distribution):
     support, has_rsample = constraints.real, True
 
     def __init__(self, loc, scale, validate_args=None):
-        self.loc, self.scale = broadcast(loc, scale)
+        self.loc, self.scale = broadcast_all(loc, scale)
         super().__init__(self.loc.shape, validate_args=validate_args)
 
     mean = property(lambda self: self.loc)
@@ -30,8 +33,14 @@ class Normal(_LocationScale, ExponentialFamily):
     https://docs.pytorch.org/docs/stable/distributions.html#normal
     """
 
+    _mean_carrier_measure = 0
+
     stddev = property(lambda self: self.scale)
-    variance = property(lambda self: self.scale.pow(2))
+    variance = property(lambda self: self.stddev.pow(2))
+    _natural_params = property(lambda self: (self.loc / self.scale.pow(2), -0.5 * self.scale.pow(2).reciprocal()))
+
+    def _log_normalizer(self, x, y):
+        return -0.25 * x.pow(2) / y + 0.5 * torch.log(-math.pi / y)
 
     def sample(self, sample_shape=()):
         shape = self._extended_shape(sample_shape)
@@ -43,7 +52,7 @@ class Normal(_LocationScale, ExponentialFamily):
         return self.loc + eps * self.scale
 
     def log_prob(self, value):
-        return -((self._checked(value) - self.loc) ** 2) / (2 * self.variance) - self.scale.log() - HALF_LOG_TWO_PI
+        return -((self._checked(value) - self.loc) ** 2) / (2 * self.scale ** 2) - self.scale.log() - HALF_LOG_TWO_PI
 
     def cdf(self, value):
         return 0.5 * (1 + torch.erf((self._checked(value) - self.loc) * self.scale.reciprocal() / math.sqrt(2)))
@@ -55,82 +64,23 @@ class Normal(_LocationScale, ExponentialFamily):
         return 0.5 + HALF_LOG_TWO_PI + self.scale.log()
 
 
-class LogNormal(Distribution):
-    """exp of a Normal.  https://docs.pytorch.org/docs/stable/distributions.html#lognormal"""
-
-    arg_constraints, support, has_rsample = {"loc": constraints.real, "scale": constraints.positive}, constraints.positive, True
-
-    def __init__(self, loc, scale, validate_args=None):
-        self.base_dist = Normal(loc, scale, validate_args)
-        self.loc, self.scale = self.base_dist.loc, self.base_dist.scale
-        super().__init__(self.loc.shape, validate_args=validate_args)
-
-    def expand(self, batch_shape, _instance=None):
-        return LogNormal(self.loc.expand(batch_shape), self.scale.expand(batch_shape))
-
-    mean = property(lambda self: (self.loc + self.scale.pow(2) / 2).exp())
-    mode = property(lambda self: (self.loc - self.scale.square()).exp())
-    variance = property(lambda self: self.scale.pow(2).expm1() * (2 * self.loc + self.scale.pow(2)).exp())
-
-    def sample(self, sample_shape=()):
-        return self.base_dist.sample(sample_shape).exp()
-
-    def rsample(self, sample_shape=()):
-        return self.base_dist.rsample(sample_shape).exp()
-
-    def log_prob(self, value):
-        return self.base_dist.log_prob(self._checked(value).log()) - value.log()
-
-    def cdf(self, value):
-        return self.base_dist.cdf(self._checked(value).log())
-
-    def entropy(self):
-        return self.base_dist.entropy() + self.loc
-
-
-class HalfNormal(Distribution):
-    """The absolute value of a Normal around 0.  https://docs.pytorch.org/docs/stable/distributions.html#halfnormal"""
-
-    arg_constraints, support, has_rsample = {"scale": constraints.positive}, constraints.nonnegative, True
-
-    def __init__(self, scale, validate_args=None):
-        self.scale, = broadcast(scale)
-        super().__init__(self.scale.shape, validate_args=validate_args)
-
-    mean = property(lambda self: self.scale * math.sqrt(2 / math.pi))
-    mode = property(lambda self: torch.zeros_like(self.scale))
-    variance = property(lambda self: self.scale.pow(2) * (1 - 2 / math.pi))
-
-    def rsample(self, sample_shape=()):
-        return Normal(0.0 * self.scale, self.scale).rsample(sample_shape).abs()
-
-    def sample(self, sample_shape=()):
-        return Normal(0.0 * self.scale, self.scale).sample(sample_shape).abs()
-
-    def log_prob(self, value):
-        self._checked(value)
-        return torch.where(value >= 0, Normal(0.0 * self.scale, self.scale, False).log_prob(value) + math.log(2), -math.inf)
-
-    def cdf(self, value):
-        return 2 * Normal(0.0 * self.scale, self.scale, False).cdf(self._checked(value)) - 1
-
-    def entropy(self):
-        return Normal(0.0 * self.scale, self.scale).entropy() - math.log(2)
-
-
 class Uniform(Distribution):
     """Between `low` and `high`.  https://docs.pytorch.org/docs/stable/distributions.html#uniform"""
 
-    has_rsample, arg_constraints = True, {}
+    has_rsample = True
 
     def __init__(self, low, high, validate_args=None):
-        self.low, self.high = broadcast(low, high)
+        self.low, self.high = broadcast_all(low, high)
         super().__init__(self.low.shape, validate_args=validate_args)
-        if self._validate_args and not torch.lt(self.low, self.high).all():
-            raise ValueError("Uniform is not defined when low>= high")
 
-    support = property(lambda self: constraints.interval(self.low, self.high))
+    arg_constraints = property(lambda self: {"low": constraints.less_than(self.high), "high": constraints.greater_than(self.low)})
+
+    @constraints.dependent_property(is_discrete=False, event_dim=0)
+    def support(self):
+        return constraints.interval(self.low, self.high)
+
     mean = property(lambda self: (self.high + self.low) / 2)
+    mode = property(lambda self: math.nan * self.high)
     variance = property(lambda self: (self.high - self.low).pow(2) / 12)
     stddev = property(lambda self: (self.high - self.low) / math.sqrt(12))
 
@@ -150,24 +100,24 @@ class Uniform(Distribution):
     def entropy(self):
         return (self.high - self.low).log()
 
-    def __repr__(self):
-        low, high = (bound if bound.numel() == 1 else bound.size() for bound in (self.low, self.high))
-        return f"Uniform(low: {low}, high: {high})"
-
 
 class Exponential(ExponentialFamily):
     """rate exp(-rate x), for x from 0.  https://docs.pytorch.org/docs/stable/distributions.html#exponential"""
 
-    arg_constraints, support, has_rsample = {"rate": constraints.positive}, constraints.nonnegative, True
+    arg_constraints, support = {"rate": constraints.positive}, constraints.nonnegative
+    has_rsample, _mean_carrier_measure = True, 0
 
     def __init__(self, rate, validate_args=None):
-        self.rate, = broadcast(rate)
+        self.rate, = broadcast_all(rate)
         super().__init__(self.rate.shape, validate_args=validate_args)
 
-    mean = property(lambda self: self.rate.reciprocal())
-    stddev = property(lambda self: self.rate.reciprocal())
+    mean = stddev = property(lambda self: self.rate.reciprocal())
     mode = property(lambda self: torch.zeros_like(self.rate))
     variance = property(lambda self: self.rate.pow(-2))
+    _natural_params = property(lambda self: (-self.rate,))
+
+    def _log_normalizer(self, x):
+        return -torch.log(-x)
 
     def rsample(self, sample_shape=()):
         return torch.empty(self._extended_shape(sample_shape), dtype=self.rate.dtype).exponential_() / self.rate
@@ -214,8 +164,8 @@ class Laplace(_LocationScale):
 class Cauchy(_LocationScale):
     """1 / (pi scale (1 + ((x - loc) / scale)^2)).  https://docs.pytorch.org/docs/stable/distributions.html#cauchy"""
 
-    mean = property(lambda self: torch.full_like(self.loc, math.nan))
-    variance = property(lambda self: torch.full_like(self.loc, math.inf))
+    mean = property(lambda self: torch.full(self._extended_shape(), math.nan, dtype=self.loc.dtype))
+    variance = property(lambda self: torch.full(self._extended_shape(), math.inf, dtype=self.loc.dtype))
 
     def rsample(self, sample_shape=()):
         return self.loc + torch.empty(self._extended_shape(sample_shape), dtype=self.loc.dtype).cauchy_() * self.scale
@@ -233,242 +183,197 @@ class Cauchy(_LocationScale):
         return math.log(4 * math.pi) + self.scale.log()
 
 
-class Gumbel(_LocationScale):
-    """The largest of many exponential numbers.  https://docs.pytorch.org/docs/stable/distributions.html#gumbel"""
+class VonMises(Distribution):
+    """Angles around `loc`: exp(concentration cos(x - loc)) / (2 pi I_0(concentration)).
+    https://docs.pytorch.org/docs/stable/distributions.html#vonmises
 
-    mean = property(lambda self: self.loc + self.scale * 0.57721566490153286060)
-    variance = property(lambda self: (math.pi / math.sqrt(6)) ** 2 * self.scale.pow(2))
+    Drawn from a wrapped Cauchy distribution, of which some are rejected, in double precision (Best and Fisher, 1979).
+    """
 
-    def rsample(self, sample_shape=()):
-        limits = torch.finfo(self.loc.dtype)
-        u = torch.empty(self._extended_shape(sample_shape), dtype=self.loc.dtype).uniform_(limits.tiny, 1 - limits.eps)
-        return self.loc - self.scale * (-u.log()).log()
+    arg_constraints = {"loc": constraints.real, "concentration": constraints.positive}
+    support = constraints.real
+
+    def __init__(self, loc, concentration, validate_args=None):
+        self.loc, self.concentration = broadcast_all(loc, concentration)
+        super().__init__(self.loc.shape, validate_args=validate_args)
+
+    mean = mode = property(lambda self: self.loc)
+
+    @lazy_property
+    def variance(self):
+        """The circular one."""
+        return 1 - torch.special.i1e(self.concentration) / torch.special.i0e(self.concentration)
 
     def log_prob(self, value):
-        y = (self.loc - self._checked(value)) / self.scale
-        return (y - y.exp()) - self.scale.log()
+        log_i0 = torch.special.i0e(self.concentration).log() + self.concentration
+        return self.concentration * torch.cos(self._checked(value) - self.loc) - math.log(2 * math.pi) - log_i0
+
+    def _wrapped_cauchy(self):
+        """The parameter of the distribution that is drawn from."""
+        kappa = self.concentration.double()
+        tau = 1 + (1 + 4 * kappa ** 2).sqrt()
+        rho = (tau - (2 * tau).sqrt()) / (2 * kappa)
+        return torch.where(kappa < 1e-5, 1 / kappa + kappa, (1 + rho ** 2) / (2 * rho))
+
+    def sample(self, sample_shape=()):
+        with torch.no_grad():
+            loc, kappa, r = self.loc.double(), self.concentration.double(), self._wrapped_cauchy()
+            x = torch.zeros(self._extended_shape(sample_shape), dtype=torch.float64)
+            done = torch.zeros(x.shape, dtype=torch.bool)
+            while not done.all():
+                u1, u2, u3 = torch.rand((3, *x.shape), dtype=torch.float64).unbind()
+                z = torch.cos(math.pi * u1)
+                f = (1 + r * z) / (r + z)
+                c = kappa * (r - f)
+                accept = (c * (2 - c) - u2 > 0) | ((c / u2).log() + 1 - c >= 0)
+                x, done = torch.where(accept, (u3 - 0.5).sign() * f.acos(), x), done | accept
+            return ((x + math.pi + loc) % (2 * math.pi) - math.pi).to(self.loc.dtype)
+
+
+class GeneralizedPareto(Distribution):
+    """What lies above a high threshold `loc`: (1 + c z)^(-1 / c - 1) / scale, with z = (x - loc) / scale and c the concentration.
+    https://docs.pytorch.org/docs/stable/distributions.html#generalizedpareto
+    """
+
+    arg_constraints = {"loc": constraints.real, "scale": constraints.positive, "concentration": constraints.real}
+    has_rsample = True
+
+    def __init__(self, loc, scale, concentration, validate_args=None):
+        self.loc, self.scale, self.concentration = broadcast_all(loc, scale, concentration)
+        super().__init__(self.loc.shape, validate_args=validate_args)
+
+    @constraints.dependent_property(is_discrete=False, event_dim=0)
+    def support(self):
+        top = torch.where(self.concentration < 0, self.loc - self.scale / self.concentration, math.inf)
+        return constraints.interval(self.loc, top)
+
+    mode = property(lambda self: self.loc)
+
+    @property
+    def mean(self):
+        c = self.concentration
+        return torch.where(c < 1, self.loc + self.scale / (1 - torch.where(c < 1, c, 0.5)), math.nan)
+
+    @property
+    def variance(self):
+        c = torch.where(self.concentration < 0.5, self.concentration, 0.25)
+        return torch.where(self.concentration < 0.5, self.scale ** 2 / ((1 - c) ** 2 * (1 - 2 * c)), math.nan)
+
+    def _limit(self):
+        """Where the concentration is so small that the limit counts, and one that may be divided by."""
+        zero = torch.isclose(self.concentration, torch.zeros_like(self.concentration))
+        return zero, torch.where(zero, 1, self.concentration)
+
+    def rsample(self, sample_shape=()):
+        return self.icdf(torch.rand(self._extended_shape(sample_shape), dtype=self.loc.dtype))
+
+    def log_prob(self, value):
+        z = (self._checked(value) - self.loc) / self.scale
+        zero, c = self._limit()
+        y = 1 / c + torch.ones_like(z)
+        return -self.scale.log() - torch.where(zero, z, torch.where(y == 0, y, y * torch.log1p(c * z)))
+
+    def log_survival_function(self, value):
+        """log P(X > value)."""
+        z = (self._checked(value) - self.loc) / self.scale
+        zero, c = self._limit()
+        return torch.where(zero, -z, -torch.log1p(c * z) / c)
+
+    def log_cdf(self, value):
+        """log P(X <= value)."""
+        return torch.log1p(-torch.exp(self.log_survival_function(value)))
 
     def cdf(self, value):
-        return torch.exp(-torch.exp((self.loc - self._checked(value)) / self.scale))
+        return torch.exp(self.log_cdf(value))
+
+    def icdf(self, value):
+        (zero, c), rest = self._limit(), torch.log1p(-value)
+        return torch.where(zero, self.loc - self.scale * rest, self.loc + self.scale / c * torch.expm1(-c * rest))
 
     def entropy(self):
-        return self.scale.log() + (1 + 0.57721566490153286060)
+        return (self.scale.log() + self.concentration + 1).broadcast_to(self._batch_shape)
 
 
-# The gamma family ----------------------------------------------------------------------------------------------------
+class ContinuousBernoulli(ByProbability, ExponentialFamily):
+    """Numbers from 0 to 1 of density C p^x (1 - p)^(1 - x) (https://arxiv.org/abs/1907.06845).
+    https://docs.pytorch.org/docs/stable/distributions.html#continuousbernoulli
 
-class Gamma(ExponentialFamily):
-    """rate^c x^(c - 1) exp(-rate x) / Gamma(c), with c the concentration.  https://docs.pytorch.org/docs/stable/distributions.html#gamma"""
-
-    arg_constraints = {"concentration": constraints.positive, "rate": constraints.positive}
-    support, has_rsample = constraints.nonnegative, True
-
-    def __init__(self, concentration, rate, validate_args=None):
-        self.concentration, self.rate = broadcast(concentration, rate)
-        super().__init__(self.concentration.shape, validate_args=validate_args)
-
-    mean = property(lambda self: self.concentration / self.rate)
-    mode = property(lambda self: ((self.concentration - 1) / self.rate).clamp(min=0))
-    variance = property(lambda self: self.concentration / self.rate.pow(2))
-
-    def rsample(self, sample_shape=()):
-        shape = self._extended_shape(sample_shape)
-        value = torch._standard_gamma(self.concentration.expand(shape)) / self.rate.expand(shape)
-        value.detach().clamp_(min=torch.finfo(value.dtype).tiny)  # the gradient passes as if nothing had been cut
-        return value
-
-    def log_prob(self, value):
-        self._checked(value)
-        return (torch.xlogy(self.concentration, self.rate) + torch.xlogy(self.concentration - 1, value) - self.rate * value
-                - torch.lgamma(self.concentration))
-
-    def entropy(self):
-        return (self.concentration - torch.log(self.rate) + torch.lgamma(self.concentration)
-                + (1.0 - self.concentration) * torch.digamma(self.concentration))
-
-
-class Chi2(Gamma):
-    """The sum of the squares of `df` standard normal numbers.  https://docs.pytorch.org/docs/stable/distributions.html#chi2"""
-
-    arg_constraints = {"df": constraints.positive}
-
-    def __init__(self, df, validate_args=None):
-        df, = broadcast(df)
-        super().__init__(0.5 * df, torch.full_like(df, 0.5), validate_args)
-
-    df = property(lambda self: self.concentration * 2)
-
-
-class Dirichlet(ExponentialFamily):
-    """Probabilities that sum to one, with density proportional to the product of x_i^(c_i - 1).
-    https://docs.pytorch.org/docs/stable/distributions.html#dirichlet
+    Within `lims` around one half, where the formulas divide zero by zero, their Taylor series count.
     """
 
-    arg_constraints = {"concentration": constraints.independent(constraints.positive, 1)}
-    support, has_rsample = constraints.simplex, True
+    arg_constraints = {"probs": constraints.unit_interval, "logits": constraints.real}
+    support, has_rsample, _mean_carrier_measure, _kept = constraints.unit_interval, True, 0, ("_lims",)
 
-    def __init__(self, concentration, validate_args=None):
-        if concentration.ndim < 1:
-            raise ValueError("`concentration` parameter must be at least one-dimensional.")
-        self.concentration = concentration
-        super().__init__(concentration.shape[:-1], concentration.shape[-1:], validate_args)
-
-    mean = property(lambda self: self.concentration / self.concentration.sum(-1, True))
-
-    @property
-    def mode(self):
-        more = (self.concentration - 1).clamp(min=0.0)
-        mode, flat = more / more.sum(-1, True), (self.concentration < 1).all(-1)
-        corner = torch.nn.functional.one_hot(mode[flat].argmax(-1), self._event_shape[0]).to(mode.dtype)
-        return mode.masked_scatter(flat.unsqueeze(-1), corner) if flat.any() else mode
-
-    @property
-    def variance(self):
-        total = self.concentration.sum(-1, True)
-        return self.concentration * (total - self.concentration) / (total.pow(2) * (total + 1))
-
-    def rsample(self, sample_shape=()):
-        return torch._sample_dirichlet(self.concentration.expand(self._extended_shape(sample_shape)))
-
-    def log_prob(self, value):
-        self._checked(value)
-        return (torch.xlogy(self.concentration - 1.0, value).sum(-1) + torch.lgamma(self.concentration.sum(-1))
-                - torch.lgamma(self.concentration).sum(-1))
-
-    def entropy(self):
-        k, total = self.concentration.size(-1), self.concentration.sum(-1)
-        return (torch.lgamma(self.concentration).sum(-1) - torch.lgamma(total) - (k - total) * torch.digamma(total)
-                - ((self.concentration - 1.0) * torch.digamma(self.concentration)).sum(-1))
-
-
-class Beta(ExponentialFamily):
-    """x^(a - 1) (1 - x)^(b - 1) / B(a, b), with a and b the concentrations.
-    https://docs.pytorch.org/docs/stable/distributions.html#beta
-    """
-
-    arg_constraints = {"concentration1": constraints.positive, "concentration0": constraints.positive}
-    support, has_rsample = constraints.unit_interval, True
-
-    def __init__(self, concentration1, concentration0, validate_args=None):
-        self.concentration1, self.concentration0 = broadcast(concentration1, concentration0)
-        self._dirichlet = Dirichlet(torch.stack([self.concentration1, self.concentration0], -1), validate_args)
-        super().__init__(self.concentration1.shape, validate_args=validate_args)
-
-    def expand(self, batch_shape, _instance=None):
-        return Beta(self.concentration1.expand(batch_shape), self.concentration0.expand(batch_shape))
-
-    mean = property(lambda self: self.concentration1 / (self.concentration1 + self.concentration0))
-    mode = property(lambda self: self._dirichlet.mode[..., 0])
-
-    @property
-    def variance(self):
-        total = self.concentration1 + self.concentration0
-        return self.concentration1 * self.concentration0 / (total.pow(2) * (total + 1))
-
-    def rsample(self, sample_shape=()):
-        return self._dirichlet.rsample(sample_shape).select(-1, 0)
-
-    def log_prob(self, value):
-        self._checked(value)
-        return self._dirichlet.log_prob(torch.stack([value, 1.0 - value], -1))
-
-    def entropy(self):
-        return self._dirichlet.entropy()
-
-
-class StudentT(Distribution):
-    """loc + scale times a normal number over the root of a chi-squared one by its `df`.
-    https://docs.pytorch.org/docs/stable/distributions.html#studentt
-    """
-
-    arg_constraints = {"df": constraints.positive, "loc": constraints.real, "scale": constraints.positive}
-    support, has_rsample = constraints.real, True
-
-    def __init__(self, df, loc=0.0, scale=1.0, validate_args=None):
-        self.df, self.loc, self.scale = broadcast(df, loc, scale)
-        super().__init__(self.df.shape, validate_args=validate_args)
-
-    mode = property(lambda self: self.loc)
-    mean = property(lambda self: torch.where(self.df > 1, self.loc, math.nan))
-
-    @property
-    def variance(self):
-        finite = self.scale.pow(2) * self.df / (self.df - 2)
-        return torch.where(self.df > 2, finite, torch.where(self.df > 1, math.inf, math.nan))
-
-    def rsample(self, sample_shape=()):
-        x = torch.empty(self._extended_shape(sample_shape), dtype=self.df.dtype).normal_()
-        return self.loc + self.scale * (x * torch.rsqrt(Chi2(self.df).rsample(sample_shape) / self.df))
-
-    def log_prob(self, value):
-        y = (self._checked(value) - self.loc) / self.scale
-        normaliser = (self.scale.log() + 0.5 * self.df.log() + 0.5 * math.log(math.pi) + torch.lgamma(0.5 * self.df)
-                      - torch.lgamma(0.5 * (self.df + 1.0)))
-        return -0.5 * (self.df + 1.0) * torch.log1p(y ** 2.0 / self.df) - normaliser
-
-    def entropy(self):
-        half, more = 0.5 * self.df, 0.5 * (self.df + 1)
-        beta = torch.lgamma(half) + math.lgamma(0.5) - torch.lgamma(more)
-        return self.scale.log() + more * (torch.digamma(more) - torch.digamma(half)) + 0.5 * self.df.log() + beta
-
-
-class MultivariateNormal(Distribution):
-    """Normal vectors, of a covariance matrix, its inverse, or its lower triangular root.
-    https://docs.pytorch.org/docs/stable/distributions.html#multivariatenormal
-    """
-
-    arg_constraints = {"loc": constraints.real_vector, "covariance_matrix": constraints.positive_definite,
-                       "precision_matrix": constraints.positive_definite, "scale_tril": constraints.lower_cholesky}
-    support, has_rsample = constraints.real_vector, True
-
-    def __init__(self, loc, covariance_matrix=None, precision_matrix=None, scale_tril=None, validate_args=None):
-        if loc.ndim < 1:
-            raise ValueError("loc must be at least one-dimensional.")
-        given = {n: m for n, m in (("covariance_matrix", covariance_matrix), ("precision_matrix", precision_matrix),
-                                   ("scale_tril", scale_tril))
-                 if m is not None}
-        if len(given) != 1:
-            raise ValueError("Exactly one of covariance_matrix or precision_matrix or scale_tril may be specified.")
-        (name, matrix), = given.items()
-        if matrix.ndim < 2:
-            raise ValueError(f"{name} must be at least two-dimensional, with optional leading batch dimensions")
-        batch = torch.broadcast_shapes(matrix.shape[:-2], loc.shape[:-1])
-        self.__dict__[name] = matrix.expand((*batch, -1, -1))
-        self.loc = loc.expand((*batch, -1))
-        super().__init__(batch, self.loc.shape[-1:], validate_args)
-        if name == "scale_tril":
-            self._root = self.__dict__[name]
-        elif name == "covariance_matrix":
-            self._root = torch.linalg.cholesky(matrix).expand((*batch, -1, -1))
+    def __init__(self, probs=None, logits=None, lims=(0.499, 0.501), validate_args=None):
+        self._take(probs, logits)
+        if probs is not None:
+            self.probs, = broadcast_all(probs)
+            if validate_args is not None and not self.arg_constraints["probs"].check(self.probs).all():
+                raise ValueError("The parameter probs has invalid values")
+            self.probs = clamp_probs(self.probs)
         else:
-            inverse = torch.linalg.cholesky(matrix.flip(-2, -1)).flip(-2, -1).mT
-            self._root = torch.linalg.solve_triangular(inverse, torch.eye(matrix.shape[-1], dtype=matrix.dtype), upper=False)
+            self.logits, = broadcast_all(logits)
+        self._lims = lims
+        super().__init__(self._param.size(), validate_args=validate_args)
 
-    def __getattr__(self, name):
-        if name == "scale_tril":
-            return self._root
-        if name == "covariance_matrix":
-            return self._root @ self._root.mT
-        if name == "precision_matrix":
-            return torch.cholesky_inverse(self._root)
-        raise AttributeError(f"'MultivariateNormal' object has no attribute '{name}'")
+    @lazy_property
+    def probs(self):
+        """The parameter p, which is not the mean."""
+        return clamp_probs(logits_to_probs(self.logits, is_binary=True))
 
-    mean = property(lambda self: self.loc)
-    mode = property(lambda self: self.loc)
-    variance = property(lambda self: self._root.pow(2).sum(-1).expand(self._batch_shape + self._event_shape))
+    def _outside_unstable_region(self):
+        return (self.probs <= self._lims[0]) | (self.probs > self._lims[1])
+
+    def _cut_probs(self):
+        """The parameter, where the formulas hold; the region's lower end elsewhere."""
+        return torch.where(self._outside_unstable_region(), self.probs, self._lims[0])
+
+    def _cont_bern_log_norm(self):
+        """log C."""
+        p, x = self._cut_probs(), (self.probs - 0.5).pow(2)
+        below, above = torch.where(p <= 0.5, p, 0.0), torch.where(p >= 0.5, p, 1.0)
+        log_norm = (torch.log1p(-p) - p.log()).abs().log() - torch.where(p <= 0.5, torch.log1p(-2.0 * below), torch.log(2.0 * above - 1.0))
+        return torch.where(self._outside_unstable_region(), log_norm, math.log(2.0) + (4.0 / 3.0 + 104.0 / 45.0 * x) * x)
+
+    @property
+    def mean(self):
+        p, x = self._cut_probs(), self.probs - 0.5
+        mean = p / (2.0 * p - 1.0) + 1.0 / (torch.log1p(-p) - p.log())
+        return torch.where(self._outside_unstable_region(), mean, 0.5 + (1.0 / 3.0 + 16.0 / 45.0 * x.pow(2)) * x)
+
+    @property
+    def variance(self):
+        p, x = self._cut_probs(), (self.probs - 0.5).pow(2)
+        variance = p * (p - 1.0) / (1.0 - 2.0 * p).pow(2) + 1.0 / (torch.log1p(-p) - p.log()).pow(2)
+        return torch.where(self._outside_unstable_region(), variance, 1.0 / 12.0 - (1.0 / 15.0 - 128.0 / 945.0 * x) * x)
 
     def rsample(self, sample_shape=()):
-        eps = torch.empty(self._extended_shape(sample_shape), dtype=self.loc.dtype).normal_()
-        return self.loc + (self._root @ eps.unsqueeze(-1)).squeeze(-1)
+        return self.icdf(torch.rand(self._extended_shape(sample_shape), dtype=self.probs.dtype))
 
     def log_prob(self, value):
-        difference = self._checked(value) - self.loc
-        y = torch.linalg.solve_triangular(self._root, difference.unsqueeze(-1), upper=False).squeeze(-1)
-        return -0.5 * (self._event_shape[0] * math.log(2 * math.pi) + y.pow(2).sum(-1)) - self._half_log_determinant()
+        logits, value = broadcast_all(self.logits, self._checked(value))
+        return -_bce(logits, value, reduction="none") + self._cont_bern_log_norm()
+
+    def cdf(self, value):
+        p, value = self._cut_probs(), self._checked(value)
+        inside = (p.pow(value) * (1.0 - p).pow(1.0 - value) + p - 1.0) / (2.0 * p - 1.0)
+        inside = torch.where(self._outside_unstable_region(), inside, value)
+        return torch.where(value <= 0.0, 0.0, torch.where(value >= 1.0, 1.0, inside))
+
+    def icdf(self, value):
+        p = self._cut_probs()
+        outside = (torch.log1p(-p + value * (2.0 * p - 1.0)) - torch.log1p(-p)) / (p.log() - torch.log1p(-p))
+        return torch.where(self._outside_unstable_region(), outside, value)
 
     def entropy(self):
-        h = 0.5 * self._event_shape[0] * (1.0 + math.log(2 * math.pi)) + self._half_log_determinant()
-        return h.expand(self._batch_shape)
+        log_rest = torch.log1p(-self.probs)
+        return self.mean * (log_rest - self.probs.log()) - self._cont_bern_log_norm() - log_rest
 
-    def _half_log_determinant(self):
-        return self._root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    _natural_params = property(lambda self: (self.logits,))
+
+    def _log_normalizer(self, x):
+        low, high = (limit - 0.5 for limit in self._lims)
+        outside = (x <= low) | (x > high)
+        cut = torch.where(outside, x, low)
+        near = 0.5 * x + x.pow(2) / 24.0 - x.pow(4) / 2880.0
+        return torch.where(outside, torch.expm1(cut).abs().log() - cut.abs().log(), near)

@@ -4,48 +4,38 @@ import math
 import rushlight as torch
 
 from . import constraints
-from .base import Distribution, ExponentialFamily, broadcast, logits_of, probs_of
+from .base import ByProbability, Distribution, ExponentialFamily
+from .gamma import Gamma
+from .utils import broadcast_all, lazy_property
+
+_bce, _logsigmoid, _one_hot = (getattr(torch.nn.functional, name) for name in ("binary_cross_entropy_with_logits", "logsigmoid", "one_hot"))
 
 
-class _ByProbability(ExponentialFamily):
-    """Given `probs` or `logits`; the other is computed when it is asked for."""
-
-    _is_binary = True
-
-    def _take(self, probs, logits):
-        if (probs is None) == (logits is None):
-            raise ValueError("Either `probs` or `logits` must be specified, but not both.")
-        name = "logits" if probs is None else "probs"
-        value, = broadcast(logits if probs is None else probs)
-        self.__dict__[name] = value
-        return value
-
-    def __getattr__(self, name):
-        if name == "logits" and "probs" in self.__dict__:
-            self.__dict__[name] = logits_of(self.__dict__["probs"], self._is_binary)
-        elif name == "probs" and "logits" in self.__dict__:
-            self.__dict__[name] = probs_of(self.__dict__["logits"], self._is_binary)
-        else:
-            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
-        return self.__dict__[name]
-
-    @property
-    def param_shape(self):
-        """The shape of the parameter that was given."""
-        return self.__dict__.get("probs", self.__dict__.get("logits")).size()
-
-
-class Bernoulli(_ByProbability):
-    """1 with probability `probs`, else 0.  https://docs.pytorch.org/docs/stable/distributions.html#bernoulli"""
+class _OfOdds(ByProbability):
+    """Given by the probability of one of two outcomes."""
 
     arg_constraints = {"probs": constraints.unit_interval, "logits": constraints.real}
-    support, has_enumerate_support = constraints.boolean, True
 
     def __init__(self, probs=None, logits=None, validate_args=None):
-        super().__init__(self._take(probs, logits).shape, validate_args=validate_args)
+        self._take(probs, logits)
+        if probs is not None:
+            self.probs, = broadcast_all(probs)
+        else:
+            self.logits, = broadcast_all(logits)
+        super().__init__(self._param.size(), validate_args=validate_args)
+
+
+class Bernoulli(_OfOdds, ExponentialFamily):
+    """1 with probability `probs`, else 0.  https://docs.pytorch.org/docs/stable/distributions.html#bernoulli"""
+
+    support, has_enumerate_support, _mean_carrier_measure = constraints.boolean, True, 0
 
     mean = property(lambda self: self.probs)
     variance = property(lambda self: self.probs * (1 - self.probs))
+    _natural_params = property(lambda self: (torch.logit(self.probs),))
+
+    def _log_normalizer(self, x):
+        return torch.log1p(x.exp())
 
     @property
     def mode(self):
@@ -57,18 +47,48 @@ class Bernoulli(_ByProbability):
             return torch.bernoulli(self.probs.expand(self._extended_shape(sample_shape)))
 
     def log_prob(self, value):
-        logits, value = broadcast(self.logits, self._checked(value))
-        return -torch.nn.functional.binary_cross_entropy_with_logits(logits, value, reduction="none")
+        logits, value = broadcast_all(self.logits, self._checked(value))
+        return -_bce(logits, value, reduction="none")
 
     def entropy(self):
-        return torch.nn.functional.binary_cross_entropy_with_logits(self.logits, self.probs, reduction="none")
+        return _bce(self.logits, self.probs, reduction="none")
 
     def enumerate_support(self, expand=True):
-        values = torch.arange(2, dtype=self.mean.dtype).view((-1,) + (1,) * len(self._batch_shape))
+        values = torch.arange(2, dtype=self._param.dtype).view((-1,) + (1,) * len(self._batch_shape))
         return values.expand((-1, *self._batch_shape)) if expand else values
 
 
-class Categorical(_ByProbability):
+class Geometric(_OfOdds):
+    """How many trials fail before the first success.  https://docs.pytorch.org/docs/stable/distributions.html#geometric"""
+
+    support = constraints.nonnegative_integer
+
+    def __init__(self, probs=None, logits=None, validate_args=None):
+        super().__init__(probs, logits, validate_args)
+        if self._validate_args and probs is not None and not (self.probs > 0).all():
+            raise ValueError(f"Expected parameter probs ({type(self.probs).__name__} of shape {tuple(self.probs.shape)}) of distribution "
+                             f"{self!r} to be positive but found invalid values:\n{self.probs[self.probs <= 0]}")
+
+    mean = property(lambda self: 1.0 / self.probs - 1.0)
+    mode = property(lambda self: torch.zeros_like(self.probs))
+    variance = property(lambda self: (1.0 / self.probs - 1.0) / self.probs)
+
+    def sample(self, sample_shape=()):
+        shape, tiny = self._extended_shape(sample_shape), torch.finfo(self.probs.dtype).tiny
+        with torch.no_grad():
+            u = torch.empty(shape, dtype=self.probs.dtype).uniform_(tiny, 1)
+            return (u.log() / (-self.probs).log1p()).floor()
+
+    def log_prob(self, value):
+        value, probs = broadcast_all(self._checked(value), self.probs)
+        probs = torch.where((probs == 1) & (value == 0), 0, probs)
+        return value * (-probs).log1p() + self.probs.log()
+
+    def entropy(self):
+        return _bce(self.logits, self.probs, reduction="none") / self.probs
+
+
+class Categorical(ByProbability):
     """One of the places along the last dimension, each with its probability.
     https://docs.pytorch.org/docs/stable/distributions.html#categorical
 
@@ -77,22 +97,25 @@ class Categorical(_ByProbability):
     """
 
     arg_constraints = {"probs": constraints.simplex, "logits": constraints.real_vector}
-    has_enumerate_support, _is_binary = True, False
+    has_enumerate_support, _is_binary, _kept = True, False, ("_num_events",)
 
     def __init__(self, probs=None, logits=None, validate_args=None):
-        given = self._take(probs, logits)
+        self._take(probs, logits)
+        given, name = (logits, "logits") if probs is None else (probs, "probs")
         if given.ndim < 1:
-            raise ValueError(f"`{'probs' if logits is None else 'logits'}` parameter must be at least one-dimensional.")
-        if logits is None:
-            self.probs = given / given.sum(-1, keepdim=True)
+            raise ValueError(f"`{name}` parameter must be at least one-dimensional.")
+        if probs is not None:
+            self.probs = probs / probs.sum(-1, keepdim=True)
         else:
-            self.logits = given - given.logsumexp(-1, keepdim=True)
+            self.logits = logits - logits.logsumexp(-1, keepdim=True)
         self._num_events = given.size(-1)
         super().__init__(given.shape[:-1], validate_args=validate_args)
 
-    support = property(lambda self: constraints.integer_interval(0, self._num_events - 1))
-    mean = property(lambda self: torch.full(self._batch_shape, math.nan, dtype=self.probs.dtype))
-    variance = property(lambda self: torch.full(self._batch_shape, math.nan, dtype=self.probs.dtype))
+    @constraints.dependent_property(is_discrete=True, event_dim=0)
+    def support(self):
+        return constraints.integer_interval(0, self._num_events - 1)
+
+    mean = variance = property(lambda self: torch.full(self._batch_shape, math.nan, dtype=self.probs.dtype))
     mode = property(lambda self: self.probs.argmax(-1))
 
     def sample(self, sample_shape=()):
@@ -102,8 +125,8 @@ class Categorical(_ByProbability):
 
     def log_prob(self, value):
         value = self._checked(value).long().unsqueeze(-1)
-        shape = torch.broadcast_shapes(value.shape[:-1], self.logits.shape[:-1])
-        return self.logits.expand(*shape, -1).gather(-1, value.expand(*shape, 1)).squeeze(-1)
+        value, logits = torch.broadcast_tensors(value, self.logits)
+        return logits.gather(-1, value[..., :1]).squeeze(-1)
 
     def entropy(self):
         logits = self.logits.clamp(min=torch.finfo(self.logits.dtype).min)
@@ -114,7 +137,22 @@ class Categorical(_ByProbability):
         return values.expand((-1, *self._batch_shape)) if expand else values
 
 
-class OneHotCategorical(Distribution):
+class _OfCategories(Distribution):
+    """Given by the probabilities of categories, values of which have a number for each of them."""
+
+    arg_constraints, _held = Categorical.arg_constraints, ("_categorical",)
+
+    probs = property(lambda self: self._categorical.probs)
+    logits = property(lambda self: self._categorical.logits)
+    param_shape = property(lambda self: self._categorical.param_shape)
+    _param = property(lambda self: self._categorical._param)
+
+    def _of_categories(self, probs, logits, validate_args):
+        self._categorical = Categorical(probs, logits)
+        Distribution.__init__(self, self._categorical.batch_shape, self._categorical.param_shape[-1:], validate_args)
+
+
+class OneHotCategorical(_OfCategories):
     """A Categorical whose values are rows of zeros with a one.
     https://docs.pytorch.org/docs/stable/distributions.html#onehotcategorical
     """
@@ -122,20 +160,14 @@ class OneHotCategorical(Distribution):
     support, has_enumerate_support = constraints.one_hot, True
 
     def __init__(self, probs=None, logits=None, validate_args=None):
-        self._categorical = Categorical(probs, logits, validate_args)
-        super().__init__(self._categorical.batch_shape, (self._categorical._num_events,), validate_args)
+        self._of_categories(probs, logits, validate_args)
 
-    def expand(self, batch_shape, _instance=None):
-        return OneHotCategorical(self.probs.expand((*batch_shape, -1)))
-
-    probs = property(lambda self: self._categorical.probs)
-    logits = property(lambda self: self._categorical.logits)
     mean = property(lambda self: self.probs)
     variance = property(lambda self: self.probs * (1 - self.probs))
-    mode = property(lambda self: torch.nn.functional.one_hot(self.probs.argmax(-1), self._event_shape[0]).to(self.probs.dtype))
+    mode = property(lambda self: _one_hot(self.probs.argmax(-1), self._event_shape[0]).to(self.probs.dtype))
 
     def sample(self, sample_shape=()):
-        return torch.nn.functional.one_hot(self._categorical.sample(sample_shape), self._event_shape[0]).to(self.probs.dtype)
+        return _one_hot(self._categorical.sample(sample_shape), self._event_shape[0]).to(self.probs.dtype)
 
     def log_prob(self, value):
         return self._categorical.log_prob(self._checked(value).max(-1)[1])
@@ -145,22 +177,42 @@ class OneHotCategorical(Distribution):
 
     def enumerate_support(self, expand=True):
         n = self._event_shape[0]
-        values = torch.eye(n, dtype=self.probs.dtype).view(n, *(1,) * len(self._batch_shape), n)
+        values = torch.eye(n, dtype=self._param.dtype).view(n, *(1,) * len(self._batch_shape), n)
         return values.expand(n, *self._batch_shape, n) if expand else values
 
 
-class Binomial(_ByProbability):
+class OneHotCategoricalStraightThrough(OneHotCategorical):
+    """A OneHotCategorical of whose samples the gradient is that of the probabilities (https://arxiv.org/abs/1308.3432)."""
+
+    has_rsample = True
+
+    def rsample(self, sample_shape=()):
+        return self.sample(sample_shape) + (self.probs - self.probs.detach())
+
+
+class _OfTrials(ByProbability):
+    """How many of trials succeed, each with a probability."""
+
+    def __init__(self, total_count=1, probs=None, logits=None, validate_args=None):
+        self._take(probs, logits)
+        if probs is not None:
+            self.total_count, self.probs = broadcast_all(total_count, probs)
+        else:
+            self.total_count, self.logits = broadcast_all(total_count, logits)
+        self.total_count = self.total_count.type_as(self._param)
+        super().__init__(self._param.size(), validate_args=validate_args)
+
+
+class Binomial(_OfTrials):
     """How many of `total_count` trials succeed.  https://docs.pytorch.org/docs/stable/distributions.html#binomial"""
 
     arg_constraints = {"total_count": constraints.nonnegative_integer, "probs": constraints.unit_interval, "logits": constraints.real}
+    has_enumerate_support = True
 
-    def __init__(self, total_count=1, probs=None, logits=None, validate_args=None):
-        name, given = ("logits" if probs is None else "probs"), self._take(probs, logits)
-        self.total_count, self.__dict__[name] = broadcast(total_count, given)
-        self.total_count = self.total_count.to(given.dtype)
-        super().__init__(self.total_count.shape, validate_args=validate_args)
+    @constraints.dependent_property(is_discrete=True, event_dim=0)
+    def support(self):
+        return constraints.integer_interval(0, self.total_count)
 
-    support = property(lambda self: constraints.integer_interval(0, self.total_count))
     mean = property(lambda self: self.total_count * self.probs)
     mode = property(lambda self: ((self.total_count + 1) * self.probs).floor().clamp(max=self.total_count))
     variance = property(lambda self: self.total_count * self.probs * (1 - self.probs))
@@ -174,49 +226,85 @@ class Binomial(_ByProbability):
         self._checked(value)
         n, k = self.total_count, value
         ways = torch.lgamma(n + 1) - torch.lgamma(k + 1) - torch.lgamma(n - k + 1)
+        positive = (self.logits.clamp(min=0) + self.logits - self.logits.clamp(max=0)) / 2  # of gradient one half at zero
         # log((1 - p)^n) + k log(odds), where the first does not overflow
-        return k * self.logits + ways - n * (self.logits.clamp(min=0) + torch.log1p(torch.exp(-self.logits.abs())))
+        return k * self.logits + ways - n * (positive + torch.log1p(torch.exp(-self.logits.abs())))
 
     def entropy(self):
-        n = int(self.total_count.max().item())
-        if not self.total_count.min().item() == n:
-            raise NotImplementedError("Inhomogeneous total count not supported by `entropy`.")
-        log_prob = self.log_prob(self.enumerate_support(False))
+        log_prob = self.log_prob(self._every_count("entropy"))
         return -(log_prob.exp() * log_prob).sum(0)
 
     def enumerate_support(self, expand=True):
-        values = torch.arange(1 + int(self.total_count.max().item()),
-                              dtype=self.total_count.dtype).view((-1,) + (1,) * len(self._batch_shape))
+        values = self._every_count("enumerate_support")
         return values.expand((-1, *self._batch_shape)) if expand else values
 
+    def _every_count(self, asked):
+        most = int(self.total_count.max().item())
+        if self.total_count.min().item() != most:
+            raise NotImplementedError(f"Inhomogeneous total count not supported by `{asked}`.")
+        return torch.arange(1 + most, dtype=self._param.dtype).view((-1,) + (1,) * len(self._batch_shape))
 
-class Geometric(_ByProbability):
-    """How many trials fail before the first success.  https://docs.pytorch.org/docs/stable/distributions.html#geometric"""
 
-    arg_constraints, support = {"probs": constraints.unit_interval, "logits": constraints.real}, constraints.nonnegative_integer
+class NegativeBinomial(_OfTrials):
+    """How many trials succeed before `total_count` (which need not be whole) have failed.
+    https://docs.pytorch.org/docs/stable/distributions.html#negativebinomial
+    """
 
-    def __init__(self, probs=None, logits=None, validate_args=None):
-        super().__init__(self._take(probs, logits).shape, validate_args=validate_args)
-        if self._validate_args and probs is not None and not (self.probs > 0).all():
-            raise ValueError("Expected parameter probs to be positive but found invalid values")
+    arg_constraints = {"total_count": constraints.greater_than_eq(0), "probs": constraints.half_open_interval(0.0, 1.0), "logits": constraints.real}
+    support = constraints.nonnegative_integer
 
-    mean = property(lambda self: 1.0 / self.probs - 1.0)
-    mode = property(lambda self: torch.zeros_like(self.probs))
-    variance = property(lambda self: (1.0 / self.probs - 1.0) / self.probs)
+    mean = property(lambda self: self.total_count * self.logits.exp())
+    mode = property(lambda self: ((self.total_count - 1) * self.logits.exp()).floor().clamp(min=0.0))
+    variance = property(lambda self: self.mean / torch.sigmoid(-self.logits))
+
+    @lazy_property
+    def _gamma(self):
+        return Gamma(self.total_count, torch.exp(-self.logits), validate_args=False)
 
     def sample(self, sample_shape=()):
-        shape, tiny = self._extended_shape(sample_shape), torch.finfo(self.probs.dtype).tiny
         with torch.no_grad():
-            u = torch.empty(shape, dtype=self.probs.dtype).uniform_(tiny, 1)
-            return (u.log() / (-self.probs).log1p()).floor()
+            return torch.poisson(self._gamma.sample(sample_shape))
 
     def log_prob(self, value):
-        value, probs = broadcast(self._checked(value), self.probs)
-        probs = torch.where((probs == 1) & (value == 0), 0, probs)
-        return value * (-probs).log1p() + self.probs.log()
+        self._checked(value)
+        r, k = self.total_count, value
+        ways = torch.lgamma(1.0 + k) + torch.lgamma(r) - torch.lgamma(r + k)
+        return r * _logsigmoid(-self.logits) + k * _logsigmoid(self.logits) - ways.masked_fill(r + k == 0.0, 0.0)
+
+
+class Multinomial(_OfCategories):
+    """How often each category comes up in `total_count` draws.  https://docs.pytorch.org/docs/stable/distributions.html#multinomial"""
+
+    _held, _kept = ("_categorical", "_binomial"), ("total_count",)
+
+    def __init__(self, total_count=1, probs=None, logits=None, validate_args=None):
+        if not isinstance(total_count, int):
+            raise NotImplementedError("inhomogeneous total_count is not supported")
+        self.total_count = total_count
+        self._of_categories(probs, logits, validate_args)
+        self._binomial = Binomial(total_count, self.probs)
+
+    @constraints.dependent_property(is_discrete=True, event_dim=1)
+    def support(self):
+        return constraints.multinomial(self.total_count)
+
+    mean = property(lambda self: self.probs * self.total_count)
+    variance = property(lambda self: self.total_count * self.probs * (1 - self.probs))
+
+    def sample(self, sample_shape=()):
+        drawn = self._categorical.sample((self.total_count, *sample_shape)).movedim(0, -1)
+        counts = torch.zeros(self._extended_shape(sample_shape), dtype=drawn.dtype)
+        return counts.scatter_add_(-1, drawn, torch.ones_like(drawn)).type_as(self.probs)
 
     def entropy(self):
-        return torch.nn.functional.binary_cross_entropy_with_logits(self.logits, self.probs, reduction="none") / self.probs
+        n, counts = torch.tensor(self.total_count), self._binomial.enumerate_support(expand=False)[1:]
+        probabilities = self._binomial.log_prob(counts).exp()
+        return n * self._categorical.entropy() - torch.lgamma(n + 1) + (probabilities * torch.lgamma(counts + 1)).sum([0, -1])
+
+    def log_prob(self, value):
+        logits, value = broadcast_all(self.logits, self._checked(value))
+        logits = logits.masked_fill((value == 0) & (logits == -math.inf), 0)
+        return torch.lgamma(value.sum(-1) + 1) - torch.lgamma(value + 1).sum(-1) + (logits * value).sum(-1)
 
 
 class Poisson(ExponentialFamily):
@@ -225,17 +313,21 @@ class Poisson(ExponentialFamily):
     arg_constraints, support = {"rate": constraints.nonnegative}, constraints.nonnegative_integer
 
     def __init__(self, rate, validate_args=None):
-        self.rate, = broadcast(rate)
+        self.rate, = broadcast_all(rate)
         super().__init__(self.rate.shape, validate_args=validate_args)
 
     mean = property(lambda self: self.rate)
     mode = property(lambda self: self.rate.floor())
     variance = property(lambda self: self.rate)
+    _natural_params = property(lambda self: (self.rate.log(),))
+
+    def _log_normalizer(self, x):
+        return x.exp()
 
     def sample(self, sample_shape=()):
         with torch.no_grad():
             return torch.poisson(self.rate.expand(self._extended_shape(sample_shape)))
 
     def log_prob(self, value):
-        rate, value = broadcast(self.rate, self._checked(value))
+        rate, value = broadcast_all(self.rate, self._checked(value))
         return value.xlogy(rate) - rate - (value + 1).lgamma()

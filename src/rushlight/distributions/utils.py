@@ -1,18 +1,18 @@
-"""torch.distributions.utils: helpers that distributions of users are written with."""
+"""torch.distributions.utils: helpers that distributions, ours and those of users, are written with."""
 import functools
 
 import rushlight as torch
-
-from .base import broadcast, logits_of, probs_of
 
 euler_constant = 0.57721566490153286060
 
 
 def broadcast_all(*values):
-    """Numbers and tensors as tensors of one shape and dtype.  ValueError for anything else."""
-    if not all(isinstance(v, (int, float, complex, torch.Tensor)) for v in values):
+    """Numbers and tensors as tensors of one shape; numbers take the dtype of the first tensor.  ValueError for anything else."""
+    if not all(isinstance(v, (int, float, complex)) or torch.overrides.is_tensor_like(v) for v in values):
         raise ValueError("Input arguments must all be instances of Number, torch.Tensor or objects implementing __torch_function__.")
-    return broadcast(*values)
+    given = [v for v in values if isinstance(v, torch.Tensor)]
+    dtype = given[0].dtype if given else torch.get_default_dtype()
+    return torch.broadcast_tensors(*(torch.tensor(v, dtype=dtype) if isinstance(v, (int, float, complex)) else v for v in values))
 
 
 def clamp_probs(probs):
@@ -22,17 +22,19 @@ def clamp_probs(probs):
 
 
 def probs_to_logits(probs, is_binary=False):
-    """Their logarithms (of the odds, for two outcomes)."""
-    return logits_of(probs, is_binary)
+    """Their logarithms (of the odds, for two outcomes), kept away from infinity."""
+    probs = clamp_probs(probs)
+    return probs.log() - (-probs).log1p() if is_binary else probs.log()
 
 
 def logits_to_probs(logits, is_binary=False):
     """Probabilities from their logarithms (of the odds, for two outcomes)."""
-    return probs_of(logits, is_binary)
+    return logits.sigmoid() if is_binary else logits.softmax(-1)
 
 
-def _standard_normal(shape, dtype, device):
-    return torch.normal(torch.zeros(shape, dtype=dtype), torch.ones(shape, dtype=dtype))
+def _standard_normal(shape, dtype, device=None):
+    """Numbers from Normal(0, 1), as `rsample` draws them."""
+    return torch.empty(shape, dtype=dtype).normal_()
 
 
 def _sum_rightmost(value, dim):
@@ -43,7 +45,7 @@ def _sum_rightmost(value, dim):
 def vec_to_tril_matrix(vec, diag=0):
     """Vectors of the entries of lower triangles (below diagonal `diag` too, where it is negative) as matrices."""
     n = (-(1 + 2 * diag) + ((1 + 2 * diag) ** 2 + 8 * vec.shape[-1] + 4 * abs(diag) * (diag + 1)) ** 0.5) / 2
-    if not n.is_integer():
+    if not float(n).is_integer():
         raise ValueError(f"The size of last dimension is {vec.shape[-1]} which cannot be expressed as the lower triangular part of a square D x D matrix.")
     n = int(n)
     matrix = vec.new_zeros(vec.shape[:-1] + (n, n))
@@ -70,11 +72,18 @@ class lazy_property:
 
     def __get__(self, instance, owner=None):
         if instance is None:
-            return property(self.wrapped)
+            return _lazy_property_and_property(self.wrapped)
         with torch.enable_grad():
             value = self.wrapped(instance)
         setattr(instance, self.wrapped.__name__, value)
         return value
+
+
+class _lazy_property_and_property(lazy_property, property):
+    """What a class shows for a lazy_property, so that documentation takes it for a property."""
+
+    def __init__(self, wrapped):
+        property.__init__(self, wrapped)
 
 
 __all__ = ["broadcast_all", "clamp_probs", "euler_constant", "lazy_property", "logits_to_probs", "probs_to_logits", "tril_matrix_to_vec",

@@ -150,8 +150,7 @@ def is_int(x, number):
 
 
 def _same_text(a, b):
-    """Whether two Extents are written the same.  (The hash is asked first: to compare what they are composed of, such as quotients of other
-    Extents, would be to decide something about those.)"""
+    """Whether two Extents are written the same.  (The hash is asked first: it is at hand, and seldom the same by chance.)"""
     return hash(a) == hash(b) and a.terms == b.terms
 
 
@@ -195,6 +194,28 @@ class Symbol(tuple):
     """The atom ('d', number) or ('i', number).  It carries its value of the moment, which is no part of what it is."""
 
 
+class Composed(tuple):
+    """The atom (kind, a, b) made of two ints or Extents.  Two are equal when they are *written* alike: whether `v[0] // v[1]` and
+    `v[2] // v[1]` are the same number at the moment is nothing that comparing their names may ask."""
+
+    __slots__ = ()
+    __hash__ = tuple.__hash__
+
+    def __eq__(self, other):
+        return self is other or (isinstance(other, Composed) and hash(self) == hash(other) and self[0] == other[0]
+                                 and all(map(_written_alike, self[1:], other[1:])))
+
+    def __ne__(self, other):
+        return not self == other
+
+
+def _written_alike(a, b):
+    """Whether two parts of atoms are the same int, or Extents that are written the same."""
+    if isinstance(a, Extent):
+        return a is b or isinstance(b, Extent) and _same_text(a, b)
+    return not isinstance(b, Extent) and a == b
+
+
 def symbol(number, value, dimension=True):
     """Run-time integer `number`, at the moment `value`.  A dimension is known to be at least 2; another integer may be anything."""
     atom = Symbol(("d" if dimension else "i", number))
@@ -208,7 +229,7 @@ class Extent:
     An atom is a symbol ('d', number) or ('i', number), or ('//', a, b), ('%', a, b), ('min', a, b), ('max', a, b).
     """
 
-    __slots__ = ("terms", "value", "_hash")
+    __slots__ = ("terms", "value", "_hash", "_text")
 
     def __init__(self, terms, value):
         self.terms, self.value = terms, value
@@ -217,6 +238,8 @@ class Extent:
     def __add__(self, other):
         if isinstance(other, int):
             other = int(other)
+            if other == 0:
+                return self
             terms = dict(self.terms)
             terms[()] = terms.get((), 0) + other
             return _make(terms, self.value + other)
@@ -241,6 +264,8 @@ class Extent:
     def __mul__(self, other):
         if isinstance(other, int):
             other = int(other)
+            if other == 1:
+                return self
             return _make({m: f * other for m, f in self.terms}, self.value * other)
         if isinstance(other, Extent):
             terms = {}
@@ -259,7 +284,7 @@ class Extent:
             other = ((), int(other)),
         else:
             other = other.terms
-        if _same(self.terms, other):
+        if self.terms == other:
             return 1
         if len(other) != 1 or other[0][1] == 0:
             return None
@@ -268,10 +293,9 @@ class Extent:
         for m, f in self.terms:
             left = list(m)
             for atom in monomial:
-                place = next((i for i, x in enumerate(left) if _same(x, atom)), None)
-                if place is None:
+                if atom not in left:
                     return None
-                del left[place]
+                left.remove(atom)
             if f % factor:
                 return None
             terms[tuple(left)] = f // factor
@@ -404,16 +428,15 @@ class Extent:
         return total
 
     def __repr__(self):
-        return self.source("v")
-
-
-def _same(a, b):
-    """Whether two atoms or terms are the same text; comparing the extents inside them by == would decide something."""
-    return a is b or hash(a) == hash(b)
+        try:
+            return self._text
+        except AttributeError:
+            self._text = self.source("v")
+            return self._text
 
 
 def _atom(kind, a, b, value):
-    return Extent(((((kind, a, b),), 1),), value)
+    return Extent((((Composed((kind, a, b)),), 1),), value)
 
 
 def _divide(a, b):
@@ -528,18 +551,24 @@ def renamed(extent, atoms, values):
         return made
 
     def now(atom):
-        return atoms[atom] if atom[0] in "di" else (atom[0], *map(of, atom[1:]))
+        return atoms[atom] if atom[0] in "di" else Composed((atom[0], *map(of, atom[1:])))
     return of(extent)
 
 
 def settled(n):
     """An extent that was computed, as it may enter a shape: 0 and 1 belong to the structure, so they are told apart here."""
-    if isinstance(n, Extent):
+    if isinstance(n, Extent) and not _is_product_of_dimensions(n):
         if n == 1:
             return 1
         if n == 0:
             return 0
     return n
+
+
+def _is_product_of_dimensions(n):
+    """Whether an Extent is one term that is at least 2, as dimensions are."""
+    (monomial, factor), *others = n.terms
+    return not others and factor > 0 and all(atom[0] == "d" for atom in monomial)
 
 
 def product(extents):

@@ -22,7 +22,7 @@ arguments are already broadcast and converted (operators/ does that), and a wron
 What each means is in reference.py.
 """
 from . import dtypes
-from .extents import is_int, product
+from .extents import is_int, product, settled
 
 
 class Node:
@@ -96,7 +96,7 @@ def iota(n):
 
 def reshape(x, shape):
     """The elements in row-major order under another shape.  The caller has seen to it that the sizes agree."""
-    shape = tuple(shape)
+    shape = tuple(map(settled, shape))
     if _same_shape(x.shape, shape):
         return x
     if x.primitive == "reshape":
@@ -117,7 +117,7 @@ def permute(x, order):
 
 def expand(x, shape):
     """Dimensions of extent 1 repeated, without a copy; same number of dimensions."""
-    shape = tuple(shape)
+    shape = tuple(map(settled, shape))
     assert len(shape) == x.ndim, (shape, x)
     if _same_shape(x.shape, shape):
         return x
@@ -132,13 +132,13 @@ def pad(x, widths, value=0):
     widths = tuple((lo, hi) for lo, hi in widths)
     if all(is_int(w, 0) for pair in widths for w in pair):
         return x
-    return Node("pad", (x,), (widths, value), tuple(lo + n + hi for n, (lo, hi) in zip(x.shape, widths)), x.dtype)
+    return Node("pad", (x,), (widths, value), tuple(settled(lo + n + hi) for n, (lo, hi) in zip(x.shape, widths)), x.dtype)
 
 
 def slice(x, starts, sizes, steps=None):
     """Element i of dimension d is element starts[d] + i * steps[d] of x; steps are positive."""
     steps = (1,) * x.ndim if steps is None else tuple(steps)
-    starts, sizes = tuple(starts), tuple(sizes)
+    starts, sizes = tuple(starts), tuple(map(settled, sizes))
     if all(is_int(s, 0) for s in starts) and all(is_int(s, 1) for s in steps) and _same_shape(x.shape, sizes):
         return x
     return Node("slice", (x,), (starts, steps), sizes, x.dtype)
@@ -156,13 +156,13 @@ def cat(parts, axis):
     for p in parts:
         total = p.shape[axis] + total
     shape = parts[0].shape
-    return Node("cat", parts, (axis,), (*shape[:axis], total, *shape[axis + 1:]), parts[0].dtype) if len(parts) > 1 else parts[0]
+    return Node("cat", parts, (axis,), (*shape[:axis], settled(total), *shape[axis + 1:]), parts[0].dtype) if len(parts) > 1 else parts[0]
 
 
 def as_strided(flat, shape, strides, offset):
     """A view of the one-dimensional `flat` (a whole storage): element index i lies at offset + sum(i * strides)."""
     assert flat.ndim == 1, flat
-    return Node("as_strided", (flat,), (tuple(strides), offset), tuple(shape), flat.dtype)
+    return Node("as_strided", (flat,), (tuple(strides), offset), tuple(map(settled, shape)), flat.dtype)
 
 
 def assign(flat, value, strides, offset):
@@ -196,6 +196,15 @@ def bitcast(x, dtype):
     """The same bits read as another dtype of the same size."""
     assert dtype.itemsize == x.dtype.itemsize, (x, dtype)
     return x if x.dtype is dtype else Node("bitcast", (x,), (), x.shape, dtype)
+
+
+def reinterpret(x, dtype):
+    """The bytes of a one-dimensional value read as numbers of another dtype."""
+    if x.dtype.itemsize == dtype.itemsize:
+        return bitcast(x, dtype)
+    if x.primitive == "reinterpret" and x.inputs[0].dtype is dtype:
+        return x.inputs[0]
+    return Node("reinterpret", (x,), (), (x.shape[0] * x.dtype.itemsize // dtype.itemsize,), dtype)
 
 
 def reduce(name, x, axes):
@@ -288,9 +297,11 @@ def scan(name, x, axis):
     return Node("scan." + name, (x,), (axis,), x.shape, dtypes.int64 if name.startswith("arg") else x.dtype)
 
 
-def argsort(x, axis, descending):
-    """The places along one dimension in ascending (or descending) order, stable, NaN as the greatest; int64."""
-    return Node("argsort", (x,), (axis, descending), x.shape, dtypes.int64)
+def argsort(x, axis, descending, count=None):
+    """The places along one dimension in ascending (or descending) order, stable, NaN as the greatest; of all, or of the first `count`;
+    int64."""
+    shape = x.shape if count is None else tuple(count if d == axis else n for d, n in enumerate(x.shape))
+    return Node("argsort", (x,), (axis, descending), shape, dtypes.int64)
 
 
 def library(name, function, inputs, results, **settings):

@@ -123,6 +123,12 @@ def _truncated(a, b):
     return np.where(b == 0, 0, quotient + ((a % safe != 0) & ((a < 0) != (safe < 0)))).astype(a.dtype)
 
 
+def _float_remainder(a, b):
+    """With the sign of the divisor; but that of the dividend where it is zero."""
+    rest = np.fmod(a, b)
+    return np.where((rest != 0) & ((rest < 0) != (b < 0)), rest + b, rest).astype(a.dtype)
+
+
 def _float_floor_divide(a, b):
     """PyTorch's (and CPython's) way: exact remainder first, then a rounded quotient; x / 0 is what division gives."""
     remainder = np.fmod(a, b)
@@ -164,7 +170,7 @@ def _binary(name):
         return lambda a, b: (_float_floor_divide(a, b) if a.dtype.kind == "f"
                              else np.floor_divide(a, np.where(b == 0, np.ones((), b.dtype), b)))
     if name == "remainder":
-        return lambda a, b: np.remainder(a, b) if a.dtype.kind == "f" else np.remainder(a, np.where(b == 0, np.ones((), b.dtype), b))
+        return lambda a, b: _float_remainder(a, b) if a.dtype.kind == "f" else np.remainder(a, np.where(b == 0, np.ones((), b.dtype), b))
     if name == "fmod":
         return lambda a, b: np.fmod(a, b) if a.dtype.kind == "f" else np.fmod(a, np.where(b == 0, np.ones((), b.dtype), b))
     return getattr(np, name)
@@ -377,6 +383,7 @@ _MEANING = {
     "as_strided": lambda n, _, now, lv, sc, x: _as_strided(x, now(n.shape), now(n.attributes[0]), now(n.attributes[1])),
     "assign": lambda n, _, now, lv, sc, x, value: _assign(x, value, now(n.attributes[0]), now(n.attributes[1])),
     "cast": lambda n, _, now, lv, sc, x: cast(x, n.dtype),
+    "reinterpret": lambda n, _, now, lv, sc, x: np.ascontiguousarray(x).view(n.dtype.numpy),
     "bitcast": lambda n, _, now, lv, sc, x: np.ascontiguousarray(x).view(n.dtype.numpy).reshape(x.shape),
     "reduce": lambda n, name, now, lv, sc, x: _reduce(name, x, n.attributes[0]),
     "contraction": lambda n, _, now, lv, sc, a, b: _contraction(a, b, n.dtype),
@@ -387,7 +394,7 @@ _MEANING = {
     "gather": lambda n, _, now, lv, sc, x, *indices: _gather(x, indices, n.attributes[0]),
     "scatter": lambda n, name, now, lv, sc, x, values, *indices: _scatter(name, x, values, indices, n.attributes[0]),
     "scan": lambda n, name, now, lv, sc, x: _scan(name, x, n.attributes[0]),
-    "argsort": lambda n, _, now, lv, sc, x: _argsort(x, *n.attributes),
+    "argsort": lambda n, _, now, lv, sc, x: _argsort(x, *n.attributes).take(range(now(n.shape[n.attributes[0]])), n.attributes[0]),
     "library": lambda n, _, now, lv, sc, *arrays: n.attributes[1](*arrays, **{k: now(v) for k, v in n.attributes[2]}),
     "part": lambda n, _, now, lv, sc, results: results[n.attributes[0]],
 }

@@ -17,7 +17,7 @@ FAMILIES = ("activation", "arithmetic", "attention", "bits", "combining", "compa
             "ctc", "derived_views", "dropout", "elementwise", "embedding", "factories", "factorizations", "foreach", "fourier",
             "fractional_pooling", "functional", "gamma", "indexing", "inquiries", "joining", "linalg", "losses", "lowrank",
             "margin_losses", "masking", "matrices", "namespace", "normalization", "norms", "padding", "patches", "polynomials", "pooling",
-            "powers", "products", "random", "recurrent", "reductions", "reinterpretation", "rounding", "scans", "scattering", "shaping",
+            "powers", "products", "random", "recurrent", "reductions", "reinterpretation", "reporting", "rounding", "scans", "scattering", "shaping",
             "sorting", "special", "spectrograms", "splitting", "statistics", "vision", "windows")
 
 for _family in FAMILIES:

@@ -53,9 +53,9 @@ def with_inplace(function):
     return form
 
 
-def _gate(grad, condition, otherwise=0):
-    """The gradient where the condition holds."""
-    return choose(condition, grad, constant(otherwise, grad.dtype))
+def _shut(grad, condition):
+    """The gradient but where the condition holds.  (It holds of no NaN: there the gradient passes, as in PyTorch.)"""
+    return choose(condition, constant(0, grad.dtype), grad)
 
 
 # Piecewise -----------------------------------------------------------------------------------------------------------
@@ -86,15 +86,15 @@ def relu6(input: Tensor) -> Tensor:
 
 @relu6.gradient
 def relu6_gradient(grad, result, input):
-    return _gate(grad, _between(result, 0, 6))
+    return _shut(grad, _outside(result, 0, 6))
 
 
 def _clipped(x, low, high):
     return binary("minimum", binary("maximum", x, low, x.dtype), high, x.dtype)
 
 
-def _between(x, low, high):
-    return elementwise("and", binary("gt", x, low), binary("lt", x, high))
+def _outside(x, low, high):
+    return elementwise("or", binary("le", x, low), binary("ge", x, high))
 
 
 @operator(pointwise=True, methods=False, namespace=False)
@@ -109,7 +109,7 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tens
 
 @hardtanh.gradient
 def hardtanh_gradient(grad, result, input, min_val, max_val):
-    return _gate(grad, _between(result, min_val, max_val))
+    return _shut(grad, _outside(result, min_val, max_val))
 
 
 @operator(pointwise=True, methods=False, namespace=False)
@@ -121,7 +121,8 @@ def hardsigmoid(input: Tensor) -> Tensor:
 
 @hardsigmoid.gradient
 def hardsigmoid_gradient(grad, result, input):
-    return _gate(grad / 6, _between(result, 0, 1))
+    inside = elementwise("and", binary("gt", result, 0), binary("lt", result, 1))  # of no NaN
+    return choose(inside, grad / 6, constant(0, grad.dtype))
 
 
 @operator(pointwise=True, methods=False, namespace=False)
@@ -134,7 +135,7 @@ def hardswish(input: Tensor) -> Tensor:
 @hardswish.gradient
 def hardswish_gradient(grad, result, input):
     inside = grad * (input / 3 + 0.5)
-    return choose(binary("gt", input, -3), choose(binary("lt", input, 3), inside, grad), constant(0, grad.dtype))
+    return _shut(choose(binary("lt", input, 3), inside, grad), binary("le", input, -3))
 
 
 @operator(pointwise=True, methods=False)
@@ -145,7 +146,7 @@ def threshold(input: Tensor, threshold: Number, value: Number) -> Tensor:
 
 @threshold.gradient
 def threshold_gradient(grad, result, input, threshold, value):
-    return _gate(grad, binary("gt", input, threshold))
+    return _shut(grad, binary("le", input, threshold))
 
 
 @operator(pointwise=True, methods=False, namespace=False)
@@ -208,7 +209,7 @@ def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
     return write_in_place(function.operator, input, (input, *settings)) if inplace else function(input, *settings)
 
 
-@operator(pointwise=True, methods="hardshrink", inplace=False)
+@operator(pointwise=True, methods="hardshrink", inplace=False, converts=False)
 def hardshrink(input: Tensor, lambd: Number = 0.5) -> Tensor:
     """input, but 0 where its magnitude is at most `lambd`."""
     floating("hardshrink", input)
@@ -224,7 +225,7 @@ def hardshrink_gradient(grad, result, input, lambd):
     return choose(_shrunk(input, lambd), constant(0, grad.dtype), grad)
 
 
-@operator(pointwise=True, methods=False, namespace=False)
+@operator(pointwise=True, methods=False, namespace=False, converts=False)
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """input moved towards 0 by `lambd`, and 0 of its sign where it would cross; NaN stays NaN."""
     floating("softshrink", input)
@@ -252,8 +253,8 @@ def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
 def elu_gradient(grad, result, input, alpha):
     """Reads only the result where its sign tells the input's."""
     if alpha < 0:
-        return choose(binary("gt", input, 0), grad, grad * (binary("minimum", input, 0).exp() * alpha))
-    return choose(binary("gt", result, 0), grad, grad * (result + alpha))
+        return choose(binary("le", input, 0), grad * (binary("minimum", input, 0).exp() * alpha), grad)
+    return choose(binary("le", result, 0), grad * (result + alpha), grad)
 
 
 def _exponential_below(x, alpha, scale, rate):
@@ -274,7 +275,7 @@ def selu(input: Tensor) -> Tensor:
 
 @selu.gradient
 def selu_gradient(grad, result, input):
-    return choose(binary("gt", result, 0), grad * SELU_SCALE, grad * (result + SELU_ALPHA * SELU_SCALE))
+    return choose(binary("le", result, 0), grad * (result + SELU_ALPHA * SELU_SCALE), grad * SELU_SCALE)
 
 
 @operator(pointwise=True, methods=False)
@@ -288,7 +289,7 @@ def celu(input: Tensor, alpha: float = 1.0) -> Tensor:
 
 @celu.gradient
 def celu_gradient(grad, result, input, alpha):
-    return choose(binary("gt", input, 0), grad, grad * (binary("minimum", input, 0) / alpha).exp())
+    return choose(binary("le", input, 0), grad * (binary("minimum", input, 0) / alpha).exp(), grad)
 
 
 @operator(pointwise=True, methods=False, namespace=False)
@@ -324,7 +325,7 @@ def mish_gradient(grad, result, input):
     return grad * (t + input * sigmoid(input) * (1 - t * t))
 
 
-@operator(pointwise=True, methods=False, namespace=False)
+@operator(pointwise=True, methods=False, namespace=False, converts=False)
 def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
     """input times the share of a standard normal variable below it; with approximate="tanh" a formula near that.
 
@@ -355,7 +356,7 @@ def gelu_gradient(grad, result, input, approximate):
     return grad * (below + input * ((-0.5 * (input * input)).exp() * (1 / math.sqrt(2 * math.pi))))
 
 
-@operator(pointwise=True, methods=False, namespace=False)
+@operator(pointwise=True, methods=False, namespace=False, converts=False)
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + exp(beta * input)) / beta; above `threshold` the input itself."""
     floating("softplus", input)
@@ -369,7 +370,7 @@ def softplus_gradient(grad, result, input, beta, threshold):
     return choose(binary("gt", scaled, threshold), grad, grad * sigmoid(scaled))
 
 
-@operator(pointwise=True, methods=False, namespace=False)
+@operator(pointwise=True, methods=False, namespace=False, converts=False)
 def logsigmoid(input: Tensor) -> Tensor:
     """log(sigmoid(input)) without overflow."""
     floating("logsigmoid", input)

@@ -177,6 +177,11 @@ def floor_divide(input: Tensor | Number, other: Tensor | Number) -> Tensor:
 floor_divide.check()(check_divisor)
 
 
+@floor_divide.gradient
+def floor_divide_gradient(grad, result, input, other):
+    return NotImplemented, NotImplemented
+
+
 @operator(pointwise=True)
 def remainder(input: Tensor | Number, other: Tensor | Number) -> Tensor:
     """What is left after dividing, with the sign of the divisor, as Python's %.
@@ -205,7 +210,7 @@ def fmod(input: Tensor, other: Tensor | Number) -> Tensor:
 fmod.check()(check_divisor)
 
 
-@operator(pointwise=True, names=("negative",))
+@operator(pointwise=True, names=("negative",), converts=False)
 def neg(input: Tensor) -> Tensor:
     """-input."""
     if input.dtype is dtypes.bool_:
@@ -222,7 +227,7 @@ def positive(input: Tensor) -> Tensor:
     return input
 
 
-@operator(pointwise=True, names=("absolute",))
+@operator(pointwise=True, names=("absolute",), converts=False)
 def abs(input: Tensor) -> Tensor:
     """The distance from zero; of complex numbers a real one."""
     if input.dtype is dtypes.bool_:
@@ -235,7 +240,7 @@ def abs_gradient(grad, result, input):
     return grad * input.sgn()
 
 
-@operator(pointwise=True)
+@operator(pointwise=True, converts=False)
 def sign(input: Tensor) -> Tensor:
     """-1, 0 or 1 as the number is negative, zero or positive."""
     if input.dtype.kind == "c":
@@ -243,7 +248,7 @@ def sign(input: Tensor) -> Tensor:
     return input if input.dtype is dtypes.bool_ else unary("sign", input)
 
 
-@operator(pointwise=True)
+@operator(pointwise=True, converts=False)
 def sgn(input: Tensor) -> Tensor:
     """The sign; of complex numbers the point of the unit circle in their direction."""
     if input.dtype.kind != "c":
@@ -261,7 +266,7 @@ def sgn_gradient(grad, result, input):
     return choose(binary("eq", length, 0), constant(0, grad.dtype), (grad - result * (result.conj() * grad).real) / length)
 
 
-@operator(pointwise=True, inplace=False, differentiable=False)
+@operator(pointwise=True, inplace=False, differentiable=False, converts=False)
 def signbit(input: Tensor) -> Tensor:
     """Whether the sign is negative: also of -0.0 and of NaN."""
     if input.dtype.kind == "c":

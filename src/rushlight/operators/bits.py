@@ -32,7 +32,7 @@ def bitwise_xor(input: Tensor | Number, other: Tensor | Number) -> Tensor:
     return _bitwise("bitwise_xor", "xor", input, other)
 
 
-@operator(pointwise=True, differentiable=False)
+@operator(pointwise=True, differentiable=False, converts=False)
 def bitwise_not(input: Tensor) -> Tensor:
     """Every bit turned over."""
     if not input.dtype.is_integral:

@@ -9,6 +9,7 @@ from ..runtime.recorder import dtype_of_number, here
 from ..runtime.trace import History, Value
 from ..tensors.creation import get_default_dtype
 from ..tensors.tensor import Tensor
+from .arguments import whole
 from .definition import fit, is_dense, operator, pointwise_strides
 
 MOVEMENT = frozenset(("reshape", "permute", "expand", "slice", "flip", "as_strided"))
@@ -205,8 +206,9 @@ def wide_of(dtype):
 def wrap_dim(dim, ndim, name="dim"):
     """A dimension counted from the front; IndexError names the range."""
     n = max(ndim, 1)
-    if not isinstance(dim, int):
-        raise TypeError(f"{name}(): argument 'dim' must be int, not {type(dim).__name__}")
+    given, dim = dim, whole(dim)
+    if dim is None:
+        raise TypeError(f"{name}(): argument 'dim' must be int, not {type(given).__name__}")
     if not -n <= dim < n:
         raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})")
     return dim % n

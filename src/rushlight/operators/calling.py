@@ -44,7 +44,11 @@ def _function_source(op, out):
     arguments = ", ".join(op.signature.parameters)
     lines = [f"def {op.name}({head}):", *_words(parameters)]
     if out:
-        lines += ["    if out is not None:", f"        return write_out(op, out, call({arguments}))"]
+        if "dtype" in op.signature.parameters and op.converts:
+            lines += ["    if dtype is None and isinstance(out, Tensor):", "        dtype = out.dtype  # it is what the sum adds up in, too"]
+        lines += ["    if out is not None:", f"        return write_out(op, out, call({arguments}), {next(iter(op.signature.parameters), None)}"
+                  + "".join(f", {name}" for name, kind in [*zip(op.signature.parameters, op.kinds)][1:] if kind in (TENSOR, TENSOR_OR_NUMBER))
+                  + ")"]
     lines += _check(op, op.signature.parameters)
     if op.is_fast:
         lines += _fast(op, f"return call({arguments})")

@@ -124,13 +124,13 @@ def _is_infinity(name, x, infinity):
     return repeated(x, False, dtypes.bool_) if x.dtype.is_integral else binary("eq", x, constant(infinity, x.dtype))
 
 
-@operator(pointwise=True, inplace=False, differentiable=False)
+@operator(pointwise=True, inplace=False, differentiable=False, converts=False)
 def isposinf(input: Tensor) -> Tensor:
     """Whether it is infinity."""
     return _is_infinity("isposinf", input, float("inf"))
 
 
-@operator(pointwise=True, inplace=False, differentiable=False)
+@operator(pointwise=True, inplace=False, differentiable=False, converts=False)
 def isneginf(input: Tensor) -> Tensor:
     """Whether it is minus infinity."""
     return _is_infinity("isneginf", input, float("-inf"))

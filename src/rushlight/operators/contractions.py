@@ -189,7 +189,7 @@ def tensordot(a, b, dims=2, out=None):
     return result if out is None else write_out(contraction_of.operator, out, result)
 
 
-@operator
+@operator(converts=True)
 def kron(input: Tensor, other: Tensor) -> Tensor:
     """Every element of `input` times all of `other`, laid out as blocks."""
     rank = max(input.ndim, other.ndim)

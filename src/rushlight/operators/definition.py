@@ -30,14 +30,14 @@ from numbers import Number
 import numpy as np
 
 from ..ir import graph
-from ..ir.extents import Extent as SymbolicExtent
 from ..ir.extents import extent_value, is_int
 from ..runtime.recorder import FAST_ARGUMENTS, OURS, here
 from ..runtime.storage import dense_order, strides_in_order
 from ..runtime.trace import History, Value, classify
 from ..tensors import dispatch
-from ..tensors.creation import PYTHON_TYPES
+from ..tensors.creation import tensor
 from ..tensors.tensor import Tensor
+from .arguments import Static, static, taker
 
 
 class Extent(int):
@@ -57,19 +57,21 @@ ABSENT = "absent"  # in the place of a run-time integer that was not given
 ALL = {}  # every operator by name, in the order of definition
 EXPORTED = {}  # what the namespace holds besides: plain functions (and classes) that sort arguments out and call operators
 
+OF_NUMBERS = frozenset(("add", "sub", "mul", "div", "floor_divide"))  # operators that also compute with Python numbers alone
+
 _PYTHON_NUMBER = {bool: bool, int: int, float: float, complex: complex}
 
 
 class Operator:
     """A definition.  `body` is the function as written; `kinds` says how each parameter is taken; `view` that its result is a
     view of its first operand; `pointwise` that its result is laid out as its operands are; `differentiable` whether gradients flow
-    through it; `gradient` its own rule, or None where that follows from its body; `check` what looks at data before each call, or
+    through it; `converts` whether `out=` may be of another dtype than the result; `gradient` its own rule, or None where that follows from its body; `check` what looks at data before each call, or
     None, and `checked_with` the parameters that have to be given for that."""
 
-    def __init__(self, body, view, pointwise, differentiable):
+    def __init__(self, body, view, pointwise, differentiable, converts):
         OURS.add(body.__module__.partition(".")[0])
         self.body, self.view, self.pointwise, self.differentiable = body, view, pointwise, differentiable
-        self.name = body.__name__
+        self.converts, self.name = converts, body.__name__
         self.gradient = None
         self.check, self.checked_with = None, ()
 
@@ -86,6 +88,10 @@ class Operator:
     @functools.cached_property
     def optional(self):
         return [type(None) in typing.get_args(p.annotation) for p in self.signature.parameters.values()]
+
+    @functools.cached_property
+    def takers(self):
+        return [taker(p.annotation) for p in self.signature.parameters.values()]
 
     @functools.cached_property
     def keywords(self):
@@ -122,9 +128,9 @@ class Operator:
         if recorder.hidden is not None:
             return self._taken_over(args, into)
         tensors, numbers, integers, recipe = [], [], [], []
-        for kind, a, optional, name in zip(self.kinds, args, self.optional, self.signature.parameters):
+        for kind, a, optional, name, taker in zip(self.kinds, args, self.optional, self.signature.parameters, self.takers):
             if kind is STATIC:
-                recipe.append(_static(a))
+                recipe.append(static(a if taker is None or a is None and optional else self._taken(a, taker, name)))
             elif a is None and optional:
                 recipe.append(None)
             elif kind is TENSOR or kind is TENSOR_OR_NUMBER or kind is NUMBER:
@@ -165,7 +171,9 @@ class Operator:
                 recipe.append((EXTENTS, len(a)))
                 integers += [self._integer(n, name) for n in a]
         if not tensors and TENSOR_OR_NUMBER in self.kinds:
-            raise self._wrong_type(next(iter(self.signature.parameters)), args[0], "Tensor") from None
+            if self.name not in OF_NUMBERS:
+                raise self._wrong_type(next(iter(self.signature.parameters)), args[0], "Tensor") from None
+            return self.call(tensor(args[0]), *args[1:])
         recipe = tuple(recipe)
         try:
             return recorder.record(self, tensors, recipe, numbers, integers, recipe, into)
@@ -185,7 +193,10 @@ class Operator:
             if answer is not None:
                 return answer[0]
         with here.recorder.unwatched():
-            return self.call_slowly(*dispatch.all_plain(args), into=into)
+            result = self.call_slowly(*dispatch.all_plain(args), into=into)
+            if here.recorder.saved_hooks:
+                here.recorder.pack_saved(result)
+        return result
 
     def _strange(self, args, into, error):
         """What becomes of a call with an argument that is no operand: its class may take calls over."""
@@ -193,7 +204,16 @@ class Operator:
             return self._taken_over(args, into)
         raise error from None
 
+    def _taken(self, a, taker, name):
+        take, wanted = taker
+        taken = take(a)
+        if taken is None:
+            raise self._wrong_type(name, a, wanted) from None
+        return taken
+
     def _number_of(self, t, name):
+        if t.requires_grad:
+            raise self._wrong_type(name, t, "Number")
         if t.ndim:
             raise TypeError(f"{self.name}(): argument '{name}' must be Number, not Tensor of shape {tuple(t.shape)}")
         return t.item()
@@ -331,24 +351,6 @@ class Operator:
         return constant(a)
 
 
-class Static(typing.NamedTuple):
-    """A static argument in a key, with its type: 1, 1.0 and True are different arguments."""
-    value: object
-    type: type
-
-
-def _static(a):
-    if isinstance(a, list):
-        a = tuple(a)
-    if isinstance(a, SymbolicExtent):
-        a = int(a)
-    if isinstance(a, np.integer):
-        a = int(a)
-    if isinstance(a, type):
-        a = PYTHON_TYPES.get(a, a)  # `dtype=float`
-    return a if a is None or type(a) is str else Static(a, type(a))
-
-
 def shortened(error):
     """An error that a body of ours raised, without the frames that led there, which say nothing about the user's mistake.  All frames stay
     where RUSHLIGHT_TRACEBACK is "full"."""
@@ -432,7 +434,7 @@ def pointwise_strides(shape, operands):
 def is_dense(shape, strides):
     """Whether elements fill memory without gap or overlap, in whatever order; the strides of dimensions of extent 0 and 1 do not matter."""
     used = [(extent_value(n), extent_value(s)) for n, s in zip(shape, strides) if not (isinstance(n, int) and n <= 1)]
-    return not used or dense_order(*zip(*used)) is not None
+    return not used or any(is_int(n, 0) for n in shape) or dense_order(*zip(*used)) is not None
 
 
 def _equal(a, b):
@@ -456,8 +458,8 @@ def _is_row_major(shape, strides):
 # ---------------------------------------------------------------------------------------------------------------------
 # The functions users call
 
-def operator(body=None, *, methods=None, inplace=None, out=True, view=False, pointwise=False, differentiable=True, namespace=True,
-             names=()):
+def operator(body=None, *, methods=None, inplace=None, out=True, view=False, pointwise=False, differentiable=True, converts=None,
+             namespace=True, names=()):
     """Make an operator of a function.
 
     methods         the name of the Tensor method (None: the operator's own; False: none)
@@ -466,13 +468,14 @@ def operator(body=None, *, methods=None, inplace=None, out=True, view=False, poi
     view            the result is a view of the first operand (or may be one)
     pointwise       the result is laid out as the operands are
     differentiable  whether gradients flow through it
+    converts        whether a result is cast to the dtype of `out=` (default: where the operator is pointwise), else that has to be its own
     namespace       whether `torch` has it
     names           further names for the same operator
     """
     if body is None:
         return functools.partial(operator, methods=methods, inplace=inplace, out=out, view=view, pointwise=pointwise,
-                                 differentiable=differentiable, namespace=namespace, names=names)
-    op = Operator(body, view, pointwise, differentiable)
+                                 differentiable=differentiable, converts=converts, namespace=namespace, names=names)
+    op = Operator(body, view, pointwise, differentiable, pointwise if converts is None else converts)
     function = function_of(op, out and not view)
     function.operator, op.function = op, function
     function.namespace, function.names = namespace, names
@@ -519,9 +522,9 @@ def for_users(function):
     return dispatch.asks(takes_numpy_words(function))
 
 
-def in_two_forms(op):
+def in_two_forms(op, apart=True):
     """Make a function that checks and sorts the arguments of `op`, and returns them, two functions and methods: the one that calls it, and,
-    with a `_` behind its name, the one that writes the result into the first argument."""
+    with a `_` behind its name, the one that writes the result into the first argument, which must lie `apart` from the others."""
     def make(prepare):
         @functools.wraps(prepare)
         def function(*args, out=None, **kwargs):
@@ -529,7 +532,10 @@ def in_two_forms(op):
             return result if out is None else write_out(op.operator, out, result)
 
         def in_place(self, *args, **kwargs):
-            return write_in_place(op.operator, self, prepare(self, *args, **kwargs))
+            arguments = prepare(self, *args, **kwargs)
+            if apart:
+                refuse_any_overlap(self, arguments[1:])
+            return write_in_place(op.operator, self, arguments)
 
         in_place.__name__ = in_place.__qualname__ = prepare.__name__ + "_"
         in_place.__doc__ = f"`{prepare.__name__}`, written into the tensor."
@@ -551,6 +557,7 @@ from .in_place import (  # noqa: F401
     check_out,
     check_writable,
     fit,
+    refuse_any_overlap,
     refuse_leaf,
     refuse_overlap,
     refuse_partial_overlap,

@@ -293,7 +293,7 @@ def conjugated(input: Tensor) -> Tensor:
     return unary("conj", input)
 
 
-@operator(pointwise=True)
+@operator(pointwise=True, converts=False)
 def conj_physical(input: Tensor) -> Tensor:
     """The complex conjugate, written out."""
     return unary("conj", input) if input.dtype.kind == "c" else input

@@ -20,8 +20,8 @@ from .products import matmul, shaped
 # LU ------------------------------------------------------------------------------------------------------------------
 
 def _factors(a, pivot):
-    """L below the diagonal and U on and above it, and the rows exchanged (from 1, as LAPACK counts)."""
-    lu = a.copy()
+    """L below the diagonal and U on and above it, the rows exchanged, and the first zero on U's diagonal (from 1, as LAPACK counts; or 0)."""
+    lu, info = a.copy(), np.zeros(a.shape[:-2], np.int32)
     m, n = a.shape[-2:]
     pivots = np.tile(np.arange(1, min(m, n) + 1, dtype=np.int32), (*a.shape[:-2], 1))
     for where in np.ndindex(*a.shape[:-2]):
@@ -35,12 +35,14 @@ def _factors(a, pivot):
             if x[j, j] != 0:
                 x[j + 1:, j] /= x[j, j]
                 x[j + 1:, j + 1:] -= np.outer(x[j + 1:, j], x[j, j + 1:])
-    return lu, pivots, np.zeros(a.shape[:-2], np.int32)
+            elif not info[where]:
+                info[where] = j + 1
+    return lu, pivots, info
 
 
 @operator(methods=False, namespace=False, out=False)
 def factors(A: Tensor, pivot: bool) -> tuple:
-    """LU, pivots and an (always successful) info."""
+    """LU, pivots, and where U has a zero on its diagonal."""
     check_matrices("lu_factor", A)
     *batch, m, n = A.shape
     shapes = [(tuple(A.shape), A.dtype), ((*batch, m if m <= n else n), dtypes.int32), (tuple(batch), dtypes.int32)]
@@ -115,8 +117,12 @@ def lu_gradient(gl, gu, left, right, permutation):
 
 @offered("lu_factor_ex")
 def lu_factor_ex(A, *, pivot=True, check_errors=False, out=None):
-    """LU, pivots, and an info that is zero where it succeeded."""
-    return written(out, factors(A, bool(pivot)))
+    """LU, pivots, and an info: 0, or the number of the first zero on U's diagonal (RuntimeError with `check_errors`)."""
+    result = factors(A, bool(pivot))
+    if check_errors and result.info.numel() and result.info.any():
+        at = int(result.info.max())
+        raise RuntimeError(f"linalg.lu_factor_ex: U[{at},{at}] is zero and using it on lu_solve would result in a division by zero")
+    return written(out, result)
 
 
 @offered("lu_factor")

@@ -190,7 +190,7 @@ def igamma(input: Tensor, other: Tensor) -> Tensor:
 @igamma.gradient
 def igamma_gradient(grad, result, input, other):
     """For `other` alone: PyTorch has none for `input` either."""
-    return None, reduce_to(grad * _density(input, other), other)
+    return NotImplemented, reduce_to(grad * _density(input, other), other)
 
 
 @operator(pointwise=True)
@@ -201,7 +201,7 @@ def igammac(input: Tensor, other: Tensor) -> Tensor:
 
 @igammac.gradient
 def igammac_gradient(grad, result, input, other):
-    return None, reduce_to(-grad * _density(input, other), other)
+    return NotImplemented, reduce_to(-grad * _density(input, other), other)
 
 
 # How a draw moves with its parameters --------------------------------------------------------------------------------

@@ -48,6 +48,8 @@ def _write_taken_over(op, target, arguments):
         return answer[0]
     with here.recorder.unwatched():
         write_in_place(op, dispatch.plain_of(target), dispatch.all_plain(arguments))
+        if here.recorder.saved_hooks:
+            here.recorder.pack_saved(dispatch.plain_of(target))
     return target
 
 
@@ -119,7 +121,12 @@ def check_writable(target):
 def refuse_leaf(target):
     """A leaf that gradients are wanted for is not written to while they are being recorded; nor are views that share its memory, but not
     its gradient, or that are some of several that one call made."""
-    if not here.recorder.grad or not isinstance(target, Tensor):
+    if not isinstance(target, Tensor):
+        return
+    if not here.recorder.inference and target._is_inference():
+        raise RuntimeError("Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a normal tensor "
+                           "before doing inplace update. See https://github.com/pytorch/rfcs/pull/17 for more details.")
+    if not here.recorder.grad:
         return
     if not target.requires_grad:
         if target._base is not None and writing.root_of(target).requires_grad and writing.how_cut(target) is not writing.DETACHED:
@@ -153,15 +160,33 @@ def _refuse_one_of_several(view):
 
 def refuse_partial_overlap(target, operands):
     """What an element-wise call reads must not lie partly where it writes; at the very same places it may."""
+    if any(_overlap(target, t) is PARTLY for t in operands if t is not target):
+        raise RuntimeError(OVERLAP)
+
+
+def refuse_any_overlap(target, operands):
+    """What is read in another order than it is written must not lie where it is written at all, unless it is one number."""
     for t in operands:
-        if t is target or not isinstance(t, Tensor) or not _share_memory(target, t):
-            continue
-        first, start = target.storage_offset(), t.storage_offset()
-        n, m = target.numel(), t.numel()
-        if n and m and _is_dense(target) and _is_dense(t) and first < start + m and start < first + n:
-            if (first, n, tuple(target.shape), target.stride()) != (start, m, tuple(t.shape), t.stride()):
-                raise RuntimeError("unsupported operation: some elements of the input tensor and the written-to tensor refer to a single "
-                                   "memory location. Please clone() the tensor before performing the operation.")
+        if isinstance(t, (tuple, list)):
+            refuse_any_overlap(target, t)
+        elif isinstance(t, Tensor) and t.ndim and _overlap(target, t):
+            raise RuntimeError(OVERLAP)
+
+
+OVERLAP = ("unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. Please "
+           "clone() the tensor before performing the operation.")
+PARTLY, WHOLLY = "partly", "wholly"
+
+
+def _overlap(target, t):
+    """How the memory of two tensors overlaps, as far as PyTorch looks: not where either has gaps."""
+    if not isinstance(t, Tensor) or t is not target and not _share_memory(target, t):
+        return None
+    first, start = target.storage_offset(), t.storage_offset()
+    n, m = target.numel(), t.numel()
+    if not (n and m and _is_dense(target) and _is_dense(t) and first < start + m and start < first + n):
+        return None
+    return WHOLLY if (first, n, tuple(target.shape), target.stride()) == (start, m, tuple(t.shape), t.stride()) else PARTLY
 
 
 def _share_memory(a, b):
@@ -189,8 +214,7 @@ def check_out(out, *operands):
     for o in out if isinstance(out, (tuple, list)) else (out,):
         for t in operands:
             if isinstance(t, Tensor) and isinstance(o, Tensor) and writing.root_of(o) is writing.root_of(t):
-                raise RuntimeError("unsupported operation: some elements of the input tensor and the written-to tensor refer to a single "
-                                   "memory location. Please clone() the tensor before performing the operation.")
+                raise RuntimeError(OVERLAP)
 
 
 def replace(target, result, name):
@@ -215,8 +239,8 @@ def replace(target, result, name):
     return target
 
 
-def write_out(op, out, result):
-    """`out=`: resize it where it must be, write the result, return it."""
+def write_out(op, out, result, *operands):
+    """`out=`: resize it where it must be, write the result, return it.  What `operands` are read must not lie partly where it is written."""
     if not isinstance(result, Tensor):
         if not isinstance(out, (tuple, list)) or len(out) != len(result):
             raise TypeError(f"{op.name}(): argument 'out' must be a tuple of {len(result)} Tensors")
@@ -233,9 +257,16 @@ def write_out(op, out, result):
     if not dtypes.can_cast(result.dtype, out.dtype):
         raise RuntimeError(f"{op.name}: result type {word_of(result.dtype)} can't be cast to the desired output type "
                            f"{word_of(out.dtype)}")
+    if result.dtype is not out.dtype and not op.converts:
+        raise RuntimeError(f"{op.name}(): Expected out tensor to have dtype {result.dtype}, but got {out.dtype} instead")
     refuse_overlap(out)
+    if op.pointwise or op.name in ORDERED:
+        refuse_partial_overlap(out, operands)
     resize_out(out, result.shape)
     return replace(out, result, op.name)
+
+
+ORDERED = frozenset(("cumsum", "cumprod"))  # not element by element, and yet each element is written once it was read
 
 
 def resize_out(out, shape):

@@ -23,7 +23,7 @@ from ..tensors.creation import as_tensor, of_array, tensor
 from ..tensors.tensor import Tensor
 from .building import apply, as_operand, broadcast_shape, cast, constant, elementwise, expand_to
 from .conversion import copied, fill
-from .definition import Tensors, attach, in_two_forms, operator, refuse_leaf, refuse_overlap, replace
+from .definition import Tensors, attach, in_two_forms, operator, refuse_any_overlap, refuse_leaf, refuse_overlap, refuse_partial_overlap, replace
 from .index_checks import check_range
 from .shaping import permute, reshape, select_at, slice_dim, unsqueeze
 
@@ -311,7 +311,9 @@ def set_item(self, index, value):
         if value.dtype is not self.dtype and value.ndim:
             raise RuntimeError(f"Index put requires the source and destination dtypes match, got {self.dtype.name.capitalize()} for the "
                                f"destination and {value.dtype.name.capitalize()} for the source.")
-        replace(view, put_at.operator.call(view, _index_tensors(view, left), value, False), "__setitem__")
+        places = _index_tensors(view, left)
+        refuse_any_overlap(view, (value, *places))
+        replace(view, put_at.operator.call(view, places, value, False), "__setitem__")
     forget(here.recorder, made)
 
 
@@ -335,6 +337,8 @@ def _value(value, dtype):
 
 def write_into(view, value):
     """Write a number, or a tensor that broadcasts, into a view; leading extents of 1 that it has beyond the view's are dropped."""
+    if isinstance(value, Tensor) and value.numel() == view.numel() and not _is_same_view(view, value):
+        refuse_partial_overlap(view, (value,))
     if parts.write(view, value):
         return
     if not isinstance(value, Tensor):

@@ -68,8 +68,8 @@ def is_same_size(input, other):
 
 @exported(method=True)
 def is_inference(input):
-    """Whether it was made in inference mode, of which tensors keep no trace."""
-    return False
+    """Whether it was made in inference mode."""
+    return input._is_inference()
 
 
 @exported

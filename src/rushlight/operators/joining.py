@@ -56,7 +56,7 @@ def _refuse_others(name, tensors):
             raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(t).__name__}")
 
 
-@operator(methods=False, namespace=False)
+@operator(methods=False, namespace=False, converts=True)
 def concatenated(tensors: Tensors, dim: int = 0) -> Tensor:
     """Tensors of one shape (but for dimension `dim`) joined along that dimension."""
     if not tensors:
@@ -98,7 +98,7 @@ def _numbers(x):
     return tuple(map(extent_value, x.shape)), tuple(map(extent_value, x.stride()))
 
 
-@operator(methods=False, namespace=False)
+@operator(methods=False, namespace=False, converts=True)
 def stacked(tensors: Tensors, dim: int = 0) -> Tensor:
     """Tensors of one shape, side by side along a new dimension."""
     _some(tensors, "stack")
@@ -122,8 +122,11 @@ def stack(tensors, dim=0, *, out=None):
             [1., 1.]])
     """
     _refuse_others("stack", tensors)
-    made = parts.joined(tensors, dim, True) if out is None else None
-    return stacked(tensors, dim, out=out) if made is None else made
+    if out is None:
+        made = parts.joined(tensors, dim, True)
+        return stacked(tensors, dim) if made is None else made
+    check_out(out, *tensors)
+    return stacked(tensors, dim, out=out)
 
 
 @operator(methods=False, namespace=False)
@@ -134,7 +137,7 @@ def joined_after(tensors: Tensors, least: int, dim: int, name: str) -> Tensor:
     return concatenated(ranked, 0 if ranked[0].ndim == 1 and dim == 1 and name == "hstack" else dim)
 
 
-@operator(methods=False, namespace=False)
+@operator(methods=False, namespace=False, converts=True)
 def columns(tensors: Tensors) -> Tensor:
     _some(tensors, "column_stack")
     return concatenated([x if x.ndim > 1 else reshape(x, (x.shape[0] if x.ndim else 1, 1)) for x in tensors], 1)
@@ -384,8 +387,8 @@ def rolled(input: Tensor, shifts: Extents, dims: tuple) -> Tensor:
 @exported(method=True)
 def roll(input, shifts, dims=()):
     """Places moved on by `shifts` along `dims` (without `dims`, along all elements in a row); what leaves comes in at the other end."""
-    dims = (dims,) if isinstance(dims, int) else tuple(dims or ())
-    return rolled.operator.call(input, (shifts,) if isinstance(shifts, int) else integers((shifts,), "roll", "shifts"), dims)
+    dims = () if dims is None else integers((dims,), "roll", "dims")
+    return rolled.operator.call(input, integers((shifts,), "roll", "shifts"), dims)
 
 
 @operator

@@ -158,7 +158,7 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
 def smooth_l1_loss_gradient(grad, result, input, target, reduction, beta):
     a, b = broadcast(*promoted(input, target))
     gap = a - b
-    slope = gap.sgn() if beta == 0 else choose(binary("lt", gap.abs(), beta), gap / beta, gap.sgn())
+    slope = gap.sgn() if beta == 0 else choose(binary("ge", gap.abs(), beta), gap.sgn(), gap / beta)
     share = scaled_gradient(grad, a.shape, a.numel(), reduction) * slope
     return reduce_to(share, input), reduce_to(-share, target)
 
@@ -180,7 +180,7 @@ def huber_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", delta:
 def huber_loss_gradient(grad, result, input, target, reduction, delta, weight):
     a, b = broadcast(*promoted(input, target))
     gap = a - b
-    slope = choose(binary("le", gap.abs(), delta), gap, gap.sgn() * delta)
+    slope = choose(binary("ge", gap.abs(), delta), gap.sgn() * delta, gap)
     share = scaled_gradient(grad, a.shape, a.numel(), reduction) * (slope if weight is None else slope * weight)
     return reduce_to(share, input), reduce_to(-share, target), None
 

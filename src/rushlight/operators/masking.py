@@ -19,7 +19,7 @@ from .indexing import taken
 from .shaping import broadcast_shapes, expand
 
 
-@operator(methods=False, namespace=False, pointwise=True)
+@operator(methods=False, namespace=False, pointwise=True, converts=False)
 def chosen(condition: Tensor, input: Tensor | Number, other: Tensor | Number) -> Tensor:
     """input where the condition holds, else other."""
     dtype = result_dtype(input, other)
@@ -71,7 +71,7 @@ def _check_fill(input, mask, value):
         raise RuntimeError(f"value cannot be converted to type {input.dtype} without overflow")
 
 
-@in_two_forms(filled_where)
+@in_two_forms(filled_where, apart=False)
 def masked_fill(input, mask, value):
     """The input with `value` where the mask, which broadcasts, is true."""
     _check_fill(input, mask, value)
@@ -106,7 +106,7 @@ def scattered_where(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     return elementwise("where", mask, apply(graph.reshape, (values,), shape), x)
 
 
-@in_two_forms(scattered_where)
+@in_two_forms(scattered_where, apart=False)
 def masked_scatter(input, mask, source):
     """The input with the elements of `source`, in order, where the mask is true."""
     if mask.dtype is not dtypes.bool_:

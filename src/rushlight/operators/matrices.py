@@ -148,9 +148,8 @@ def _is_vector(A, B):
     return B.ndim == 1 or (A.ndim - 1 == B.ndim and tuple(B.shape) == tuple(A.shape[:-1]))
 
 
-@offered("solve")
-def solve(A, B, *, left=True, out=None):
-    """X with A @ X = B (or X @ A = B with left=False), for batches that broadcast."""
+def equation(A, B, left):
+    """(a, b, restored) with X = restored(the x of a @ x = b), for A @ X = B or, without `left`, X @ A = B.  RuntimeError where they do not fit."""
     check_matrices("solve", A, square=True)
     if A.dtype is not B.dtype:
         raise RuntimeError(f"linalg.solve: Expected A and B to have the same dtype, but found A of type {A.dtype.name} and B of type "
@@ -161,32 +160,23 @@ def solve(A, B, *, left=True, out=None):
                            "linalg.solve is equivalent to B / A.squeeze(-1)")
     b = B.unsqueeze(-1) if vector else B
     if b.shape[-2 if left else -1] != A.shape[-1]:
-        equation = "AX = B" if left else "XA = B"
-        raise RuntimeError(f"linalg.solve: Incompatible shapes of A and B for the equation {equation}: {tuple(A.shape)} and "
-                           f"{tuple(B.shape)}")
-    x = solution(A, b) if left else swapped_view(solution(swapped_view(A), swapped_view(b)))
-    return written(out, x.squeeze(-1) if vector else x)
+        text = "AX = B" if left else "XA = B"
+        raise RuntimeError(f"linalg.solve: Incompatible shapes of A and B for the equation {text}: {tuple(A.shape)} and {tuple(B.shape)}")
+    if not left:
+        return swapped_view(A), swapped_view(b), swapped_view
+    return A, b, (lambda x: x.squeeze(-1)) if vector else (lambda x: x)
+
+
+@offered("solve")
+def solve(A, B, *, left=True, out=None):
+    """X with A @ X = B (or X @ A = B with left=False), for batches that broadcast."""
+    a, b, restored = equation(A, B, left)
+    return written(out, restored(solution(a, b)))
 
 
 def swapped_view(x):
     """The last two dimensions exchanged."""
     return x.transpose(-2, -1)
-
-
-def _no_errors(A):
-    return A.new_zeros(A.shape[:-2], dtype=dtypes.int32)
-
-
-@offered("solve_ex")
-def solve_ex(A, B, *, left=True, check_errors=False, out=None):
-    """`solve`, and an info that is zero where it succeeded."""
-    return written(out, return_types.linalg_solve_ex(solve(A, B, left=left), _no_errors(A)))
-
-
-@offered("inv_ex")
-def inv_ex(A, *, check_errors=False, out=None):
-    """`inv`, and an info that is zero where it succeeded."""
-    return written(out, return_types.linalg_inv_ex(inv(A), _no_errors(A)))
 
 
 @operator(methods=False, namespace=False, out=False)
@@ -228,12 +218,6 @@ def cholesky(A, *, upper=False, out=None):
 def _mirrored(A):
     """A matrix whose upper triangle is given, by its lower triangle."""
     return swapped_view(A).conj()
-
-
-@offered("cholesky_ex")
-def cholesky_ex(A, *, upper=False, check_errors=False, out=None):
-    """`cholesky`, and an info that is zero where it succeeded."""
-    return written(out, return_types.linalg_cholesky_ex(cholesky(A, upper=upper), _no_errors(A)))
 
 
 @exported(method=True)
@@ -300,7 +284,7 @@ def _tolerance(A, sizes, atol, rtol):
     return binary("maximum", top * rtol, atol or 0.0, sizes.dtype)
 
 
-@operator(methods=False, namespace=False, out=False)
+@operator(methods=False, namespace=False, out=False, converts=True)
 def pseudoinverse(A: Tensor, atol: float | None, rtol: float | None) -> Tensor:
     """The pseudoinverse by the singular values that are not next to zero."""
     if A.numel() == 0:
@@ -332,7 +316,7 @@ def pinv(A, *, atol=None, rtol=None, hermitian=False, out=None, rcond=None):
     """The pseudoinverse: what comes nearest to an inverse."""
     check_matrices("pinv", A, square=hermitian)
     rtol = rcond if rtol is None else rtol
-    return written(out, (hermitian_pseudoinverse if hermitian else pseudoinverse)(A, _one_number(atol), _one_number(rtol)))
+    return written(out, (hermitian_pseudoinverse if hermitian else pseudoinverse)(A, _one_number(atol), _one_number(rtol)), pseudoinverse)
 
 
 @exported(method=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from ..ir import graph
 from ..ir.extents import product, settled
 from ..tensors.tensor import Tensor
+from .arguments import wholes
 from .building import apply, elementwise
 from .definition import Extents, operator
 
@@ -98,16 +99,17 @@ def lengthened(x, axis, before, length):
 
 def per_dimension(name, label, value, dims):
     """A number, or one for each spatial dimension, as a tuple."""
-    if isinstance(value, int) and not isinstance(value, bool):
+    given, value = value, wholes(value)
+    if value is None:
+        raise TypeError(f"{name}(): argument '{label}' must be tuple of ints, not {type(given).__name__}")
+    if isinstance(value, int):
         return (value,) * dims
-    if not isinstance(value, (tuple, list)) or not all(isinstance(v, int) for v in value):
-        raise TypeError(f"{name}(): argument '{label}' must be tuple of ints, not {type(value).__name__}")
     if len(value) == 1:
-        return tuple(value) * dims
+        return value * dims
     if len(value) != dims:
         raise RuntimeError(f"{name}: expected {label} to be a single integer value or a list of {dims} values, but got "
                            f"{label}={list(value)}")
-    return tuple(value)
+    return value
 
 
 @operator(methods=False, namespace=False, out=False)

@@ -5,7 +5,7 @@
     adaptive    part i of n covers floor(i * size / n) to ceil((i + 1) * size / n): gathered to a common length, the surplus hidden
 
 Images come in as (planes, *size), and places are positions in a plane, in row-major order.  The gradient of a maximum goes to the
-place that was chosen: where windows are regular, by laying windows back (patches.py), else by a scatter.
+place that was chosen: where windows are laid side by side, each place asks whether it was, else by a scatter.
 """
 import itertools
 
@@ -118,21 +118,9 @@ def greatest_of_windows_gradient(grads, results, input, grid, ceil_mode):
     dims = len(grid.kernel)
     size = input.shape[input.ndim - dims:]
     counts, grid = _fitted(grid, size, ceil_mode)
-    if all(k <= s and d == 1 for k, s, d, _ in grid.along()):
-        if not ceil_mode and all(p == (0, 0) for p in grid.padding):
-            return shaped(_to_the_chosen(in_planes(grads[0], dims), in_planes(input, dims), grid, counts), *input.shape)
-        return shaped(_from_its_window(grads[0], results[1], grid, counts, size), *input.shape)
-    grad, places = (shaped(t, product(t.shape[:t.ndim - dims]), *(1,) * dims, 1, *counts) for t in (grads[0], results[1]))
-    full = (grad.shape[0], *grid.kernel, 1, *counts)
-    tap = None  # the place that each tap of each window stands for
-    for i, (row, (k, s, d, (low, _))) in enumerate(zip(graph.row_major(size), grid.along())):
-        line = binary("sub", binary("add", expand_to(shaped(binary("mul", line_of(k), d), k, 1), (k, counts[i])),
-                                    expand_to(binary("mul", line_of(counts[i]), s), (k, counts[i]))), low)
-        line = binary("mul", line, constant(row, dtypes.int64))
-        line = expand_to(shaped(line, *(k if a == 1 + i else counts[i] if a == 2 + dims + i else 1 for a in range(len(full)))), full)
-        tap = line if tap is None else elementwise("add", tap, line)
-    share = choose(elementwise("eq", expand_to(places, full), tap), expand_to(grad, full), constant(0, grad.dtype))
-    return shaped(overlaid(share, grid, tuple(size)), *input.shape)
+    if not ceil_mode and all(k <= s and d == 1 and padding == (0, 0) for k, s, d, padding in grid.along()):
+        return shaped(_to_the_chosen(in_planes(grads[0], dims), in_planes(input, dims), grid, counts), *input.shape)
+    return placed(grads[0], results[1], tuple(size), "add")
 
 
 def _to_the_chosen(grad, x, grid, counts):
@@ -167,24 +155,6 @@ def _to_the_chosen(grad, x, grid, counts):
     return out
 
 
-def _from_its_window(grad, places, grid, counts, size):
-    """Where no two windows share a place: each place looks at the one window that it may lie in, and whether it was chosen there."""
-    dims = len(size)
-    grad, places = (in_planes(t, dims) for t in (grad, places))
-    full, at, own = (grad.shape[0], *size), [], None
-    for i, (n, count, (_, s, _, (low, _))) in enumerate(zip(size, counts, grid.along())):
-        def spread(line, i=i):
-            return expand_to(shaped(line, *(line.shape[0] if a == 1 + i else 1 for a in range(1 + dims))), full)
-
-        window = binary("floor_divide", binary("add", line_of(n), low), s)
-        at.append(spread(binary("minimum", window, constant(count - 1, dtypes.int64))))
-        position = spread(binary("mul", line_of(n), constant(graph.row_major(size)[i], dtypes.int64)))
-        own = position if own is None else elementwise("add", own, position)
-    plane = expand_to(shaped(line_of(full[0]), full[0], *(1,) * dims), full)
-    grad, places = (apply(lambda node, *ix: graph.gather(node, ix, tuple(range(1 + dims))), (t, plane, *at)) for t in (grad, places))
-    return choose(elementwise("eq", places, own), grad, constant(0, grad.dtype))
-
-
 @operator(methods=False, namespace=False, out=False)
 def placed(input: Tensor, places: Tensor, size: Extents, name: str) -> Tensor:
     """Numbers put (`name` "set") or added ("add") to places of planes of zeros: (..., *size)."""
@@ -192,10 +162,9 @@ def placed(input: Tensor, places: Tensor, size: Extents, name: str) -> Tensor:
     lead = input.shape[:input.ndim - dims]
     planes = product(lead)
     values, at = (shaped(t, planes, product(t.shape[t.ndim - dims:])) for t in (input, places))
-    base = binary("mul", shaped(line_of(planes), planes, 1), constant(product(size), dtypes.int64))
-    at = elementwise("add", at, expand_to(base, at.shape))
-    zeros = expand_to(constant(0, input.dtype), (planes * product(size),))
-    out = apply(lambda z, v, ix: graph.scatter(name, z, (ix,), (0,), v), (zeros, values, at))
+    own = expand_to(shaped(line_of(planes), planes, 1), at.shape)
+    zeros = expand_to(constant(0, input.dtype), (planes, product(size)))
+    out = apply(lambda z, v, *ix: graph.scatter(name, z, ix, (0, 1), v), (zeros, values, own, at))
     return shaped(out, *lead, *size)
 
 

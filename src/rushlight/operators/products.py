@@ -152,7 +152,7 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
     return shaped(contract(a, swapped(b)), *input.shape[:-1], *other.shape[:-1])
 
 
-@operator(names=("ger",))
+@operator(names=("ger",), converts=True)
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """Each element of one vector times each of the other."""
     _check_rank("outer", "input", input, 1)
@@ -213,7 +213,7 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Number | None = None
     return blended("addmv", input, mv(mat, vec), beta, alpha)
 
 
-@operator(inplace=True)
+@operator(inplace=True, converts=True)
 def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number | None = None, alpha: Number | None = None) -> Tensor:
     """beta * input + alpha * outer(vec1, vec2)."""
     dtype = result_dtype(input, vec1, vec2)

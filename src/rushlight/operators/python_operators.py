@@ -42,6 +42,14 @@ def install():
     for python, name in {"eq": "eq", "ne": "ne", "lt": "lt", "le": "le", "gt": "gt", "ge": "ge"}.items():
         if name in definition.ALL:
             attach_python_operator(definition.ALL[name].operator, f"__{python}__")
-    for python, name in {"neg": "neg", "abs": "abs", "invert": "bitwise_not", "pos": "positive"}.items():
+    for python, name in {"neg": "neg", "abs": "abs", "pos": "positive"}.items():
         if name in definition.ALL:
             attach(f"__{python}__", definition.ALL[name])
+    attach("__invert__", _inverted)
+
+
+def _inverted(self):
+    """~self."""
+    if not self.dtype.is_integral:
+        raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
+    return definition.ALL["bitwise_not"](self)

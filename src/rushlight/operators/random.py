@@ -361,7 +361,8 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
 @exported
 def poisson(input, generator=None):
     """A Poisson number for each rate."""
-    return stored(stream_of(generator).poisson(input._array()), input.dtype, tuple(input.shape))
+    drawn = stored(stream_of(generator).poisson(input._array()), input.dtype, tuple(input.shape))
+    return without_gradient(input, drawn) if input.requires_grad else drawn
 
 
 @exported

@@ -11,7 +11,7 @@ from ..ir import dtypes, graph
 from ..ir.extents import product
 from ..tensors.tensor import Tensor
 from .building import apply, binary, cast, choose, constant, elementwise, expand_to, float_dtype, total, unary, wrap_dim, wrap_dims
-from .definition import exported, operator, write_out
+from .definition import check_out, exported, operator, write_out
 from .rounding import maximum, minimum
 
 
@@ -58,7 +58,7 @@ def _sum_dtype(x, dtype):
     return dtype or (dtypes.int64 if x.dtype.is_integral else x.dtype)
 
 
-@operator
+@operator(converts=True)
 def sum(input: Tensor, dim: int | tuple | None = None, keepdim: bool = False, *, dtype: dtypes.DType | None = None) -> Tensor:
     """The sum of all elements, or along dimensions; integers add up as int64.
 
@@ -73,7 +73,7 @@ def sum_gradient(grad, result, input, dim, keepdim, dtype):
     return cast(spread(grad, input, wrap_dims(dim, input.ndim)), input.dtype)
 
 
-@operator
+@operator(converts=True)
 def nansum(input: Tensor, dim: int | tuple | None = None, keepdim: bool = False, *, dtype: dtypes.DType | None = None) -> Tensor:
     """The sum, in which NaN counts as zero."""
     if input.dtype.kind == "c":
@@ -82,7 +82,7 @@ def nansum(input: Tensor, dim: int | tuple | None = None, keepdim: bool = False,
     return summed(cast(x, _sum_dtype(input, dtype)), wrap_dims(dim, input.ndim, "nansum"), keepdim)
 
 
-@operator
+@operator(converts=True)
 def mean(input: Tensor, dim: int | tuple | None = None, keepdim: bool = False, *, dtype: dtypes.DType | None = None) -> Tensor:
     """The mean of all elements, or along dimensions.
 
@@ -104,7 +104,7 @@ def mean_gradient(grad, result, input, dim, keepdim, dtype):
     return cast(spread(grad / constant(count(input, axes)), input, axes), input.dtype)
 
 
-@operator
+@operator(converts=True)
 def nanmean(input: Tensor, dim: int | tuple | None = None, keepdim: bool = False, *, dtype: dtypes.DType | None = None) -> Tensor:
     """The mean of what is not NaN."""
     if input.dtype.is_integral:
@@ -113,7 +113,7 @@ def nanmean(input: Tensor, dim: int | tuple | None = None, keepdim: bool = False
     return nansum(input, dim, keepdim, dtype=dtype) / sum(there, dim, keepdim)
 
 
-@operator(methods=False, namespace=False)
+@operator(methods=False, namespace=False, converts=True)
 def product_over(input: Tensor, dim: int | None = None, keepdim: bool = False, dtype: dtypes.DType | None = None) -> Tensor:
     """The product along one dimension or of all elements."""
     axes = wrap_dims(dim, input.ndim, "prod")
@@ -124,8 +124,8 @@ def product_over(input: Tensor, dim: int | None = None, keepdim: bool = False, d
 @exported(method=True)
 def prod(input, dim=None, keepdim=False, *, dtype=None, out=None):
     """The product of all elements, or along one dimension; integers multiply as int64."""
-    if dim is not None and not isinstance(dim, int):
-        raise TypeError(f"prod(): argument 'dim' must be int, not {type(dim).__name__}")
+    if out is not None and dtype is None:
+        dtype = out.dtype
     result = product_over(input, dim, keepdim, dtype)
     return result if out is None else write_out(product_over.operator, out, result)
 
@@ -177,11 +177,12 @@ def extreme(name, label, x, dim, keepdim):
     return reduced(name, x, axes, keepdim)
 
 
-def shared_evenly(grad, result, input, axes):
-    """To every element that equals the extreme the same share."""
+def shared_evenly(grad, result, input, axes, equal_nan=True):
+    """To every element that equals the extreme the same share.  NaN is equal to NaN with `equal_nan`; else nothing equals it, and the shares
+    of nobody are NaN."""
     top = spread(result, input, axes)
     hit = elementwise("eq", input, top)
-    if input.dtype.kind == "f":
+    if input.dtype.kind == "f" and equal_nan:
         hit = elementwise("or", hit, elementwise("and", elementwise("isnan", input), elementwise("isnan", top)))
     hit = cast(hit, grad.dtype)
     return spread(apply(graph.reshape, (grad,), kept(input, axes)) / summed(hit, axes, True), input, axes) * hit
@@ -195,7 +196,7 @@ def amax(input: Tensor, dim: int | tuple = (), keepdim: bool = False) -> Tensor:
 
 @amax.gradient
 def amax_gradient(grad, result, input, dim, keepdim):
-    return shared_evenly(grad, result, input, wrap_dims(dim, input.ndim))
+    return shared_evenly(grad, result, input, wrap_dims(dim, input.ndim), equal_nan=False)
 
 
 @operator
@@ -206,7 +207,7 @@ def amin(input: Tensor, dim: int | tuple = (), keepdim: bool = False) -> Tensor:
 
 @amin.gradient
 def amin_gradient(grad, result, input, dim, keepdim):
-    return shared_evenly(grad, result, input, wrap_dims(dim, input.ndim))
+    return shared_evenly(grad, result, input, wrap_dims(dim, input.ndim), equal_nan=False)
 
 
 @operator
@@ -293,6 +294,7 @@ def _three_forms(name, of_all, along, pairwise):
                 raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(kwargs))}'")
             result, written = of_all(input), of_all
         else:
+            check_out(out, input)
             result, written = along(input, *args, **kwargs), along
         return result if out is None else write_out(written.operator, out, result)
     function.__name__ = function.__qualname__ = name
@@ -343,7 +345,7 @@ def _degrees(x, axes, correction):
     return constant(left if left > 0 else 0)
 
 
-@operator(methods=False, namespace=False)
+@operator(methods=False, namespace=False, converts=True)
 def variance(input: Tensor, dim: int | tuple | None, correction: int | float, keepdim: bool) -> Tensor:
     """The mean squared distance from the mean, in two passes."""
     axes = wrap_dims(dim, input.ndim, "var")
@@ -363,7 +365,7 @@ def variance_gradient(grad, result, input, dim, correction, keepdim):
     return factor * (input - mean(input, axes, True))
 
 
-@operator(methods=False, namespace=False)
+@operator(methods=False, namespace=False, converts=True)
 def deviation(input: Tensor, dim: int | tuple | None, correction: int | float, keepdim: bool) -> Tensor:
     """The square root of the variance."""
     return unary("sqrt", variance(input, dim, correction, keepdim))
@@ -421,7 +423,7 @@ std_mean = exported(_variance_like("std_mean", (deviation, _mean_beside), "The s
 
 # Others --------------------------------------------------------------------------------------------------------------
 
-@operator
+@operator(converts=True)
 def logsumexp(input: Tensor, dim: int | tuple, keepdim: bool = False) -> Tensor:
     """log(sum(exp(input))) along dimensions, without overflow."""
     axes = wrap_dims(dim, input.ndim, "logsumexp")

@@ -4,12 +4,17 @@
     z.real, z.imag           every other real number of z's memory
     view_as_real(z)          a last dimension of 2
 
-Such a view lies in the storage under another dtype, so the storage is pinned while the view lives: what is written runs at once, as for
-memory that NumPy shares.  Where a gradient has to pass it is a copy instead.  Start with `over_memory`.
+Such a view lies in the storage under another dtype.  The storage is pinned while the view lives: what is written runs at once, as for
+memory that NumPy shares (`over_memory`).  Of a tensor that a gradient may pass it is recorded, as other views are (`lying_in`): what is
+written through it is part of what backward goes back through; except for `view(dtype)`, which no gradient passes.
 """
+import numpy as np
+
 from ..ir import dtypes, graph
+from ..ir.extents import product
 from ..runtime.recorder import here
 from ..runtime.storage import Place
+from ..runtime.writing import root_of
 from ..tensors.tensor import Tensor, plain
 from .building import apply, broadcast, cast, constant, elementwise, expand_to
 from .definition import attach, exported, operator
@@ -38,12 +43,53 @@ def over_memory(input, dtype, shape, strides, offset):
     return made
 
 
+def lying_in(input, view, strides, offset, cut=False):
+    """`view`, a value made of the input's elements, as one that lies in the input's memory; inside a body.  Strides and offset count elements
+    of the view's dtype."""
+    value, first = view._state, input._state
+    value.strides, value.offset = tuple(strides), offset
+    value.root = first if first.owner is not None or first.root is None else first.root
+    if cut:
+        value.needs_grad, value.history, value.cut = False, None, True
+    return view
+
+
+@operator(view=True, methods=False, namespace=False)
+def real_view(input: Tensor) -> Tensor:
+    return lying_in(input, real_part(input), [2 * s for s in input.stride()], 2 * input._state.offset)
+
+
+@operator(view=True, methods=False, namespace=False)
+def imaginary_view(input: Tensor) -> Tensor:
+    return lying_in(input, imaginary_part(input), [2 * s for s in input.stride()], 2 * input._state.offset + 1)
+
+
+@operator(view=True, methods=False, namespace=False)
+def view_as_pairs(input: Tensor) -> Tensor:
+    return lying_in(input, pairs_of_reals(input), [*(2 * s for s in input.stride()), 1], 2 * input._state.offset)
+
+
+@operator(view=True, methods=False, namespace=False)
+def view_of_pairs(input: Tensor) -> Tensor:
+    return lying_in(input, complex_of_pairs(input), [s // 2 for s in input.stride()[:-1]], input._state.offset // 2)
+
+
+@operator(view=True, methods=False, namespace=False)
+def bytes_view(input: Tensor, dtype: dtypes.DType) -> Tensor:
+    """`view(dtype)`, cut off from the graph."""
+    old, new, strides, offset = input.dtype.itemsize, dtype.itemsize, input.stride(), input._state.offset
+    flat = apply(graph.reinterpret, (apply(graph.reshape, (input,), (product(input.shape),)),), dtype)
+    shape = tuple(input.shape)
+    if old != new:
+        shape = (*shape[:-1], shape[-1] * old // new)
+        strides = [*(s * old // new for s in strides[:-1]), 1]
+    return lying_in(input, apply(graph.reshape, (flat,), shape), strides, offset * old // new, cut=True)
+
+
 def view_dtype(self, dtype):
     """The same bytes as another dtype; the last dimension grows or shrinks by the ratio of the sizes."""
     if dtype is self.dtype:
         return self.view(self.shape)
-    if self.requires_grad and here.recorder.grad:
-        raise RuntimeError("view(dtype): a tensor that requires grad cannot be viewed as another dtype; detach() it first")
     shape, strides, offset = list(self.shape), list(self.stride()), self.storage_offset()
     old, new = self.dtype.itemsize, dtype.itemsize
     if old != new:
@@ -64,7 +110,7 @@ def view_dtype(self, dtype):
                                    f"but got {n}")
         shape[-1] //= ratio
         strides, offset = [s // ratio for s in strides[:-1]] + [1], offset // ratio
-    return over_memory(self, dtype, shape, strides, offset)
+    return bytes_view.operator.call(self, dtype) if _is_tracked(self) else over_memory(self, dtype, shape, strides, offset)
 
 
 def _view(self, *size, **named):
@@ -82,9 +128,14 @@ attach("view", _view)
 # ---------------------------------------------------------------------------------------------------------------------
 # Complex numbers
 
-def imaginary(z):
-    """The imaginary part; inside a body."""
-    return cast(elementwise("mul", z, expand_to(constant(-1j, z.dtype), z.shape)), z.dtype.to_real())
+def _imaginary(z):
+    return z.imag.copy(),
+
+
+def _assembled(real, imag):
+    z = np.empty(real.shape, np.result_type(real, np.complex64))
+    z.real, z.imag = real, imag
+    return z,
 
 
 @operator(namespace=False, methods=False)
@@ -94,15 +145,29 @@ def real_part(input: Tensor) -> Tensor:
 
 @operator(namespace=False, methods=False)
 def imaginary_part(input: Tensor) -> Tensor:
-    return imaginary(input)
+    """Taken out, not multiplied by -i: infinities stay what they are."""
+    dtype = input.dtype.to_real()
+    return apply(lambda z: graph.library("imag", _imaginary, (z,), [(tuple(z.shape), dtype)])[0], (input,))
 
 
 @imaginary_part.gradient
 def imaginary_part_gradient(grad, result, input):
-    return elementwise("mul", cast(grad, input.dtype), expand_to(constant(1j, input.dtype), input.shape))
+    return assembled(expand_to(constant(0, grad.dtype), grad.shape), grad)
 
 
-@operator(methods=False, namespace=False)
+@operator(namespace=False, methods=False)
+def assembled(real: Tensor, imag: Tensor) -> Tensor:
+    """real + i imag, of one shape and dtype."""
+    dtype = real.dtype.to_complex()
+    return apply(lambda a, b: graph.library("complex", _assembled, (a, b), [(tuple(a.shape), dtype)])[0], (real, imag))
+
+
+@assembled.gradient
+def assembled_gradient(grad, result, real, imag):
+    return cast(grad, real.dtype), imaginary_part(grad)
+
+
+@operator(methods=False, namespace=False, pointwise=True, inplace=False, converts=False)
 def of_parts(real: Tensor, imag: Tensor) -> Tensor:
     real, imag = _two_reals(real, imag, (dtypes.float16, dtypes.float32, dtypes.float64), "complex")
     return assembled(real, imag)
@@ -125,14 +190,7 @@ def complex(real, imag, *, out=None):
     return of_parts(real, imag, out=out)
 
 
-def assembled(real, imag):
-    """real + i imag; inside a body, on operands of one shape."""
-    dtype = real.dtype.to_complex()
-    turned = elementwise("mul", cast(imag, dtype), expand_to(constant(1j, dtype), imag.shape))
-    return elementwise("add", cast(real, dtype), turned)
-
-
-@operator(methods=False)
+@operator(methods=False, pointwise=True, inplace=False, converts=False)
 def polar(abs: Tensor, angle: Tensor) -> Tensor:
     """Complex numbers from their absolute values and angles."""
     abs, angle = _two_reals(abs, angle, (dtypes.float32, dtypes.float64), "polar")
@@ -154,9 +212,9 @@ def complex_of_pairs(input: Tensor) -> Tensor:
     return assembled(*[apply(graph.reshape, (p,), tuple(input.shape[:-1])) for p in parts])
 
 
-def _needs_copy(x):
-    """Whether a gradient has to pass, or the call stands in an operator's body, where there is no memory."""
-    return here.recorder.inline or x.requires_grad and here.recorder.grad
+def _is_tracked(x):
+    """Whether a gradient may have to pass."""
+    return here.recorder.grad and (x.requires_grad or x._base is not None and root_of(x).requires_grad)
 
 
 @exported
@@ -164,8 +222,10 @@ def real(input):
     """The real part: a view of complex memory; real tensors are what they are."""
     if input.dtype.kind != "c":
         return input
-    if _needs_copy(input):
+    if here.recorder.inline:
         return real_part(input)
+    if _is_tracked(input):
+        return real_view(input)
     return over_memory(input, input.dtype.to_real(), input.shape, [2 * s for s in input.stride()], 2 * input.storage_offset())
 
 
@@ -174,8 +234,10 @@ def imag(input):
     """The imaginary part: a view of complex memory."""
     if input.dtype.kind != "c":
         raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
-    if _needs_copy(input):
+    if here.recorder.inline:
         return imaginary_part(input)
+    if _is_tracked(input):
+        return imaginary_view(input)
     return over_memory(input, input.dtype.to_real(), input.shape, [2 * s for s in input.stride()], 2 * input.storage_offset() + 1)
 
 
@@ -184,8 +246,10 @@ def view_as_real(input):
     """A complex tensor as a real one with a last dimension of 2: real part, imaginary part."""
     if input.dtype.kind != "c":
         raise RuntimeError("view_as_real is only supported for complex tensors")
-    if _needs_copy(input):
+    if here.recorder.inline:
         return pairs_of_reals(input)
+    if _is_tracked(input):
+        return view_as_pairs(input)
     return over_memory(input, input.dtype.to_real(), (*input.shape, 2), [*(2 * s for s in input.stride()), 1], 2 * input.storage_offset())
 
 
@@ -205,8 +269,10 @@ def view_as_complex(input):
         raise RuntimeError("Tensor must have a stride divisible by 2 for all but last dimension")
     if input.storage_offset() % 2:
         raise RuntimeError("Tensor must have a storage_offset divisible by 2")
-    if _needs_copy(input):
+    if here.recorder.inline:
         return complex_of_pairs(input)
+    if _is_tracked(input):
+        return view_of_pairs(input)
     return over_memory(input, input.dtype.to_complex(), input.shape[:-1], [s // 2 for s in input.stride()[:-1]],
                        input.storage_offset() // 2)
 
@@ -214,11 +280,7 @@ def view_as_complex(input):
 def _set_part(function):
     def write(self, value):
         value = value if isinstance(value, Tensor) else _as_tensor(value, self)
-        if self.dtype.kind == "c" and here.recorder.grad and (self.requires_grad or value.requires_grad):
-            value = value.to(self.dtype.to_real()).expand(self.shape)
-            self.copy_(complex(value, imag(self)) if function is real else complex(real(self), value))
-        else:
-            function(self).copy_(value)
+        function(self).copy_(value)
     return write
 
 

@@ -9,6 +9,7 @@ from ..tensors.tensor import Tensor
 from .building import binary, broadcast, cast, choose, constant, elementwise, reduce_to, repeated, result_dtype, unary
 from .definition import operator
 from .index_checks import check_fits
+from .reinterpretation import assembled, imaginary_part
 
 
 def _rounded(name, x):
@@ -20,25 +21,25 @@ def _rounded(name, x):
     return x if x.dtype.is_integral else unary(name, x)
 
 
-@operator(pointwise=True)
+@operator(pointwise=True, converts=False)
 def floor(input: Tensor) -> Tensor:
     """The greatest whole number that is not above."""
     return _rounded("floor", input)
 
 
-@operator(pointwise=True)
+@operator(pointwise=True, converts=False)
 def ceil(input: Tensor) -> Tensor:
     """The least whole number that is not below."""
     return _rounded("ceil", input)
 
 
-@operator(pointwise=True, names=("fix",))
+@operator(pointwise=True, names=("fix",), converts=False)
 def trunc(input: Tensor) -> Tensor:
     """The whole part."""
     return _rounded("trunc", input)
 
 
-@operator(pointwise=True)
+@operator(pointwise=True, converts=False)
 def frac(input: Tensor) -> Tensor:
     """What is left without the whole part."""
     if input.dtype.is_integral:
@@ -51,7 +52,7 @@ def frac_gradient(grad, result, input):
     return grad
 
 
-@operator(pointwise=True)
+@operator(pointwise=True, converts=False)
 def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     """The nearest whole number, or the nearest with that many decimals; halves go to the even neighbour.
 
@@ -116,12 +117,12 @@ def clamp_gradient(grad, result, input, min, max):
     zero = constant(0, grad.dtype)
     grads = [reduce_to(choose(elementwise("and", *broadcast(above, below)), grad, zero), input)]
     if min is not None:
-        lower = elementwise("not", above)
+        lower = binary("lt", input, min)
         if max is not None:
             lower = elementwise("and", *broadcast(lower, binary("lt", min, max)))
         grads.append(None if min._state.weak else reduce_to(choose(lower, grad, zero), min))
     if max is not None:
-        upper = elementwise("not", below)
+        upper = binary("gt", input, max)
         if min is not None:
             upper = elementwise("or", *broadcast(upper, binary("gt", min, max)))
         grads.append(None if max._state.weak else reduce_to(choose(upper, grad, zero), max))
@@ -212,13 +213,14 @@ def fmin_gradient(grad, result, input, other):
     return _split(grad, elementwise("or", *broadcast(binary("le", input, other), elementwise("isnan", other))), input, other)
 
 
-@operator(pointwise=True)
+@operator(pointwise=True, converts=False)
 def nan_to_num(input: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Tensor:
     """NaN replaced by `nan` (0), the infinities by `posinf` and `neginf` (the greatest and the least number of the dtype)."""
     if input.dtype.is_integral:
         return input
     if input.dtype.kind == "c":
-        raise RuntimeError("nan_to_num: not there for complex tensors")
+        parts = [nan_to_num(part, nan, posinf, neginf) for part in (cast(input, input.dtype.to_real()), imaginary_part(input))]
+        return assembled(*parts)
     greatest = limits.finfo(input.dtype).max
     infinity = constant(float("inf"), input.dtype)
     x = choose(elementwise("isnan", input), constant(nan or 0.0, input.dtype), input)
@@ -226,7 +228,7 @@ def nan_to_num(input: Tensor, nan: float | None = None, posinf: float | None = N
     return choose(binary("eq", input, unary("neg", infinity)), constant(-greatest if neginf is None else neginf, input.dtype), x)
 
 
-@operator(pointwise=True)
+@operator(pointwise=True, converts=False)
 def heaviside(input: Tensor, values: Tensor) -> Tensor:
     """0 for negative numbers, 1 for positive ones, `values` at 0."""
     if input.dtype is not values.dtype:
@@ -236,3 +238,8 @@ def heaviside(input: Tensor, values: Tensor) -> Tensor:
     zero = repeated(input, 0)
     step = cast(elementwise("lt", zero, input), input.dtype)
     return elementwise("where", elementwise("eq", input, zero), values, step)
+
+
+@heaviside.gradient
+def heaviside_gradient(grad, result, input, values):
+    return NotImplemented, NotImplemented

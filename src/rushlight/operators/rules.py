@@ -132,6 +132,11 @@ def _(grad, result, flat, attributes):
     return apply(lambda base, v, ix: graph.scatter("add", base, (ix,), (0,), v), (_zeros(flat), grad, places))
 
 
+@rule("reinterpret")
+def _(grad, result, x, attributes):
+    return apply(lambda g: graph.reinterpret(g, x.dtype), (grad,))
+
+
 @rule("assign")
 def _(grad, result, flat, value, attributes):
     strides, offset = attributes
@@ -347,22 +352,20 @@ def _(grad, result, a, b, attributes):
     return base, exponent
 
 
-def _chosen(grad, mine, other):
-    """The share of an input that is chosen where `mine`, and half where both are equal (`other` is the mirror)."""
-    half = grad / 2
-    return _where(mine, _where(other, half, grad), _zeros(grad))
+def _unless_lost(grad, a, b, first_loses, second_loses):
+    """The shares of two inputs of which one is chosen: half where they are equal; both take all where one of them is NaN, as in PyTorch."""
+    shared, zero = _where(_compare("eq", a, b), grad / 2, grad), _zeros(grad)
+    return _where(_compare(first_loses, a, b), zero, shared), _where(_compare(second_loses, a, b), zero, shared)
 
 
 @rule("maximum")
 def _(grad, result, a, b, attributes):
-    ge, le = _compare("ge", a, b), _compare("le", a, b)
-    return _chosen(grad, ge, le), _chosen(grad, le, ge)
+    return _unless_lost(grad, a, b, "lt", "gt")
 
 
 @rule("minimum")
 def _(grad, result, a, b, attributes):
-    ge, le = _compare("ge", a, b), _compare("le", a, b)
-    return _chosen(grad, le, ge), _chosen(grad, ge, le)
+    return _unless_lost(grad, a, b, "gt", "lt")
 
 
 @rule("atan2")

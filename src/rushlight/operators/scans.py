@@ -41,7 +41,7 @@ def _running(name, primitive, x, dim, dtype):
     return cast(scan(primitive, wide, wrap_dim(dim, x.ndim, name)), dtype)
 
 
-@operator(inplace=True)
+@operator(inplace=True, converts=True)
 def cumsum(input: Tensor, dim: int, *, dtype: dtypes.DType | None = None) -> Tensor:
     """The running sum along a dimension.
 
@@ -60,7 +60,7 @@ def _sum_from_end(x, dim):
     return flipped(scan("sum", flipped(x, dim), dim), dim)
 
 
-@operator(inplace=True)
+@operator(inplace=True, converts=True)
 def cumprod(input: Tensor, dim: int, *, dtype: dtypes.DType | None = None) -> Tensor:
     """The running product along a dimension."""
     return _running("cumprod", "prod", input, dim, dtype)
@@ -156,7 +156,7 @@ def logcumsumexp_gradient(grad, result, input, dim):
 
 # Neighbours ----------------------------------------------------------------------------------------------------------
 
-@operator
+@operator(converts=True)
 def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None) -> Tensor:
     """The differences of neighbours along a dimension, n times over.
 

@@ -300,11 +300,11 @@ def broadcast_shapes(*shapes):
 
 @exported
 def broadcast_tensors(*tensors):
-    """Tensors expanded to the one shape that they broadcast to."""
+    """Tensors expanded to the one shape that they broadcast to; those that have it already are given back themselves."""
     if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
         tensors = tuple(tensors[0])
     shape = broadcast_shapes(*[t.shape for t in tensors])
-    return tuple(expand.operator.call(t, tuple(shape)) for t in tensors)
+    return tuple(t if t.shape == shape else expand.operator.call(t, tuple(shape)) for t in tensors)
 
 
 @operator(view=True)

@@ -58,12 +58,6 @@ def sorted_along(input: Tensor, dim: int, descending: bool) -> tuple:
     return return_types.sort(*(reshape(r, tuple(input.shape)) if not input.ndim else r for r in ordered(_line(input), d, descending)))
 
 
-def _bool_dim(dim, descending, name):
-    if isinstance(dim, bool) or not isinstance(dim, int):
-        raise TypeError(f"{name}(): argument 'dim' must be int, not {type(dim).__name__}")
-    return bool(descending)
-
-
 @exported(method=True)
 def sort(input, dim=-1, descending=False, *, stable=False, out=None):
     """The elements in order along a dimension, and where they were; NaN counts as the greatest, equals keep their order.
@@ -71,7 +65,7 @@ def sort(input, dim=-1, descending=False, *, stable=False, out=None):
     >>> torch.sort(torch.tensor([3, 1, 2])).values
     tensor([1, 2, 3])
     """
-    return sorted_along(input, dim, _bool_dim(dim, descending, "sort"), out=out)
+    return sorted_along(input, dim, descending, out=out)
 
 
 @operator(methods=False, namespace=False, differentiable=False)
@@ -84,7 +78,7 @@ def places_in_order(input: Tensor, dim: int, descending: bool) -> Tensor:
 @exported(method=True)
 def argsort(input, dim=-1, descending=False, stable=False):
     """Where the elements of a dimension come from when it is put in order."""
-    return places_in_order.operator.call(input, dim, _bool_dim(dim, descending, "argsort"))
+    return places_in_order.operator.call(input, dim, descending)
 
 
 @operator(out=True)
@@ -96,6 +90,13 @@ def msort(input: Tensor) -> Tensor:
 # ---------------------------------------------------------------------------------------------------------------------
 # Parts of the order
 
+def _first_places(x, d, k, descending=False):
+    """Where the first k of x in order are along dimension d: few of them are picked out, of many all are sorted."""
+    if k * 4 < x.shape[d]:
+        return apply(graph.argsort, (x,), d, descending, k)
+    return part(apply(graph.argsort, (x,), d, descending), d, 0, k)
+
+
 @operator(methods=False, namespace=False)
 def first_in_order(input: Tensor, k: Extent, dim: int, largest: bool) -> tuple:
     d = wrap_dim(dim, input.ndim, "topk")
@@ -103,7 +104,7 @@ def first_in_order(input: Tensor, k: Extent, dim: int, largest: bool) -> tuple:
     if not (k >= 0 and k <= x.shape[d]):
         raise RuntimeError(f"topk: selected index k out of range: k is {int(k)}, dimension {d} has {int(x.shape[d])} elements")
     _no_complex("topk", input)
-    places = part(apply(graph.argsort, (x,), d, largest), d, 0, k)
+    places = _first_places(x, d, k, largest)
     values = along(x, d, places)
     return return_types.topk(*(reshape(r, ()) if not input.ndim and is_int(k, 1) else r for r in (values, apply(lambda n: n, (places,)))))
 
@@ -111,6 +112,7 @@ def first_in_order(input: Tensor, k: Extent, dim: int, largest: bool) -> tuple:
 @exported(method=True)
 def topk(input, k, dim=-1, largest=True, sorted=True, *, out=None):
     """The k largest (or smallest) elements of a dimension, in order, and where they are."""
+    check_out(out, input)
     return first_in_order(input, k, dim, largest, out=out)
 
 
@@ -129,7 +131,7 @@ def kth_in_order(input: Tensor, k: Extent, dim: int, keepdim: bool) -> tuple:
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {d}: k is {int(k)}, the dimension has "
                            f"{int(x.shape[d])} elements")
     _refuse_empty("kthvalue", input, d)
-    places = apply(lambda n: n, (part(apply(graph.argsort, (x,), d, False), d, k - 1, 1),))
+    places = apply(lambda n: n, (part(_first_places(x, d, k), d, k - 1, 1),))
     return return_types.kthvalue(*_squeezed((along(x, d, places), places), input, d, keepdim))
 
 

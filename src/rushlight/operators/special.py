@@ -75,7 +75,7 @@ def zeta(input: Tensor | Number, other: Tensor | Number) -> Tensor:
 
 @zeta.gradient
 def zeta_gradient(grad, result, input, other):
-    return None, None if other._state.weak else reduce_to(grad * -input * zeta(input + 1, other), other)
+    return NotImplemented, None if other._state.weak else reduce_to(grad * -input * zeta(input + 1, other), other)
 
 
 @operator(pointwise=True, methods=False, namespace=False)

@@ -18,7 +18,7 @@ from .factories import linspace, zeros
 from .masking import where
 from .products import matmul
 from .shaping import movedim
-from .sorting import searchsorted
+from .sorting import searchsorted, sorted_along
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Quantiles
@@ -67,14 +67,14 @@ def _quantile(name, input, q, dim, keepdim, interpolation, skip_nan):
 def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear", out=None):
     """The numbers below which a share q of the elements lies."""
     result = _quantile("quantile", input, q, dim, keepdim, interpolation, skip_nan=False)
-    return result if out is None else write_out(lerp.operator, out, result)
+    return result if out is None else write_out(sorted_along.operator, out, result)
 
 
 @exported(method=True)
 def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear", out=None):
     """`quantile` of the elements that are numbers."""
     result = _quantile("nanquantile", input, q, dim, keepdim, interpolation, skip_nan=True)
-    return result if out is None else write_out(lerp.operator, out, result)
+    return result if out is None else write_out(sorted_along.operator, out, result)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ def histogram(input, bins=100, *, range=None, weight=None, density=False, out=No
         raise TypeError("histogram() received an invalid combination of arguments: range goes with a number of bins, not with their edges")
     counts, edges = _histogram(input.reshape(-1, 1), [bins], range, None if weight is None else weight.reshape(-1), density)
     result = return_types.histogram(counts, edges[0])
-    return result if out is None else write_out(lerp.operator, out, result)
+    return result if out is None else write_out(sorted_along.operator, out, result)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ import functools
 import gc
 import os
 import threading
-from itertools import starmap
+from itertools import repeat, starmap
+from queue import SimpleQueue
 from sys import getrefcount
 
 from ..ir import graph
@@ -49,6 +50,7 @@ class Plan:
     fresh       (number of the handle, whether it has a history, how often it was written to) for results with memory of their own
     in_place    numbers of leaves that were written
     views       numbers of held handles that are views, with their Values
+    is_plain    whether it makes new tensors only: none of these, nothing in place, and nothing that has a gradient
     saved       Values kept for backward (`repeats`: how the elements of an expanded one are seen); `shared` those whose memory a fresh
                 handle has: (value, position in fresh)
     unfreed     histories that backward from here will go through; `read_leaves` numbers of the leaves they read, `reached` of those they
@@ -56,8 +58,8 @@ class Plan:
     rings       per result with memory of its own, the blocks it had last (memory.Ring); None until the plan runs for a second time
     """
 
-    __slots__ = ("program", "cold", "is_large", "guards", "holds", "outputs", "fresh", "in_place", "views", "saved", "repeats", "shared", "unfreed",
-                 "reached", "read_leaves", "kept_leaves", "keeps_record", "_evaluate", "_layouts", "rings")
+    __slots__ = ("program", "cold", "is_large", "is_plain", "guards", "holds", "outputs", "fresh", "in_place", "views", "saved", "repeats", "shared",
+                 "unfreed", "reached", "read_leaves", "kept_leaves", "keeps_record", "_evaluate", "_layouts", "rings")
 
     def layouts(self, integers):
         """((shape, strides, elements) of every output, (shape, strides, offset) of every view) for these run-time integers."""
@@ -78,6 +80,34 @@ class Plan:
 
 def _is_main():
     return threading.current_thread() is threading.main_thread()
+
+
+_calls = None  # where the thread that makes calls apart from the main thread takes them from
+
+
+def _apart():
+    """A function that has its argument called in a thread that is kept for it.  (To say so is one step of Python's.)"""
+    global _calls
+    if _calls is None:
+        calls = SimpleQueue()
+        _thread.start_new_thread(_call_forever, (calls,))
+        _calls = calls
+    return _calls.put
+
+
+def _call_forever(calls):
+    while True:
+        calls.get()()
+
+
+def _forget_thread():
+    """The child of a fork has no such thread."""
+    global _calls
+    _calls = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_thread)
 
 
 class Flush:
@@ -174,22 +204,22 @@ def _is_ours(error):
 class _Job:
     """One run of a plan: the memory of its results, and the `call` that makes them: (function, argument), None once it was made.
 
-    A call that is not all machine code runs in a thread of its own, where no signal handler interrupts it half-way."""
+    A call that is not all machine code runs in another thread (`_apart`), where no signal handler interrupts it half-way."""
 
     __slots__ = ("plan", "places", "kept", "blocks", "call", "over", "turn", "error")
 
     def __init__(self, plan, flush):
         self.plan, self.places, self.kept, self.blocks, self.over, self.turn, self.error = plan, [], [], {}, True, None, None
         self.call = None
-        run = self._targets(plan, flush.trace)
+        run = self._new_targets(plan, flush.trace) if plan.is_plain else self._targets(plan, flush.trace)
         if flush.done:  # finished in between: what was read of its trace is not whole
             return
         self.call = plan.program.native_call(*run) if hasattr(plan.program, "native_call") else None
         if self.call is None:
             self.over, self.turn = False, _thread.allocate_lock()
             self.turn.acquire()
-            start = functools.partial(_thread.start_new_thread, self._run_apart) if _is_main() else self._run
-            self.call = start, (plan.program.run, run)
+            call = plan.program.run, run
+            self.call = (_apart(), functools.partial(self._run, call)) if _is_main() else (self._run, call)
 
     def _targets(self, plan, trace):
         """Make the memory.  Returns what the program is run with."""
@@ -218,15 +248,18 @@ class _Job:
             targets.append(place.storage.block.address)
             number += 1
 
-        pointers = []
-        for t in leaves:
-            place = t._place
-            block = place.storage.block
-            pointers.append(0 if block is None else block.address + place.offset * place.dtype.itemsize)
-        return pointers, targets, trace.scalars, integers
+        return _pointers(leaves), targets, trace.scalars, integers
 
-    def _run_apart(self, run, arguments):
-        self._run((run, arguments))
+    def _new_targets(self, plan, trace):
+        """The same for a plan that is plain."""
+        integers, places, targets = tuple(trace.integers), self.places, []
+        layouts, _ = plan.layouts(integers)
+        for ring, layout, kind, (_, _, writes) in zip(plan.rings or repeat(None), layouts, plan.outputs, plan.fresh):
+            place = _new_place(ring, layout, kind)
+            place.storage.version = writes
+            places.append(place)
+            targets.append(place.storage.block.address)
+        return _pointers(trace.leaves), targets, trace.scalars, integers
 
     def _run(self, call):
         collecting = gc.isenabled()
@@ -246,6 +279,16 @@ class _Job:
             self.turn.acquire(True, 0.05)
         if self.error is not None:
             raise self.error
+
+
+def _pointers(leaves):
+    """Where they lie; 0 for one of which only the shape is known."""
+    pointers = []
+    for t in leaves:
+        place = t._place
+        block = place.storage.block
+        pointers.append(0 if block is None else block.address + place.offset * place.dtype.itemsize if place.offset else block.address)
+    return pointers
 
 
 def make(recorder, trace, step, counts):
@@ -305,13 +348,15 @@ def make(recorder, trace, step, counts):
     plan.kept_leaves = [v.needs_grad and i in plan.reached or i in reads for i, v in enumerate(entered)]
     plan.views = [(i, trace.handles[i]._state.node.dtype) for i in views]
     plan.rings = None
+    plan.is_plain = not (plan.views or plan.in_place or trace.flats or ends)
 
     plan.is_large = len(graph.topological([o.node for o in outputs])) >= pieces.LARGE_GRAPH
     compile_plan(recorder, plan, step, trace.integers, outputs, not step.plans)
     for i in plan.program.leaves_read:
         if trace.leaves[i]._place.storage.block is None:
             raise AssertionError(f"leaf {i} is read, but only its shape was kept for backward")
-    plan.outputs = [(o.node.dtype, o.node.dtype.itemsize) for o in outputs]
+    inference = [h._state.inference for _, h in fresh] + [False] * (len(outputs) - len(fresh))
+    plan.outputs = [(o.node.dtype, o.node.dtype.itemsize, i) for o, i in zip(outputs, inference)]
     plan._evaluate = evaluator((tuple((tuple(o.node.shape), tuple(o.strides)) for o in outputs),
                                 tuple((tuple(v.node.shape), tuple(v.strides), v.offset) for v in (trace.handles[i]._state for i in views))))
     plan._layouts = {}
@@ -365,6 +410,12 @@ def results(recorder, plan, trace, job):
     """The assignments (object, attribute, value) that hand the results to the tensors that wait for them, and those to be made last."""
     changes, last, placed, members = [], [], {}, {}
     handles, leaves = trace.handles, trace.leaves
+    if plan.is_plain:
+        for (i, _, _), place in zip(plan.fresh, job.places):
+            h = handles[i]
+            changes += (h, "_place", place), (h, "_state", None)
+        changes += [(t, "_state", None) for t in (*leaves, *trace.kept)]
+        return changes, [(trace, "leaves", ())]
     _, view_layouts = plan.layouts(tuple(trace.integers))
     if plan.keeps_record:
         changes += _record(recorder, plan, trace, job)
@@ -391,7 +442,7 @@ def results(recorder, plan, trace, job):
         base_place = placed.get(id(base)) or base._place
         place = h._place
         if place is None:
-            place = placed[id(h)] = Place(base_place.storage, shape, strides, base_place.offset + offset, dtype)
+            place = placed[id(h)] = Place(base_place.storage, shape, strides, base_place.offset_as(dtype) + offset, dtype)
             place.cut = writing.is_cut(h, base_place)
             changes.append((h, "_place", place))
             if base._base is not None and not base_place.cut:
@@ -419,8 +470,9 @@ def _record(recorder, plan, trace, job):
     passed = set(plan.unfreed)
     seen = {trace.handles[i]._state.history for i, *_ in (*plan.fresh, *plan.views) if trace.handles[i]._state is not None}  # as `grad_fn`
     externals = {h: call for h, call in record.externals.items() if h in passed or h in seen or h in record.nodes}
+    packed = {h: kept for h, kept in record.packed.items() if h in passed or h in record.nodes}
     if not plan.unfreed:
-        return [(record, "unfreed", ()), (record, "externals", externals)]
+        return [(record, "unfreed", ()), (record, "externals", externals), (record, "packed", packed)]
     versions, saved = {}, {v: recorder.handle_at(p) for v, p in zip(plan.saved, job.kept)}
     for v, n in plan.shared:
         saved[v] = recorder.handle_at(job.places[n])
@@ -436,14 +488,15 @@ def _record(recorder, plan, trace, job):
             storage.version = v.writes + written_since
         if storage is not None:
             versions[v] = storage, storage.version - written_since
-    return [(record, "unfreed", plan.unfreed), (record, "saved", saved), (record, "versions", versions), (record, "externals", externals)]
+    return [(record, "unfreed", plan.unfreed), (record, "saved", saved), (record, "versions", versions), (record, "externals", externals),
+            (record, "packed", packed)]
 
 
 def _new_place(ring, layout, kind):
     """A place for a result, in a block that an earlier run used and nobody sees any more, or in a new one; where results grow from run to
     run (a cache of keys and values), one with room for some more of them."""
     shape, strides, count = layout
-    dtype, itemsize = kind
+    dtype, itemsize, inference = kind
     size = count * itemsize
     block, grown = None, False
     for candidate in ring or ():
@@ -455,4 +508,4 @@ def _new_place(ring, layout, kind):
         block = Block(size + size // 8 if grown else size)
         if ring is not None:
             ring.keep(block)
-    return Place(Storage(block, size, dtype), shape, strides, 0, dtype)
+    return Place(Storage(block, size, dtype, inference), shape, strides, 0, dtype)

@@ -29,6 +29,7 @@ from ..ir import dtypes, graph
 from ..ir.extents import Assumptions, check
 from . import plan, writing
 from .pieces import Pieces
+from .storage import making
 from .trace import History, Trace, Value, classify, symbols
 
 new = object.__new__
@@ -94,13 +95,16 @@ class Recorder:
     handle = None        # set by floor 3: the class of the tensors given out
     read_by_backward = staticmethod(lambda trace, values: ([], (), ()))  # set by floor 5: what backward from these values will read
 
+    refuse_inference = staticmethod(lambda trace, values: None)  # set by floor 5: raises where backward would read what inference mode made
+    pack_saved = staticmethod(lambda results: None)  # set by floor 5: hands what a call saves for backward to the `saved_hooks`
+
     def __init__(self):
         self.root = self.at = Step(None, None)
         self.trace = Trace()
         self.lock = threading.RLock()
         self.inline, self.tracking = 0, True
         self.busy, self.resume, self.flushing = False, None, None
-        self._grad = True
+        self._grad, self._inference = True, False
         self.hidden = None  # where it really stands, while every call has to be looked at (see `watch`)
         self.assumed = Assumptions()  # what is known at its `step`, kept from one inference to the next
         self.assumed.step = self.root
@@ -116,23 +120,36 @@ class Recorder:
 
     @grad.setter
     def grad(self, on):
-        if on is self._grad:
-            return
+        if on is not self._grad:
+            self._change("grad", on)
+
+    @property
+    def inference(self):
+        """Whether what is made now is made in inference mode; a step of the trie, too."""
+        return self._inference
+
+    @inference.setter
+    def inference(self, on):
+        making.inference = on
+        if on is not self._inference:
+            self._change("inference", on)
+
+    def _change(self, mode, on):
         self.settle()
         place = "resume" if self.busy else "at" if self.hidden is None else "hidden"
         while True:
             at = getattr(self, place)
-            step = self._mode(at, on)
-            changes = starmap(setattr, ((self, "_grad", on), (self, place, step)))
+            step = self._mode(at, mode, on)
+            changes = starmap(setattr, ((self, "_" + mode, on), (self, place, step)))
             if at is (self.at if place == "at" else self.resume if place == "resume" else self.hidden):  # nothing comes between these
                 writing.drain(changes)
                 return
 
-    def _mode(self, at, on):
-        """The step after `at` when the mode changes."""
-        if at.key is not None and at.key[0] == "grad":
+    def _mode(self, at, mode, on):
+        """The step after `at` when a mode changes."""
+        if at.key is not None and at.key[0] == mode:
             return at.previous  # nothing was recorded in between: back to where it was
-        key = ("grad", on)
+        key = (mode, on)
         found = at.next.get(key)
         return found[0] if found else self._add(at, key, (), None, ())
 
@@ -279,6 +296,9 @@ class Recorder:
                 v.family, v.writes = v.root.family, v.root.writes
             if v.history is not None and v.history.call is None:
                 v.history.call = callee, operands
+            v.inference = self._inference if v.root is None and not in_place else (v.root or operands[0]).inference
+        if self._grad and any(o.inference for o in operands):
+            self.refuse_inference(trace, values)
         assumptions.step = step = self._add(at, key, values, structure, assumptions.taken())
         self.assumed = assumptions
         return step
@@ -381,6 +401,7 @@ class Recorder:
                 return None
             shape, strides, _ = place.symbolic(first_integer)
             value = Value(graph.leaf(number, shape, place.dtype, strides, first), strides, needs_grad=gradient is not None, leaf=number)
+            value.inference = description[-1]
             if first is not None:
                 value.family = at.leaf_values()[first].family
                 value.writes = trace.writes.get(value.family, 0)
@@ -516,7 +537,7 @@ class Recorder:
                             self.enter(t)
             fresh = Trace()
             self.root = self.pieces.next_root(self.root)
-            start = self.root if self._grad else self._mode(self.root, False)
+            start = self._after_flush(self.root)
             trace, at = self.trace, self.at
             if not trace.handles and not trace.leaves:
                 return
@@ -533,12 +554,18 @@ class Recorder:
             self.pieces.flushed(at, flush.counts, flush.job.plan, flush.is_new, is_cut)
             if self.steps + PROGRAM_WEIGHT * self.programs > LARGEST_TRIE:
                 root = Step(None, None)
-                at = root if self._grad else self._mode(root, False)
+                at = self._after_flush(root)
                 if self.at is start and not self.trace.leaves and not self.trace.handles:  # nobody recorded meanwhile
                     self.at = at
                     self.root = root
                     self.pieces.forget(Step(None, None))
                     self.steps = self.programs = 0
+
+
+    def _after_flush(self, root):
+        """The step at which recording begins, in the modes of the moment."""
+        at = root if self._grad else self._mode(root, "grad", False)
+        return self._mode(at, "inference", True) if self._inference else at
 
 
 _OF_BODIES = frozenset((Recorder._infer.__code__,))
@@ -547,7 +574,7 @@ OURS = {"rushlight", "contextlib"}  # packages in which operators are defined
 
 def _seen_in(flat, place, first_integer):
     """The value of a tensor at a place of a storage, whose run-time integers are numbered from `first_integer`."""
-    return writing.view_of_flat(flat, *place.symbolic(first_integer, with_offset=True))
+    return writing.view_of_flat(flat, place.dtype, *place.symbolic(first_integer, with_offset=True))
 
 
 def gradient_of(tensor):

@@ -7,6 +7,7 @@
 What the trie knows of a place is its description (which dimensions are 0 or 1, how the strides run); the numbers themselves are
 run-time integers.  Start with `Place`.
 """
+import threading
 import weakref
 from sys import getrefcount
 
@@ -16,6 +17,13 @@ from ..ir import extents
 from ..ir.extents import Extent
 from ..ir.graph import row_major
 from .memory import Block
+
+
+class _Making(threading.local):
+    inference = False
+
+
+making = _Making()  # whether what this thread makes now is made in inference mode
 
 
 class Storage:
@@ -30,12 +38,14 @@ class Storage:
     alone     known to lie under one tensor only, and to be seen by nobody outside
     exports   how many live NumPy arrays (or other outside holders) show this memory
     imported  the NumPy array whose memory this is, or None
+    inference made in inference mode: its tensors are not written to elsewhere, nor saved for backward
     """
 
-    __slots__ = ("block", "size", "dtype", "version", "value", "members", "room", "alone", "exports", "imported", "__weakref__")
+    __slots__ = ("block", "size", "dtype", "version", "value", "members", "room", "alone", "exports", "imported", "inference", "__weakref__")
 
-    def __init__(self, block, size, dtype):
+    def __init__(self, block, size, dtype, inference=None):
         self.block, self.size, self.dtype = block, size, dtype
+        self.inference = making.inference if inference is None else inference
         self.version, self.value, self.members, self.room = 0, None, {}, 8
         self.exports, self.imported, self.alone = 0, None, True
 
@@ -73,7 +83,7 @@ class Storage:
         block = Block(span)
         start = place.offset * place.dtype.itemsize
         block.bytes[:] = self.block.bytes[start:start + span]
-        copy = Place(Storage(block, span, place.dtype), place.shape, place.strides, 0, place.dtype)
+        copy = Place(Storage(block, span, place.dtype, self.inference), place.shape, place.strides, 0, place.dtype)
         copy.is_snapshot = True
         return copy
 
@@ -97,6 +107,10 @@ class Place:
         other.cut = cut
         return other
 
+    def offset_as(self, dtype):
+        """The offset, counted in elements of a dtype."""
+        return self.offset if dtype is self.dtype else self.offset * self.dtype.itemsize // dtype.itemsize
+
     @property
     def address(self):
         return self.storage.block.address + self.offset * self.dtype.itemsize
@@ -118,7 +132,7 @@ class Place:
     def description(self):
         """What of the place belongs to the structure: hashable, and one object for all that are equal."""
         if self._description is None:
-            layout = self.dtype, self.shape, self.strides, self.is_snapshot
+            layout = self.dtype, self.shape, self.strides, self.is_snapshot, self.storage.inference
             found = _known_layouts.get(layout)
             if found is None:
                 if len(_known_layouts) >= LAYOUTS_KNOWN:
@@ -161,11 +175,11 @@ _known_layouts = {}  # what `_describe` answered
 LAYOUTS_KNOWN = 4096
 
 
-def _describe(dtype, shape, strides, is_snapshot):
+def _describe(dtype, shape, strides, is_snapshot, inference):
     """(description, run-time integers) of a place."""
     order = dense_order(shape, strides)
     general = () if order is not None else tuple(s if 0 <= s <= 1 else None for s in strides)
-    description = (dtype, tuple(n if n <= 1 else None for n in shape), order, general, is_snapshot)
+    description = (dtype, tuple(n if n <= 1 else None for n in shape), order, general, is_snapshot, inference)
     integers = [n for n in shape if n > 1]
     if order is None:
         integers += [s for s in strides if not 0 <= s <= 1]
@@ -179,6 +193,15 @@ def dense_order(shape, strides):
         return tuple(range(len(shape)))
     order = tuple(sorted(range(len(shape)), key=lambda i: (-strides[i], shape[i] == 1, i)))
     return order if strides_in_order(shape, order) == tuple(strides) else None
+
+
+def order_in_memory(shape, strides):
+    """As `dense_order`, whatever the strides of dimensions are that are never stepped along: of extent 1, or of a tensor without elements."""
+    if 0 in shape:
+        return tuple(range(len(shape)))
+    still, used = ([d for d, n in enumerate(shape) if (n == 1) is one] for one in (True, False))
+    order = dense_order([shape[d] for d in used], [strides[d] for d in used])
+    return None if order is None else (*still, *[used[d] for d in order])
 
 
 def strides_in_order(shape, order):

@@ -29,18 +29,19 @@ class Value:
     family      the first value of the storage it lies in; `writes`: how often that storage had been written to
     cut         it lies in its root's memory, but no gradient passes between them (`detach`)
     weak        a Python number: it yields to tensors in type promotion
+    inference   it was made in inference mode, or lies in memory that was
     owner       the recorder whose trie it belongs to; None for values inside an operator's body
     number      Values are numbered as they are made, so that backward can go from the newest to the oldest
     """
 
-    __slots__ = ("node", "_strides", "offset", "root", "view_of", "needs_grad", "history", "leaf", "family", "writes", "weak", "cut",
+    __slots__ = ("node", "_strides", "offset", "root", "view_of", "needs_grad", "history", "leaf", "family", "writes", "weak", "cut", "inference",
                  "owner", "number", "_layout", "__weakref__")
     count = 0
 
     def __init__(self, node, strides=None, needs_grad=False, history=None, leaf=None, weak=False, root=None, offset=0):
         self.node, self._strides, self.offset, self.root, self.view_of = node, strides, offset, root, None
         self.needs_grad, self.history, self.leaf, self.weak = needs_grad, history, leaf, weak
-        self.family, self.writes, self.cut, self.owner, self._layout = self, 0, False, None, None
+        self.family, self.writes, self.cut, self.inference, self.owner, self._layout = self, 0, False, False, None, None
         Value.count += 1
         self.number = Value.count
 
@@ -155,14 +156,15 @@ class Record:
     externals   what goes backward through a user's `Function`, by History
     roots       after the flush: the history that each leaf had when it was entered, by leaf number
     saved       after the flush: {Value: tensor} that gradient rules read; `unfreed` the histories that will read them
+    packed      what users' hooks kept of that, by History: [(Value, their answer, the hook that makes it a tensor again), ...]
     versions    (storage, its version) as it was when a value was recorded that backward will read, by Value
     """
 
-    __slots__ = ("hooks", "nodes", "externals", "roots", "saved", "unfreed", "versions")
+    __slots__ = ("hooks", "nodes", "externals", "roots", "saved", "packed", "unfreed", "versions")
 
     def __init__(self):
         self.hooks, self.nodes, self.externals, self.roots = {}, {}, {}, {}
-        self.saved, self.unfreed, self.versions = {}, (), {}
+        self.saved, self.packed, self.unfreed, self.versions = {}, {}, (), {}
 
     def versions_of_leaves(self):
         """The Values of the leaves that backward will read, each once, in order."""

@@ -18,7 +18,7 @@ from sys import getrefcount
 
 from ..ir import graph
 from ..ir.extents import is_int
-from .storage import Place, Storage, dense_order, strides_in_order
+from .storage import Place, Storage, dense_order, order_in_memory, strides_in_order
 from .trace import History, Value
 
 drain = deque(maxlen=0).extend  # runs an iterator in one step of Python's: of `starmap(setattr, ...)` nobody sees a part done
@@ -90,7 +90,7 @@ class _Flatten:
             flat.history = None
         if node is value.node:
             flat.history = flat.history and History("reshape", (value,), (flat,))
-        flat.family, flat.writes = value.family, value.writes
+        flat.family, flat.writes, flat.inference = value.family, value.writes, value.inference
         return (flat,), None
 
 
@@ -106,13 +106,15 @@ class _Assign:
     def infer(operands, scalars, extents, arguments):
         flat, value = operands
         place, tracked, counts = arguments
+        storage, flat = flat, read_as(flat, place.dtype)
         shape, strides, offset = _symbolic_from(place, extents)
         whole = covers(shape, strides, offset, flat)
         node = graph.reshape(value.node, flat.node.shape) if whole else graph.assign(flat.node, value.node, strides, offset)
         new = Value(node, (1,), flat.needs_grad)
         if not tracked:
-            if flat.needs_grad:
-                new.history = History("clone", (flat,), (new,))
+            new = Value(graph.reinterpret(node, storage.node.dtype), (1,), storage.needs_grad)
+            if storage.needs_grad:
+                new.history = History("clone", (storage,), (new,))
         elif whole and flat.needs_grad:  # a gradient of zeros, not none
             new.needs_grad, new.history = True, History("overwrite", (flat, value), (new,))
         elif whole:
@@ -121,7 +123,8 @@ class _Assign:
         elif flat.needs_grad or value.needs_grad:
             new.needs_grad = True
             new.history = History("assign", (flat, value), (new,), (strides, offset))
-        new.family, new.writes = flat.family, flat.writes + counts
+        new = read_as(new, storage.node.dtype)
+        new.family, new.writes, new.inference = storage.family, storage.writes + counts, storage.inference
         return (new,), None
 
 
@@ -133,7 +136,7 @@ class _Adopt:
     @staticmethod
     def infer(operands, scalars, extents, arguments):
         flat, own = operands
-        value = view_of_flat(flat, *_symbolic_from(arguments, extents))
+        value = view_of_flat(flat, arguments.dtype, *_symbolic_from(arguments, extents))
         value.needs_grad, value.history = True, History("clone", (own,), (value,))
         return (value,), None
 
@@ -148,8 +151,25 @@ def covers(shape, strides, offset, flat):
     return tuple(strides) == graph.row_major(shape) and graph.product(shape) == flat.node.shape[0]
 
 
-def view_of_flat(flat, shape, strides, offset):
-    """The Value of a tensor that lies in a storage whose content is `flat`."""
+def read_as(flat, dtype):
+    """The content of a storage as numbers of another dtype; gradients pass between complex numbers and their parts."""
+    if flat.node.dtype is dtype:
+        return flat
+    value = Value(graph.reinterpret(flat.node, dtype), (1,), flat.needs_grad and are_parts(flat.node.dtype, dtype))
+    if value.needs_grad:
+        value.history = History("reinterpret", (flat,), (value,))
+    value.family, value.writes = flat.family, flat.writes
+    return value
+
+
+def are_parts(a, b):
+    """Whether of two dtypes one is that of the other's real and imaginary parts."""
+    return {a.kind, b.kind} == {"f", "c"} and a.to_real() is b.to_real()
+
+
+def view_of_flat(flat, dtype, shape, strides, offset):
+    """The Value of a tensor of a dtype that lies in a storage whose content is `flat`."""
+    flat = read_as(flat, dtype)
     if covers(shape, strides, offset, flat):
         value = Value(graph.reshape(flat.node, shape), strides, flat.needs_grad)
         kind = "reshape"
@@ -158,7 +178,7 @@ def view_of_flat(flat, shape, strides, offset):
         kind = "as_strided"
     if flat.needs_grad:
         value.history = History(kind, (flat,), (value,), value.node.attributes)
-    value.family, value.writes = flat.family, flat.writes
+    value.family, value.writes, value.inference = flat.family, flat.writes, flat.inference
     return value
 
 
@@ -189,7 +209,7 @@ def _written(recorder, trace, target, result):
     if root_place is None:
         value = root._state
         shape, strides, _ = value.layout(trace.integers)
-        root_place = Place(Storage(None, 0, value.node.dtype), shape, strides, 0, value.node.dtype)
+        root_place = Place(Storage(None, 0, value.node.dtype, value.inference), shape, strides, 0, value.node.dtype)
         root_place.storage.size = root_place.span() * value.node.dtype.itemsize
         root_place.storage.version = trace.writes.get(value.family, 0)
     storage, places = root_place.storage, {id(root): root_place}
@@ -198,7 +218,7 @@ def _written(recorder, trace, target, result):
         if id(t) not in places and t._place is None:
             value, parent = t._state, places.get(id(t._base)) or t._base._place
             shape, strides, offset = value.layout(trace.integers)
-            place = places[id(t)] = Place(storage, shape, strides, parent.offset + offset, value.node.dtype)
+            place = places[id(t)] = Place(storage, shape, strides, parent.offset_as(value.node.dtype) + offset, value.node.dtype)
             place.cut = is_cut(t, parent)
             changes.append((t, "_place", place))
         elif id(t) not in places:
@@ -255,7 +275,7 @@ def forget(recorder, views):
 def flat_content(recorder, root, place):
     """A tensor of everything in the storage that `root` lies in, at `place`."""
     storage = place.storage
-    order = dense_order(place.shape, place.strides)
+    order = order_in_memory(place.shape, place.strides)
     whole = order is not None and place.offset == 0 and place.numel() * place.dtype.itemsize == storage.size
     if whole and (root._state is not None or place.dtype is storage.dtype):
         return recorder.record(FLATTEN, (root,), order, arguments=order, hold=True)

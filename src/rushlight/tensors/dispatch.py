@@ -154,13 +154,13 @@ def taken_over(function, args, kwargs=None):
 
 def _ask_mode(function, args, kwargs):
     mode = _thread.modes.pop()
-    _look(bool(_thread.modes))
+    look()
     try:
         types = tuple(type(a) for a in _dispatching(args, []))
         return mode.__torch_function__(function, types, args, kwargs or {})
     finally:
         _thread.modes.append(mode)
-        _look(True)
+        look()
 
 
 class TorchFunctionMode:
@@ -172,17 +172,17 @@ class TorchFunctionMode:
     def __enter__(self):
         start_asking()
         _thread.modes.append(self)
-        _look(True)
+        look()
         return self
 
     def __exit__(self, *_):
         _thread.modes.pop()
-        _look(bool(_thread.modes))
+        look()
 
 
-def _look(modes):
-    """Make the recorder look for modes at every call, or no longer."""
-    here.recorder.watch(modes)
+def look():
+    """Make the recorder look at every call while there are modes, or hooks of what is saved for backward."""
+    here.recorder.watch(bool(_thread.modes or here.recorder.saved_hooks))
 
 
 def has_torch_function(args):

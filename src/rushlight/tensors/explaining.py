@@ -56,7 +56,7 @@ def _some(count, what):
 def _times(plan, trace, integers):
     """The seconds of each step, from the better of two runs into memory of their own."""
     pointers = [t._place.address if t._place.storage.block is not None else 0 for t in trace.leaves]
-    blocks = [Block(count * itemsize) for (_, _, count), (_, itemsize) in zip(plan.layouts(integers)[0], plan.outputs)]
+    blocks = [Block(count * itemsize) for (_, _, count), (_, itemsize, _) in zip(plan.layouts(integers)[0], plan.outputs)]
     for leaf, output in plan.program.plan.same:  # what would be written in place is copied first
         place = trace.leaves[leaf]._place
         blocks[output] = Block(place.span() * place.dtype.itemsize)

@@ -92,7 +92,8 @@ class Tensor:
         offset = self._layout()[2]
         if self._place is not None:
             return self._place.offset
-        return offset + (self._base.storage_offset() if self._base is not None else 0)
+        base = self._base
+        return offset if base is None else offset + base.storage_offset() * base.dtype.itemsize // self.dtype.itemsize
 
     @property
     def dtype(self):
@@ -159,6 +160,10 @@ class Tensor:
             owner.settle()
         return self._state
 
+    def _is_inference(self):
+        value = self._present()
+        return self._known_place().storage.inference if value is None else value.inference
+
     def _known_place(self):
         if self._place is None:
             raise self.__dict__.get("failure") or RuntimeError("this tensor has no value: the call that would have made it failed")
@@ -189,7 +194,8 @@ class Tensor:
 
     def data_ptr(self):
         """The address of its first element."""
-        return self._stored().address if self.numel() else 0
+        place = self._stored()
+        return 0 if 0 in place.shape else place.address
 
     def item(self):
         """The Python number in a tensor of one element."""
@@ -224,6 +230,8 @@ class Tensor:
     @property
     def _version(self):
         """How often the memory it lies in was written to in place."""
+        if self._is_inference():
+            raise RuntimeError("Inference tensors do not track version counter.")
         root = root_of(self)
         if root._tape is not None and root._tape.version is not None:
             return root._tape.version
@@ -257,6 +265,8 @@ class Tensor:
             raise RuntimeError("you can only change requires_grad flags of leaf variables."
                                + ("" if requires_grad else " If you want to use a computed variable in a subgraph that doesn't require "
                                   "differentiation use var_no_grad = var.detach()."))
+        if requires_grad and self._is_inference() and not here.recorder.inference:
+            raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
         if requires_grad and self.dtype.kind not in "fc":
             raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
         if self._state is not None:
