@@ -26,6 +26,7 @@ WHOLE_COLUMN = 256    # and so many where there are no more
 LONG_ROW = 256        # elements that are summed before what lies around them
 CORRELATION_PARTS = ((1 << 15, 16), (1 << 18, 4))  # (elements of the result, parts that images are then divided into)
 LEAST_PART = 512      # places of all images that are worth a part
+MOST_PARTS = 32       # of a sum whose parts are put together, in case they lie apart
 
 
 def rewrite(roots):
@@ -283,12 +284,18 @@ def _joined(total):
     return total if len(joined) == len(parts) else functools.reduce(functools.partial(elementwise, "add"), joined)
 
 
-def _padded_parts(x):
-    """The nodes with zeros around them that a sum is made of; None where it is made of others too, or of one."""
-    if _is_padded(x):
-        return [x]
-    parts = [_padded_parts(i) for i in x.inputs] if x.primitive == "add" else [None]
-    return None if None in parts else sum(parts, [])
+def _padded_parts(total):
+    """The nodes with zeros around them that a sum is made of; None where it is made of others too, or of very many."""
+    parts, waiting = [], [total]
+    while waiting:
+        x = waiting.pop()
+        if _is_padded(x):
+            parts.append(x)
+        elif x.primitive == "add" and len(parts) + len(waiting) < MOST_PARTS:
+            waiting += x.inputs[::-1]
+        else:
+            return None
+    return parts
 
 
 def _side_by_side(first, second):
