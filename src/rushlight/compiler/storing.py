@@ -129,18 +129,24 @@ class Storing:
         once = twice = 0
         for g in groups:
             once, twice = once | g.made_of, twice | once & g.made_of
-        chosen = {}  # node -> the groups that need not compute it any more
         if not twice & self.dear:
-            return chosen
+            return ()
+        made_by = {n: 1 << i for i, g in enumerate(groups) for n in g.nodes}  # node -> the groups that compute it, as bits
+        chosen, elements = [], [key(product(g.shape)) for g in groups]
         for node in reversed(self.order):
-            inside = self.made_of[node]
-            if not (self.bits[node] & twice and inside & self.dear) or node in self.stored:
+            if node in self.stored:
                 continue
-            makers = {g for g in groups if g.made_of & self.bits[node] and key(product(node.shape)) == key(product(g.shape))}
-            relieved = [others for n, others in chosen.items() if self.made_of[n] & self.bits[node]]
-            left = makers.difference(*relieved)
-            if (len(left) + bool(relieved) - 1) * self.size(inside) >= DEAR_VALUE:
-                chosen[node] = makers
+            makers = 0
+            for user in self.users[node]:
+                makers |= made_by.get(user, 0)
+            made_by[node] = makers
+            inside = self.made_of[node]
+            if self.bits[node] & twice and inside & self.dear:
+                size = key(product(node.shape))
+                alike = sum(makers >> i & 1 and n == size for i, n in enumerate(elements))
+                if (alike - 1) * self.size(inside) >= DEAR_VALUE:
+                    chosen.append(node)
+                    made_by[node] = makers & -makers  # the first of them, from now on
         return chosen
 
 

@@ -27,13 +27,13 @@ class Pieces:
 
     on        whether the trace that is being recorded is a piece; `wanted` whether the next one is to be
     other     the root of the trie that is not in use: that of whole traces while `on`, else that of pieces
-    marks     the calls after which a piece ends, as tuples of what was called last
+    marks     the calls after which a piece ends, as tuples of what was called last; the trie of pieces is `outdated` when there are new ones
     strange   how unfamiliar the last long traces were; `known` sequences came one after the other; `patience` says how many have to
     sequence  the pieces since the last of them that was not cut off, as a hash, and how many; `seen`: such hashes
     """
 
     def __init__(self, root):
-        self.on = self.wanted = False
+        self.on = self.wanted = self.outdated = False
         self.other, self.marks = root, set()
         self.strange, self.known, self.patience = 0, 0, PATIENCE[0]
         self.sequence, self.seen = (0, 0), set()
@@ -47,6 +47,8 @@ class Pieces:
         if self.on is not self.wanted:
             self.on = self.wanted
             root, self.other = self.other, root
+        if self.on and self.outdated:  # what was recorded before is cut elsewhere
+            self.outdated, root = False, type(root)(None, None)
         return root
 
     def flushed(self, step, counts, plan, was_made, was_cut):
@@ -101,6 +103,7 @@ class Pieces:
         often = [mark for mark, ends in places.items() if len(ends) > 1 and farthest(ends) <= LONGEST // 2]
         if often:
             self.marks.add(min(often, key=cost))
+            self.outdated = True
 
 
 def _calls(step):
