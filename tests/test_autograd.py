@@ -484,3 +484,39 @@ def test_what_a_users_function_made_still_names_it_after_backward():
     y = Double.apply(x)
     y.sum().backward()
     assert "DoubleBackward" in repr(y) and x.grad.tolist() == [2, 2]
+
+
+def test_gradients_asked_for_pass_calls_that_were_looked_at_as_nodes():
+    """The last trace is gone back through at once and freed; then one that has a node is gone through call by call."""
+    x = torch.ones(2, requires_grad=True)
+    y = x
+    for _ in range(3):
+        (y.detach() + 1).tolist()
+        y = y * 0.5
+    y.tolist()
+    assert y.grad_fn.name() == "MulBackward0"
+    gradient, = torch.autograd.grad(y.exp().sum(), [x])
+    assert np.allclose(gradient.numpy(), 0.125 * np.exp(0.125))
+
+
+@pytest.mark.parametrize("operator", ["leaky_relu", "elu", "selu", "hardtanh", "relu6", "hardsigmoid", "logaddexp"])
+def test_what_an_activation_made_may_be_written_over(operator):
+    x = torch.tensor([-0.5, 0.5, 2.0], requires_grad=True)
+    y = torch.logaddexp(x, x) if operator == "logaddexp" else getattr(torch.nn.functional, operator)(x)
+    expected, = torch.autograd.grad(y.sum(), x, retain_graph=True)
+    y.masked_fill_(torch.tensor([False, False, True]), -1.0)
+    gradient, = torch.autograd.grad(y.sum(), x)
+    assert gradient.tolist() == [*expected.tolist()[:2], 0.0]
+
+
+@pytest.mark.parametrize("operator, of_nan", [("maximum", [1, 1]), ("minimum", [1, 1]), ("hardtanh", 1), ("relu6", 1), ("hardswish", 1),
+                                              ("elu", 1), ("selu", 1.0507009873554805), ("celu", 1), ("hardsigmoid", 0), ("amax", float("nan"))])
+def test_gradients_where_there_is_nan_are_pytorchs(operator, of_nan):
+    x = torch.tensor([float("nan")], dtype=torch.float64, requires_grad=True)
+    if isinstance(of_nan, list):
+        other = torch.tensor([1.0], dtype=torch.float64, requires_grad=True)
+        getattr(torch, operator)(x, other).backward()
+        assert [x.grad.item(), other.grad.item()] == of_nan
+    else:
+        (x.amax() if operator == "amax" else getattr(torch.nn.functional, operator)(x)).backward()
+        np.testing.assert_equal(x.grad.item(), of_nan)

@@ -109,6 +109,41 @@ def test_the_gradient_of_overlapping_maxima_adds_up():
     assert x.grad.tolist() == [[0.0, 0.0, 3.0, 0.0, 0.0]]
 
 
+@pytest.mark.parametrize("kernel, stride, padding, dilation, ceil_mode", [
+    (3, 2, 1, 1, False), (3, 1, 1, 1, False), (2, 2, 1, 1, False), (3, 2, 0, 1, True), (2, 3, 0, 1, False), (3, 2, 1, 2, False)])
+def test_each_window_hands_its_gradient_to_the_place_of_its_maximum(kernel, stride, padding, dilation, ceil_mode):
+    array = np.round(normal(2, 3, 9, 11) * 2)
+    array[0, 1] = -np.inf
+    array[1, 2, 3] = np.nan
+    x = torch.tensor(array, requires_grad=True)
+    values, places = F.max_pool2d(x, kernel, stride, padding, dilation, ceil_mode, return_indices=True)
+    grad = normal(*values.shape, seed=1)
+    values.backward(torch.from_numpy(grad))
+    wanted = np.zeros((6, 99))
+    for plane, (at, given) in enumerate(zip(places.numpy().reshape(6, -1), grad.reshape(6, -1))):
+        np.add.at(wanted[plane], at, given)
+    np.testing.assert_allclose(x.grad.numpy(), wanted.reshape(array.shape), rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(np.take_along_axis(array.reshape(6, 99), places.numpy().reshape(6, -1), 1), values.detach().numpy().reshape(6, -1))
+
+
+@pytest.mark.parametrize("parts", [(1, 1), (2, 3), (4, 5), (9, 11)])
+def test_the_greatest_of_each_part_is_the_first_but_of_nan_the_last(parts):
+    array = np.round(normal(2, 9, 11))
+    array[0, 2:4, 2:5] = np.nan
+    x = torch.tensor(array, requires_grad=True)
+    values, places = F.adaptive_max_pool2d(x, parts, return_indices=True)
+    values.sum().backward()
+    wanted, gradient = np.zeros((2, *parts), int), np.zeros((2, 99))
+    for plane, i, j in itertools.product(range(2), *map(range, parts)):
+        cut = [range(k * n // p, -(-(k + 1) * n // p)) for k, n, p in zip((i, j), (9, 11), parts)]
+        inside = [(array[plane, a, b], 11 * a + b) for a in cut[0] for b in cut[1]]
+        nans = [at for value, at in inside if np.isnan(value)]
+        wanted[plane, i, j] = nans[-1] if nans else next(at for value, at in inside if value == max(v for v, _ in inside))
+        gradient[plane, wanted[plane, i, j]] += 1
+    assert places.tolist() == wanted.tolist() and x.grad.reshape(2, 99).tolist() == gradient.tolist()
+    np.testing.assert_array_equal(values.detach().numpy(), np.take_along_axis(array.reshape(2, 99), wanted.reshape(2, -1), 1).reshape(wanted.shape))
+
+
 def of_first_greatest(x, grad, kernel, stride):
     """Where the gradient of a maximum goes: the first of equals, or the last NaN, in each window of the last two dimensions."""
     out = np.zeros_like(x)
@@ -174,3 +209,14 @@ def test_the_identity_grid_gives_the_image_back():
     x, theta = torch.from_numpy(normal(2, 3, 4, 5)), torch.tensor([[[1.0, 0, 0], [0, 1, 0]]] * 2, dtype=torch.float64)
     grid = F.affine_grid(theta, (2, 3, 4, 5), align_corners=True)
     np.testing.assert_allclose(F.grid_sample(x, grid, align_corners=True).numpy(), x.numpy(), atol=1e-12)
+
+
+def test_a_transposed_convolution_some_of_whose_phases_are_empty():
+    y = torch.nn.functional.conv_transpose2d(torch.ones(1, 1, 1, 1) * 2, torch.ones(1, 3, 3, 3), stride=2, padding=1)
+    assert y.tolist() == [[[[2.0]], [[2.0]], [[2.0]]]]
+
+
+def test_a_crop_to_one_element_broadcasts():
+    for n in (5, 2):  # the second time along the path of the first
+        x = torch.nn.functional.pad(torch.ones(3, n), (1 - n, 0)) if n == 2 else torch.nn.functional.pad(torch.ones(3, n), (-1, 0))
+        assert (x + torch.ones(3, 4)).tolist() == [[2.0] * 4] * 3

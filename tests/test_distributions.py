@@ -150,3 +150,125 @@ def test_distributions_of_different_kinds_have_no_divergence():
 def test_how_they_are_printed():
     assert repr(d.Normal(0.0, 1.0)) == "Normal(loc: 0.0, scale: 1.0)"
     assert repr(d.Categorical(torch.ones(2, 3))) == "Categorical(probs: torch.Size([2, 3]))"
+
+
+# Of a = (0.3, 0.6, 0.9) and b = 2 a: the sums of two samples after manual_seed(3), of their log_prob, of entropies and of means; PyTorch's figures.
+SAMPLED = [
+    (lambda a, b: d.ContinuousBernoulli(a), 1.3905, -0.388, -0.2158, 1.6338),
+    (lambda a, b: d.FisherSnedecor(5 * a, 6 + b), 8.2419, -8.2175, None, 4.1642),
+    (lambda a, b: d.GeneralizedPareto(a, b, -a), 5.0158, -0.8803, 1.4593, 3.9589),
+    (lambda a, b: d.HalfCauchy(a), 5.7331, -7.0195, 3.6935, math.inf),
+    (lambda a, b: d.InverseGamma(2 + a, b), 4.397, -2.9457, 1.0481, 2.1589),
+    (lambda a, b: d.Kumaraswamy(a, b), 4.2627, 1.3494, -1.0408, 1.0352),
+    (lambda a, b: d.LKJCholesky(3, b), 16.2401, -11.1829, None, None),
+    (lambda a, b: d.LogisticNormal(a, b), 2.0, 5.0598, None, None),
+    (lambda a, b: d.LowRankMultivariateNormal(a, torch.stack([a, b], -1), b), 3.1382, -10.3983, 5.2388, 1.8),
+    (lambda a, b: d.Multinomial(5, a), 10.0, -4.3536, 2.5457, 5.0),
+    (lambda a, b: d.NegativeBinomial(b, a), 39.0, -15.0585, None, 18.2571),
+    (lambda a, b: d.OneHotCategoricalStraightThrough(a), 2.0, -2.8904, 1.0114, 1.0),
+    (lambda a, b: d.Pareto(a, 2 + b), 4.7067, 4.8855, -1.3135, 2.5817),
+    (lambda a, b: d.RelaxedBernoulli(torch.tensor(0.7), a), 1.8566, 3.6144, None, None),
+    (lambda a, b: d.RelaxedOneHotCategorical(torch.tensor(0.7), a), 2.0, 3.385, None, None),
+    (lambda a, b: d.VonMises(a, b), 3.6262, -10.0604, None, 1.8),
+    (lambda a, b: d.Weibull(a, b), 3.0494, 3.1285, 0.8885, 1.8161),
+    (lambda a, b: d.Wishart(4 + a[0], torch.eye(3) + torch.outer(a, a)), 61.9506, -25.9955, 13.8033, 26.832),
+    (lambda a, b: d.MixtureSameFamily(d.Categorical(a), d.Normal(a, b)), 1.3584, -2.4309, None, 0.7),]
+APART = [  # two distributions, and the sum of PyTorch's divergences
+    (lambda a, b: (d.Bernoulli(a), d.Poisson(b)), 1.5059),
+    (lambda a, b: (d.Beta(a, b), d.ContinuousBernoulli(a)), 1.7495),
+    (lambda a, b: (d.Beta(a, b), d.Gamma(b, a)), 4.101),
+    (lambda a, b: (d.Beta(a, b), d.Normal(a, b)), 4.5179),
+    (lambda a, b: (d.Exponential(a), d.Gumbel(a, b)), 3.462),
+    (lambda a, b: (d.Gamma(a, b), d.Gumbel(b, a)), 8.657),
+    (lambda a, b: (d.Laplace(a, b), d.Normal(b, a)), 9.0979),
+    (lambda a, b: (d.Normal(a, b), d.Laplace(b, a)), 1.1167),
+    (lambda a, b: (d.Normal(a, b), d.Gumbel(b, 1 + a)), 1.6228),
+    (lambda a, b: (d.Pareto(a, 2 + b), d.Gamma(a, b)), 5.29),
+    (lambda a, b: (d.Uniform(a, 1 + a), d.Gamma(a, b)), 5.2417),
+    (lambda a, b: (d.Uniform(a / 2, a), d.Beta(a, b)), 4.8405),
+    (lambda a, b: (d.Uniform(2 + a, 5 + a), d.Pareto(a, b)), 7.2075),
+    (lambda a, b: (d.Weibull(a, b), d.Weibull(a, b)), 0.0),
+    (lambda a, b: (d.LowRankMultivariateNormal(a, a.unsqueeze(-1), b), d.MultivariateNormal(b, torch.eye(3))), 1.1094),
+    (lambda a, b: (d.MultivariateNormal(b, torch.eye(3)), d.LowRankMultivariateNormal(a, a.unsqueeze(-1), b)), 0.5178),
+    (lambda a, b: (d.Normal(a, b), d.Gamma(a, b)), math.inf),
+    (lambda a, b: (d.Wishart(4 + a[0], torch.eye(3)), d.Wishart(5 + a[0], 2 * torch.eye(3))), 2.5859),]
+
+
+def numbers():
+    a = torch.tensor([0.3, 0.6, 0.9])
+    return a, 2 * a
+
+
+def total(compute):
+    try:
+        return compute().sum().item()
+    except NotImplementedError:
+        return None
+
+
+@pytest.mark.filterwarnings("ignore:Singular sample")
+@pytest.mark.parametrize("make, expected", [(case[0], case[1:]) for case in SAMPLED], ids=[type(case[0](*numbers())).__name__ for case in SAMPLED])
+def test_samples_densities_and_moments_are_those_of_pytorch(make, expected):
+    p = make(*numbers())
+    torch.manual_seed(3)
+    x = p.sample((2,))
+    found = [x.sum().item(), p.log_prob(x).sum().item(), total(p.entropy), total(lambda: p.mean)]
+    assert found == [None if e is None else pytest.approx(e, rel=1e-3, abs=2e-3) for e in expected]
+
+
+@pytest.mark.parametrize("make, expected", APART)
+def test_divergences_between_families_are_those_of_pytorch(make, expected):
+    assert kl_divergence(*make(*numbers())).sum().item() == pytest.approx(expected, rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.parametrize("make", [case[0] for case in SAMPLED])
+def test_expanded_distributions_are_the_same_for_each_of_the_batch(make):
+    p = make(*numbers())
+    wide = p.expand((2, *p.batch_shape))
+    x = p.sample()
+    assert wide.batch_shape == (2, *p.batch_shape) and wide.event_shape == p.event_shape and type(wide) is type(p)
+    assert torch.allclose(wide.log_prob(x), p.log_prob(x).expand(wide.batch_shape), equal_nan=True)
+
+
+@pytest.mark.parametrize("name", ["real", "positive", "nonnegative", "unit_interval", "simplex", "corr_cholesky", "real_vector"])
+def test_bijections_lead_into_their_region_and_back(name):
+    region = getattr(d.constraints, name)
+    x = torch.tensor([[0.5, -1.0, 2.0], [0.0, 3.0, -0.5]])
+    t = d.biject_to(region)
+    y = t(x)
+    assert region.check(y).all() and torch.allclose(t.inv(y), x, atol=1e-5)
+    if x.shape == y.shape and not t.domain.event_dim:  # number by number: the derivative is what autograd says
+        z = x.clone().requires_grad_()
+        slope, = torch.autograd.grad(t(z).sum(), z)
+        assert torch.allclose(t.log_abs_det_jacobian(x, y), slope.abs().log().expand(x.shape), atol=1e-5)
+
+
+def test_a_stick_is_broken_with_the_determinant_of_its_jacobian():
+    t, x = d.StickBreakingTransform(), torch.tensor([0.3, -0.7])
+    jacobian = torch.autograd.functional.jacobian(lambda x: t(x)[:-1], x)
+    assert t.log_abs_det_jacobian(x, t(x)).item() == pytest.approx(jacobian.det().abs().log().item(), abs=1e-5)
+
+
+def test_what_is_known_of_a_region_before_there_is_an_instance():
+    assert d.constraints.is_dependent(d.Uniform.support) and d.Uniform.support.event_dim == 0 and d.Binomial.support.is_discrete
+    with pytest.raises(NotImplementedError, match="cannot be determined statically"):
+        d.Independent.support.event_dim  # noqa: B018
+    with pytest.raises(ValueError, match="Cannot determine validity"):
+        d.constraints.dependent.check(torch.ones(1))
+    assert repr(d.constraints.independent(d.constraints.greater_than(1), 2)) == "IndependentConstraint(GreaterThan(lower_bound=1), 2)"
+
+
+def test_a_subclass_with_an_init_of_its_own_writes_its_expand():
+    class Mine(d.Normal):
+        def __init__(self, at):
+            super().__init__(at, 1.0)
+
+    with pytest.raises(NotImplementedError, match="Mine of Normal that defines a custom __init__"):
+        Mine(torch.tensor(0.0)).expand((2,))
+    made = d.Normal(torch.tensor(0.0), 1.0).expand((2,), _instance=Mine(torch.tensor(5.0)))
+    assert type(made) is Mine and made.loc.tolist() == [0, 0]
+
+
+def test_what_has_the_shape_already_is_not_widened():
+    loc = torch.zeros(3, requires_grad=True)
+    assert d.Normal(loc, 1.0).loc is loc

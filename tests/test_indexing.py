@@ -123,6 +123,42 @@ def test_sorting_is_stable_and_puts_nan_last():
     assert torch.tensor([1.0, float("nan"), 3.0]).nanmedian() == 1
 
 
+@pytest.mark.parametrize("rows, columns", [(3, 4), (5, 2), (0, 3), (3, 0), (1, 1)])
+@pytest.mark.parametrize("offset", [-9, -2, 0, 1, 9])
+def test_the_places_of_a_triangle_come_row_by_row(rows, columns, offset):
+    for name, keep in (("tril_indices", np.tril), ("triu_indices", np.triu)):
+        places = getattr(torch, name)(rows, columns, offset, dtype=torch.int32)
+        assert places.dtype is torch.int32
+        np.testing.assert_array_equal(places.numpy(), np.argwhere(keep(np.ones((rows, columns), bool), offset)).T)
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (7, 5), (1, 3), (0, 3), (4, 4)])
+def test_a_trace_reads_the_diagonal(shape):
+    array = np.arange(shape[0] * shape[1], dtype=np.float64).reshape(shape)
+    x = torch.tensor(array, requires_grad=True)
+    x.trace().backward()
+    assert x.trace().item() == np.trace(array) and x.t().trace().item() == np.trace(array)
+    np.testing.assert_array_equal(x.grad.numpy(), np.eye(*shape))
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+@pytest.mark.parametrize("padding_idx", [None, 2])
+def test_bags_of_rows_are_added_up_whatever_their_lengths(mode, padding_idx):
+    random = np.random.default_rng(0)
+    table, flat = random.standard_normal((6, 3)), random.integers(0, 6, 12)
+
+    def of_bag(bag):
+        rows = table[[i for i in bag if i != padding_idx]]
+        return getattr(rows, mode)(0) if len(rows) else np.zeros(3)
+    weight, places = torch.from_numpy(table), torch.from_numpy(flat)
+    for starts in ([0, 4, 8], [0, 5, 5, 11], [0]):
+        bags = [flat[a:b] for a, b in zip(starts, [*starts[1:], 12])]
+        got = torch.nn.functional.embedding_bag(places, weight, torch.tensor(starts), mode=mode, padding_idx=padding_idx)
+        np.testing.assert_allclose(got.numpy(), np.stack([of_bag(bag) for bag in bags]))
+    got = torch.nn.functional.embedding_bag(places.reshape(3, 4), weight, mode=mode, padding_idx=padding_idx)
+    np.testing.assert_allclose(got.numpy(), np.stack([of_bag(bag) for bag in flat.reshape(3, 4)]))
+
+
 def test_unique_counts_and_says_where_each_element_went():
     found, inverse, counts = torch.tensor([3, 1, 3]).unique(return_inverse=True, return_counts=True)
     assert (found.tolist(), inverse.tolist(), counts.tolist()) == ([1, 3], [1, 0, 1], [1, 2])

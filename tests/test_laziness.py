@@ -10,6 +10,7 @@ import contextlib
 import copy
 import dis
 import gc
+import os
 import pickle
 import queue
 import random
@@ -670,6 +671,19 @@ class Interruptions:
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer")
+def test_what_numpy_computes_is_computed_in_a_fork_too():
+    """The main thread has it computed by another one, which a fork has not."""
+    x = torch.tensor([[2.0, 0.0], [0.0, 4.0]])
+    for _ in range(3):
+        assert torch.linalg.inv(x).tolist() == [[0.5, 0.0], [0.0, 0.25]]
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        os._exit(0 if torch.linalg.inv(x * 2).tolist() == [[0.25, 0.0], [0.0, 0.125]] else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert torch.linalg.inv(x * 2).tolist() == [[0.25, 0.0], [0.0, 0.125]]
+
+
 def test_signal_handlers_that_compute_in_the_middle_of_calls_change_nothing():
     wanted = train(1, 10)
     with Interruptions() as interruptions:
@@ -963,3 +977,20 @@ def test_what_a_program_begins_with_is_written_at_once_and_seen_by_all():
     assert doubled.tolist() == [[4.0] * 3] * 4 and weight.tolist() == [[5.0] * 3] * 4
     with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
         weight.fill_(1.0)
+
+
+def test_complex_numbers_in_a_program_change_no_bit_of_what_is_real():
+    x = torch.tensor(np.linspace(-2, 2, 37))
+    alone = (x * 1).exp().tanh().tolist()
+    pending, spectrum = (x * 1).exp().tanh(), torch.fft.fft(x)
+    assert pending.tolist() == alone and abs(spectrum[0].item()) < 1e-9
+
+
+def test_writing_through_a_view_of_one_element_with_strides_of_its_own():
+    x = torch.tensor([[3.0, 4.0], [5.0, 6.0]])[1::2, 1::2] * 1
+    x = x.as_strided((1, 1), (6, 2)).clone()
+    x[1:] = 7.0
+    x.select(-1, 0).mul_(2)
+    y = x.clone()
+    y.select(-1, 0).mul_(2)
+    assert (x.tolist(), y.tolist()) == ([[12.0]], [[24.0]])

@@ -2,14 +2,14 @@
 import re
 
 import numpy as np
-from families import compiled, launch, numbers, spread
+from families import compiled, launch, numbers, run, spread
 
 from rushlight.compiler.explain import loops_of
 from rushlight.compiler.loops import canonical
 from rushlight.compiler.native.target import host
 from rushlight.compiler.program import Output, compile_program
 from rushlight.ir import graph
-from rushlight.ir.dtypes import float32
+from rushlight.ir.dtypes import float32, float64, int8, int64
 from rushlight.ir.extents import symbol
 from rushlight.ir.graph import elementwise
 
@@ -34,6 +34,26 @@ def test_rows_without_gaps_are_one_loop():
     assert text(elementwise("exp", graph.leaf(0, (4, 8), float32))) == """\
 for i < 32:
   out0[i] = exp(leaf0[i])"""
+
+
+def test_an_innermost_axis_that_fills_no_vector_is_not_the_one_that_goes_by_vectors():
+    shuffled = graph.permute(graph.reshape(graph.leaf(0, (2, 100), float32), (2, 100)), (1, 0))
+    assert text(elementwise("exp", shuffled)) == """\
+for i < 2:    tasks of <some>
+  for j < 100:
+    out0[2*j + i] = exp(leaf0[100*i + j])"""
+    assert text(elementwise("exp", graph.permute(graph.leaf(0, (2, 3), float32), (1, 0)))).endswith("out0[2*i + j] = exp(leaf0[3*j + i])")
+
+
+def test_tiles_are_mirrored_where_neighbours_lie_the_other_way_round():
+    for n, m in ((70, 90), (9, 200), (64, 64), (1, 33), (130, 8)):
+        for dtype in (float32, float64, int8):
+            x, array = graph.leaf(0, (n, m), dtype), numbers(n, m, dtype=int64).astype(dtype.numpy)
+            for flipped in ((0,), (1,), (0, 1)):
+                got, = run([graph.flip(graph.permute(x, (1, 0)), flipped)], [array])
+                np.testing.assert_array_equal(got, np.flip(array.T, flipped))
+    mirrored = nest(graph.flip(graph.permute(graph.leaf(0, (70, 90), float32), (1, 0)), (0,)))
+    assert "mirrored" in canonical(mirrored)[0] and "mirrored" not in canonical(nest(graph.permute(graph.leaf(0, (70, 90), float32), (1, 0))))[0]
 
 
 def test_a_sliced_matrix_stays_two_loops_and_says_why():

@@ -192,7 +192,16 @@ def test_scans_along_any_axis(shape, name, dtype, step, seed, data):
 def test_sorting_is_stable_along_any_axis(shape, dtype, descending, step, seed, data):
     axis = data.draw(st.integers(0, len(shape) - 1))
     array, strides = strided(special(shape, dtype, seed), step)
-    compare([graph.argsort(graph.leaf(0, shape, dtype, strides), axis, descending)], [array])
+    x, count = graph.leaf(0, shape, dtype, strides), data.draw(st.integers(0, shape[axis]))
+    compare([graph.argsort(x, axis, descending), graph.argsort(x, axis, descending, count)], [array])
+
+
+@pytest.mark.parametrize("row", [np.arange(5000), -np.arange(5000), np.zeros(5000), np.arange(5000) % 7, np.sin(np.arange(5000.0) ** 2)])
+@pytest.mark.parametrize("count", [1, 5, 100, 4999])
+def test_the_first_of_long_rows_are_picked_out_in_whatever_order_they_come(row, count):
+    for dtype in (float32, float64, int32, int64):
+        x = graph.leaf(0, (3, 5000), dtype)
+        compare([graph.argsort(x, 1, False, count), graph.argsort(x, 1, True, count)], [np.stack([row, row[::-1], row * 3]).astype(dtype.numpy)])
 
 
 @few
@@ -350,6 +359,30 @@ def test_scatters_scans_and_sorts_are_kernels_that_compute_what_they_read():
     assert names([graph.reduce("argmax", elementwise("neg", x), (0,))]) == ["reduce.argmax"]
     assert names(FAMILIES["embedding_gradient"](4, 5)[0]) == ["copy", "scatter.add"]
     assert names([graph.argsort(elementwise("neg", x), 1, False)]) == ["neg", "argsort"]
+
+
+def test_what_a_scatter_would_compute_number_by_number_is_computed_before_it():
+    x, values = graph.leaf(0, (4, 5), float32), graph.leaf(1, (4, 7), float32)
+    rows = families.spread(graph.reshape(graph.iota(4), (4, 1)), (4, 7))
+    few, many = graph.leaf(2, (4, 7), int64), graph.leaf(2, (4, 7), int64)
+    few = elementwise("abs", few)
+    for _ in range(10):
+        many = elementwise("minimum", elementwise("abs", many), families.spread(graph.constant(4, int64), (4, 7)))
+    for places, before in ((few, []), (many, ["minimum"])):
+        root = graph.scatter("add", x, (rows, places), (0, 1), values)
+        assert [s.name for s in compile_program([Output(root)]).plan.steps] == [*before, "copy", "scatter.add"]
+        compare([root], [numbers(4, 5), numbers(4, 7), numbers(4, 7, dtype=int64) % 5])
+
+
+def test_what_is_only_seen_in_other_dimensions_is_made_where_it_is_wanted():
+    x, i, v = graph.leaf(0, (6, 4), float32), graph.leaf(1, (9,), int64), graph.leaf(2, (9, 4), float32)
+    made = graph.scatter("add", x, (i,), (0,), v)
+    seen, scanned = graph.reshape(made, (2, 3, 4)), graph.reshape(graph.scan("sum", x, 0), (24,))
+    plan = compile_program([Output(seen), Output(scanned)]).plan
+    assert [s.name for s in plan.steps] == ["copy", "scatter.add", "scan.sum"] and not plan.arena
+    arrays = [numbers(6, 4), numbers(9, dtype=int64) % 6, numbers(9, 4)]
+    for wanted in ([seen], [seen, made], [seen, seen], [seen, elementwise("exp", seen)], [graph.permute(seen, (2, 0, 1)), seen]):
+        compare(wanted, arrays)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

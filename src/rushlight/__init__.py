@@ -39,7 +39,7 @@ from .operators.definition import ALL as _operators
 from .operators.definition import EXPORTED as _exported
 from .operators.random import Generator, default_generator
 from .runtime.memory import OutOfMemoryError
-from .tensors.bridge import UntypedStorage, asarray, from_dlpack
+from .tensors.bridge import asarray, from_dlpack
 from .tensors.creation import as_tensor, from_numpy, get_default_dtype, set_default_dtype, tensor
 from .tensors.device import (
     channels_last,
@@ -57,10 +57,11 @@ from .tensors.device import (
 from .tensors.explaining import explain
 from .tensors.legacy import TYPES as _tensor_types
 from .tensors.legacy import set_default_tensor_type
-from .tensors.pickling import TypedStorage
 from .tensors.pickling import answer_by_name as _answer_by_name
 from .tensors.printing import set_printoptions
 from .tensors.size import Size
+from .tensors.storages import TYPES as _storage_types
+from .tensors.storages import TypedStorage, UntypedStorage, from_file
 from .tensors.tensor import Tensor
 
 __version__ = "0.1.0"
@@ -76,10 +77,11 @@ for _function in _operators.values():
 globals().update(_exported)
 _answer_by_name(__name__, _exported)
 globals().update(_tensor_types)
+globals().update(_storage_types, Storage=_storage_types["FloatStorage"])
 globals().update(_named_dtypes)
 
 _SUBMODULES = frozenset("""_C accelerator amp backends cli cpu cuda datasets distributed distributions drawing fft func futures fx hub jit
-    library linalg masked mps mtia multiprocessing nn onnx optim overrides profiler random return_types serialization signal special switches
+    library linalg masked mps mtia multiprocessing nn onnx optim overrides profiler quasirandom random return_types serialization signal special switches
     testing utils version xpu""".split())
 _LATER = {name: module for module, names in {
     ".amp": """GradScaler autocast get_autocast_dtype get_autocast_cpu_dtype get_autocast_gpu_dtype is_autocast_cpu_enabled
@@ -90,6 +92,7 @@ _LATER = {name: module for module, names in {
                "sym_float sym_int sym_ite sym_max sym_min sym_not sym_sum",
     ".cpu": "Event Stream",
     ".futures": "Future",
+    ".higher_order": "cond while_loop",
     ".jit": "ScriptModule",
     ".library": "classes ops",
     ".compiler.native.threads": "get_num_threads set_num_threads",

@@ -18,6 +18,7 @@ from . import fft as fft
 from . import func as func
 from . import futures as futures
 from . import fx as fx
+from . import higher_order as higher_order
 from . import hub as hub
 from . import ir as ir
 from . import jit as jit
@@ -31,6 +32,7 @@ from . import operators as operators
 from . import optim as optim
 from . import overrides as overrides
 from . import profiler as profiler
+from . import quasirandom as quasirandom
 from . import random as random
 from . import return_types as return_types
 from . import runtime as runtime
@@ -44,24 +46,37 @@ from . import utils as utils
 from . import version as version
 from .tensors.tensor import Tensor as Tensor
 
+BFloat16Storage: Any
 BFloat16Tensor: Any
+BoolStorage: Any
 BoolTensor: Any
+ByteStorage: Any
 ByteTensor: Any
+CharStorage: Any
 CharTensor: Any
+ComplexDoubleStorage: Any
+ComplexFloatStorage: Any
+DoubleStorage: Any
 DoubleTensor: Any
 Event: Any
+FloatStorage: Any
 FloatTensor: Any
 Future: Any
 Generator: Any
 GradScaler: Any
+HalfStorage: Any
 HalfTensor: Any
+IntStorage: Any
 IntTensor: Any
+LongStorage: Any
 LongTensor: Any
 OutOfMemoryError: Any
 PyTorchFileReader: Any
 ScriptModule: Any
+ShortStorage: Any
 ShortTensor: Any
 Size: Any
+Storage: Any
 Stream: Any
 SymBool: Any
 SymFloat: Any
@@ -208,6 +223,7 @@ complex32: Any
 complex64: Any
 def concat(tensors: Any, dim: Any = ..., *, out: Any = ...) -> Any: ...
 def concatenate(tensors: Any, dim: Any = ..., *, out: Any = ...) -> Any: ...
+def cond(pred: Any, true_fn: Any, false_fn: Any, operands: Any = ...) -> Any: ...
 def conj(input: Any) -> Any: ...
 def conj_physical(input: Any, *, out: Any = ...) -> Any: ...
 def conj_physical_(*args: Any, **kwargs: Any) -> Any: ...
@@ -326,6 +342,7 @@ def frac_(*args: Any, **kwargs: Any) -> Any: ...
 def frexp(input: Any, *, out: Any = ...) -> Any: ...
 def frobenius_norm(input: Any, dim: Any = ..., keepdim: Any = ..., *, out: Any = ...) -> Any: ...
 def from_dlpack(ext_tensor: Any, *, device: Any = ..., copy: Any = ...) -> Any: ...
+def from_file(filename: Any, shared: Any = ..., size: Any = ..., *, dtype: Any = ..., layout: Any = ..., device: Any = ..., pin_memory: Any = ...) -> Any: ...
 def from_numpy(ndarray: Any) -> Any: ...
 def frombuffer(buffer: Any, *, dtype: Any, count: Any = ..., offset: Any = ..., requires_grad: Any = ...) -> Any: ...
 def full(size: Any, fill_value: Any, *, dtype: Any = ..., **settings: Any) -> Any: ...
@@ -728,6 +745,7 @@ def vmap(func: Any, in_dims: Any = ..., out_dims: Any = ..., randomness: Any = .
 def vsplit(input: Any, *args: Any, indices: Any = ..., sections: Any = ..., indices_or_sections: Any = ...) -> Any: ...
 def vstack(tensors: Any, *, out: Any = ...) -> Any: ...
 def where(condition: Any, input: Any = ..., other: Any = ..., *, out: Any = ...) -> Any: ...
+def while_loop(cond_fn: Any, body_fn: Any, carried_inputs: Any) -> Any: ...
 def xlogy(input: Any, other: Any, *, out: Any = ...) -> Any: ...
 def xlogy_(*args: Any, **kwargs: Any) -> Any: ...
 def zero_(self) -> Any: ...

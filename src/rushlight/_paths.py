@@ -64,17 +64,20 @@ GATHERED = {
     "autograd.profiler": "profiler:profile=autograd_profile,record_function,EventList,FunctionEvent,FunctionEventAvg,emit_nvtx,emit_itt",
     "profiler.profiler": "profiler:profile,schedule,ProfilerAction,ProfilerActivity,tensorboard_trace_handler,_default_schedule_fn",
     "fx.proxy": "fx.tracing", "fx._symbolic_trace": "fx.tracing",
-    **{f"distributions.{path}": f"distributions:{name}" for path, name in (pair.split("=") for pair in _DISTRIBUTIONS.split())},
+    **{f"distributions.{path}": f"distributions:{name},Distribution,constraints distributions.utils"
+       for path, name in (pair.split("=") for pair in _DISTRIBUTIONS.split())},
     "distributions.kl": "distributions.divergence distributions.divergence:_KL_REGISTRY",
     "distributions.lowrank_multivariate_normal": "distributions.multivariate:LowRankMultivariateNormal,_batch_capacitance_tril,"
                                                  "_batch_lowrank_logdet,_batch_lowrank_mahalanobis",
-    "distributions.multivariate_normal": "distributions.multivariate:MultivariateNormal,_batch_mv,_batch_mahalanobis,_precision_to_scale_tril",
+    "distributions.multivariate_normal": "distributions.multivariate:MultivariateNormal,Distribution,_batch_mv,_batch_mahalanobis,_precision_to_scale_tril",
     "distributions.relaxed_bernoulli": "distributions.transformed:RelaxedBernoulli,LogitRelaxedBernoulli",
     "distributions.relaxed_categorical": "distributions.transformed:RelaxedOneHotCategorical,ExpRelaxedCategorical",
     "functional": ".:atleast_1d,atleast_2d,atleast_3d,block_diag,broadcast_shapes,broadcast_tensors,cartesian_prod,cdist,chain_matmul,"
                   "einsum,istft,meshgrid,norm,split,stft,tensordot,unique,unique_consecutive,unravel_index",
     "mps": "cuda:is_available,device_count,get_rng_state,manual_seed,seed,set_rng_state,synchronize,empty_cache,Event,"
            "set_per_process_memory_fraction,current_allocated_memory,driver_allocated_memory,recommended_max_memory",
+    "optim._functional": " ".join(f"optim.{name}:{name}" for name in "adadelta adagrad adam adamax adamw asgd nadam radam rmsprop rprop sgd".split()),
+    "optim._adafactor": "optim.adafactor", "optim._muon": "optim.muon",
     "onnx.symbolic_helper": "onnx:parse_args,quantized_args",
     "mtia": "cuda", "xpu": "cuda",
     "_dynamo": "switches:OptimizedModule,allow_in_graph,assume_constant_result,config,disable,disallow_in_graph,graph_break,is_compiling,"
@@ -84,6 +87,8 @@ GATHERED = {
     "_dynamo.eval_frame": "switches:OptimizedModule,is_dynamo_supported",
     "_jit_internal": "jit:ignore,export,unused,is_scripting,_copy_to_script_wrapper,_overload,_overload_method,boolean_dispatch",
     "_C._nn": "nn.module:_parse_to", "_C._distributed_c10d": "distributed:ProcessGroup,Work,ReduceOp,Store,FileStore,TCPStore",
+    "_higher_order_ops": "higher_order",
+    **{f"_higher_order_ops.{name}": f"higher_order:{name}" for name in ("associative_scan", "cond", "map", "scan", "while_loop")},
     "_custom_ops": "library:impl,register_fake,custom_op",
     "_tensor": ".:Tensor tensors.pickling:_rebuild_from_type_v2=rebuild_from_type",
     "_utils": "tensors.pickling:_rebuild_tensor_v2=rebuild_tensor nn.parameter:_rebuild_parameter=rebuild_parameter "
@@ -92,11 +97,11 @@ GATHERED = {
     "distributed.distributed_c10d": "distributed distributed:default_pg_timeout,_pg_map",
     "jit.annotations": "jit:List,Dict,Tuple,Optional,Union,Any,Future,BroadcastingList1,BroadcastingList2,BroadcastingList3",
     "jit._script": "jit:ScriptModule,script",
-    "storage": "tensors.pickling:TypedStorage tensors.bridge:UntypedStorage",
+    "storage": "tensors.storages:TypedStorage,UntypedStorage",
     "utils.data._utils": "utils.data.collate utils.data.worker",
     "utils.data._utils.collate": "utils.data.collate",
     "utils.data._utils.worker": "utils.data.worker",
-    "types": "_types:Number,Device,FileLike,Storage,TensorOrTensors,_int,_float,_bool,_complex,_size,_dispatchkey,_layout,_qscheme,"
+    "types": "_types:Number,Device,FileLike,Storage,TensorOrTensors,_device,_dtype=DType,_int,_float,_bool,_complex,_size,_dispatchkey,_layout,_qscheme,"
              "IntLikeType,FloatLikeType,BoolLikeType,PySymType,py_sym_types,Tensor",
     "utils.model_zoo": "hub:load_url=load_state_dict_from_url,tqdm,_download_url_to_file=download_url_to_file,urlparse",
 }
@@ -161,7 +166,6 @@ ABSENT = {
     "nested": (_NO_NESTED, "as_nested_tensor narrow nested_tensor nested_tensor_from_jagged to_padded_tensor"),
     "onnx.errors": (_NO_EXPORT, "OnnxExporterError UnsupportedOperatorError"),
     **{f"onnx.symbolic_opset{version}": (_NO_EXPORT, "") for version in range(7, 21)},
-    "quasirandom": ("Rushlight has no tables of Sobol sequences; scipy.stats.qmc has", "SobolEngine"),
     "utils.cpp_extension": ("Rushlight is Python all the way down and takes no extensions in C++; write the operator as an autograd.Function",
         "BuildExtension CUDAExtension CppExtension CUDA_HOME ROCM_HOME include_paths load load_inline"),
     "utils.flop_counter": ("Rushlight counts operations in torch.explain(x)", "FlopCounterMode"),

@@ -4,9 +4,10 @@ import os
 from collections.abc import Sequence
 from typing import IO, Any
 
-from .tensors.bridge import UntypedStorage as Storage
+from .ir.dtypes import DType  # noqa: F401
 from .tensors.device import device as _device
 from .tensors.size import Size as _size_class
+from .tensors.storages import UntypedStorage as Storage
 from .tensors.tensor import Tensor
 
 Number = (builtins.int, builtins.float, builtins.bool)

@@ -9,6 +9,7 @@ An operator here is a Python function that runs as it is, with the gradient it w
 what describes it (`register_fake`, `register_vmap`) is taken and kept.  https://docs.pytorch.org/docs/stable/library.html
 """
 import functools
+import inspect
 
 import rushlight as torch
 
@@ -108,12 +109,15 @@ class CustomOpDef:
     def __init__(self, qualified, function, mutates_args):
         self._qualname, self._function, self._mutates = qualified, function, mutates_args
         self._backward, self._setup, self._fakes, self._by_device = None, None, [], {}
+        self._signature = inspect.signature(function)
         functools.update_wrapper(self, function)
 
     def __call__(self, *args, **kwargs):
         if self._backward is None:
             return self._run(*args, **kwargs)
-        return _Differentiable.apply(self, kwargs, *args)
+        bound = self._signature.bind(*args, **kwargs)  # gradients are given by place: what was named takes its place
+        bound.apply_defaults()
+        return _Differentiable.apply(self, bound.kwargs, *bound.args)
 
     def _run(self, *args, **kwargs):
         device = next((a.device.type for a in (*args, *kwargs.values()) if isinstance(a, Tensor)), None)
@@ -152,7 +156,7 @@ class _Differentiable(Function):
         ctx.operator = operator
         result = operator._run(*args, **kwargs)
         if operator._setup is not None:
-            operator._setup(ctx, args, result, **({"keyword_only_inputs": kwargs} if kwargs else {}))
+            operator._setup(ctx=ctx, inputs=args, output=result, **({"keyword_only_inputs": kwargs} if kwargs else {}))
         return result
 
     @staticmethod

@@ -2,6 +2,7 @@
 
     engine.py     backward: the walk from results to leaves
     replay.py     the gradient rules of a trace as one recorded call
+    saving.py     saved_tensors_hooks: what calls save for backward, as users' hooks see it
     nodes.py      grad_fn, hooks: the graph as users may look at it
     hooks.py      RemovableHandle: what registering a hook returns
     modes.py      no_grad, enable_grad, inference_mode

@@ -14,11 +14,14 @@ hooks and users' Functions.  Gradients are ordinary tensors: with `create_graph`
 Start with `backward` at the end, then `differentiate`.
 """
 import heapq
+import warnings
 from typing import Any, NamedTuple
 
+from ..operators.conversion import laid_out
 from ..operators.factories import ones_like, zeros
 from ..operators.joining import stack
 from ..runtime.recorder import here
+from ..runtime.storage import dense_order
 from ..tensors.dispatch import asks
 from ..tensors.tape import tape_of
 from ..tensors.tensor import Tensor
@@ -67,23 +70,29 @@ def _leaf_source(trace, number):
 
 
 def _on_the_way(outputs, leaves, wanted):
-    """The calls on the ways from `outputs` to the tensors that are asked for: `leaves`, by their ids, and the `wanted` values."""
+    """The calls on the ways from `outputs` to the tensors that are asked for: `leaves`, by their ids, and the `wanted` values.  A call is
+    (trace, history): traces that are alike have their histories in common."""
     reaches, waiting = {}, [where for where in outputs if isinstance(where, tuple)]
     while waiting:
         trace, value = waiting[-1]
-        history = value.history
-        if reaches.get(history) is not None:
+        call = trace, value.history
+        if reaches.get(call) is not None:
             waiting.pop()
             continue
-        further = [where for where in sources_of(trace, history) if where is not None]
-        if history not in reaches:
-            reaches[history] = None
-            waiting += [where for where in further if isinstance(where, tuple) and where[1].history not in reaches]
+        further = [where for where in sources_of(*call) if where is not None]
+        if call not in reaches:
+            reaches[call] = None
+            waiting += [(t, v) for t, v in filter(_is_pair, further) if (t, v.history) not in reaches]
             continue
         waiting.pop()
-        reaches[history] = any(id(where) in leaves if isinstance(where, Tensor) else
-                               (id(where[0]), id(where[1])) in wanted or reaches[where[1].history] for where in further)
-    return {history for history, reached in reaches.items() if reached}
+        reaches[call] = any((id(where[0]), id(where[1])) in wanted or reaches[where[0], where[1].history] if _is_pair(where) else
+                            id(where) in leaves for where in further)
+    return {call for call, reached in reaches.items() if reached}
+
+
+def _is_pair(where):
+    """Whether a source is (trace, value), and no leaf."""
+    return isinstance(where, tuple)
 
 
 def sources_of(trace, history):
@@ -93,25 +102,32 @@ def sources_of(trace, history):
     return [source_of(trace, o) for o in history.operands if o is not None]
 
 
-def differentiate(outputs, grads, create_graph=False, retain_graph=False, wanted=(), leaves=None):
+def differentiate(outputs, grads, create_graph=False, retain_graph=False, wanted=(), leaves=None, are_lent=True):
     """Go back from `outputs` (sources, see `source`) with the gradients that arrive at them (None: the gradient 1).
 
-    Returns ({leaf tensor: gradient}, {(id(trace), id(value)): gradient} for the `wanted` pairs), every hook on the way having run.
+    Returns ({leaf tensor: gradient}, {(id(trace), id(value)): gradient} for the `wanted` pairs, the leaves whose gradient users' code may
+    hold, too), every hook on the way having run.
     What the rules read is freed unless the graph is retained.  With `leaves`, the ids of the leaves that are asked for, calls that lead
-    neither there nor to something wanted are not gone back through.
+    neither there nor to something wanted are not gone back through.  `are_lent`: users' code may hold the `grads`.
     """
     recorder = here.recorder
     needed = _on_the_way(outputs, leaves, wanted) if leaves is not None and wanted else None
     arriving = {}  # trace -> {value: gradient}
-    at_leaf, at_wanted, queue = {}, {}, []
+    at_leaf, at_wanted, lent, queue = {}, {}, set(), []
     wanted_traces = {trace for trace, _ in wanted}
 
-    def send(where, grad):
+    def send(where, grad, is_lent):
         if isinstance(where, Tensor):
-            at_leaf[where] = grad if where not in at_leaf else at_leaf[where] + grad
+            if where in at_leaf:
+                at_leaf[where] = at_leaf[where] + grad
+                lent.discard(where)
+            else:
+                at_leaf[where] = grad
+                if is_lent:
+                    lent.add(where)
             return
         trace, value = where
-        if needed is not None and value.history not in needed and (id(trace), id(value)) not in wanted:
+        if needed is not None and (trace, value.history) not in needed and (id(trace), id(value)) not in wanted:
             return
         if trace not in arriving:
             arriving[trace] = {}
@@ -125,11 +141,12 @@ def differentiate(outputs, grads, create_graph=False, retain_graph=False, wanted
     enabled, recorder.grad = recorder.grad, create_graph
     try:
         for where, grad in zip(outputs, grads):
-            send(where, grad)
+            send(where, grad, are_lent)
         while queue:
             trace = heapq.heappop(queue)[1]
             by_value = arriving.pop(trace)
-            if not create_graph and id(trace) not in wanted_traces and TRACE_CALL.applies(trace):
+            at_once = not create_graph and id(trace) not in wanted_traces and TRACE_CALL.applies(trace)
+            if at_once:
                 if trace.flushed:  # a program of its own going back, as it was going forward: traces that are alike share it
                     recorder.flush(is_cut=True)
                 beyond = _sent_before(trace, at_leaf, arriving)
@@ -138,16 +155,17 @@ def differentiate(outputs, grads, create_graph=False, retain_graph=False, wanted
                     del beyond[n][0][beyond[n][1]]  # it is part of what comes now
                 reached = [(_leaf_source(trace, n), g) for n, g in at_number]
             else:
-                if needed is None and leaves is not None:
-                    needed = _on_the_way(outputs, leaves, wanted)
+                if needed is None and leaves is not None:  # from here on: the ways that were gone before may be freed
+                    waiting = [(t, v) for t, values in ((trace, by_value), *arriving.items()) for v in values]
+                    needed = _on_the_way(waiting, leaves, wanted)
                 reached, histories = _call_by_call(trace, by_value, wanted, at_wanted, needed)
             if not retain_graph:
                 free(trace, histories)
             for where, grad in reached:
-                send(where, grad)
+                send(where, grad, not at_once)
     finally:
         recorder.grad = enabled
-    return at_leaf, at_wanted
+    return at_leaf, at_wanted, lent
 
 
 def _sent_before(trace, at_leaf, arriving):
@@ -178,7 +196,7 @@ def _call_by_call(trace, arrived, wanted, at_wanted, needed=None):
             return
         value = where[1]
         history = value.history
-        if needed is not None and history not in needed and (id(trace), id(value)) not in wanted:
+        if needed is not None and (trace, history) not in needed and (id(trace), id(value)) not in wanted:
             return
         by_value = arriving.get(history)
         if by_value is None:
@@ -196,7 +214,7 @@ def _call_by_call(trace, arrived, wanted, at_wanted, needed=None):
                 grad = by_value[value] = run_hooks(trace.record.hooks.get(value), grad)
             if (id(trace), id(value)) in wanted:
                 at_wanted[id(trace), id(value)] = grad
-        if needed is not None and history not in needed:
+        if needed is not None and (trace, history) not in needed:
             continue
         visited.append(history)
         for where, grad in _back_through(trace, history, by_value):
@@ -262,6 +280,10 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
 
 
 def _backward(sources, first, retain, create_graph, inputs):
+    if create_graph:
+        warnings.warn("Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient which "
+                      "can cause a memory leak: autograd.grad does not. If you have to use backward(), reset the .grad of your parameters to "
+                      "None after use, which breaks the cycle.", stacklevel=4)
     if len(sources) == 1 and inputs is None and not create_graph and isinstance(sources[0], tuple) and TRACE_CALL.applies(sources[0][0]):
         _through_one_trace(*sources[0], first[0], retain)
         return
@@ -271,12 +293,12 @@ def _backward(sources, first, retain, create_graph, inputs):
     asked = [(t, _place_of(t)) for t in only or ()]
     wanted = {(id(place[0]), id(place[1])): t for t, place in asked if isinstance(place, tuple)}
     leaves = None if only is None else {id(place) for _, place in asked}
-    at_leaf, at_wanted = differentiate(sources, first, create_graph, retain, wanted, leaves)
+    at_leaf, at_wanted, lent = differentiate(sources, first, create_graph, retain, wanted, leaves)
     for leaf, grad in at_leaf.items():
         if leaves is None or id(leaf) in leaves:
-            accumulate(leaf, grad, create_graph)
+            accumulate(leaf, grad, create_graph, leaf in lent)
     for key, grad in at_wanted.items():
-        accumulate(wanted[key], grad, create_graph)
+        accumulate(wanted[key], grad, create_graph, True)
 
 
 def _through_one_trace(trace, value, grad, retain):
@@ -287,14 +309,14 @@ def _through_one_trace(trace, value, grad, retain):
         free(trace, histories)
     further = [(where, g) for where, g in reached if not isinstance(where, Tensor)]
     if further:
-        at_leaf, _ = differentiate(*zip(*reached), retain_graph=retain)
-        reached = at_leaf.items()
+        at_leaf, _, lent = differentiate(*zip(*reached), retain_graph=retain, are_lent=False)
+        reached = [(leaf, g.clone() if leaf in lent else g) for leaf, g in at_leaf.items()]
     for leaf, g in reached:
         tape = leaf._tape
         if tape.grad is None and tape.hooks is None and tape.accumulated is None and tape.node is None:
             tape.grad = g
         else:
-            accumulate(leaf, g, False)
+            accumulate(leaf, g, False, False)
 
 
 def start_of(tensors, grads):
@@ -345,7 +367,7 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     wanted = {(id(p[0]), id(p[1])) for p in places if isinstance(p, tuple)}
     retain = create_graph if retain_graph is None else retain_graph
     leaves = {id(p) for p in places}
-    at_leaf, at_wanted = differentiate(sources, first, create_graph, retain, wanted, leaves)
+    at_leaf, at_wanted, _ = differentiate(sources, first, create_graph, retain, wanted, leaves)
     results = []
     for i, (t, place) in enumerate(zip(inputs, places)):
         g = at_wanted.get((id(place[0]), id(place[1]))) if isinstance(place, tuple) else at_leaf.get(place)
@@ -401,8 +423,9 @@ def run_hooks(hooks, grad):
     return grad
 
 
-def accumulate(leaf, grad, create_graph):
-    """Add to a leaf's gradient, in place in the existing one, and run its hooks.  Without `create_graph` nothing is being recorded."""
+def accumulate(leaf, grad, create_graph, is_lent):
+    """Add to a leaf's gradient, in place in the existing one, and run its hooks.  Without `create_graph` nothing is being recorded.  One
+    that others may hold, since it is lent or was given to hooks, becomes the leaf's as a copy."""
     tape = tape_of(leaf)
     grad = run_hooks(tape.hooks, grad)
     for hook in list(tape.node.prehooks.values()) if tape.node is not None else ():
@@ -410,6 +433,11 @@ def accumulate(leaf, grad, create_graph):
         if replaced is not None:
             grad, = replaced if isinstance(replaced, tuple) else (replaced,)
     if tape.grad is None:
+        order = dense_order(leaf.shape, leaf.stride())
+        if order is not None and grad.stride() != leaf.stride():
+            grad = laid_out.operator.call(grad, order)
+        elif is_lent or tape.hooks or tape.node is not None:
+            grad = grad.clone()
         tape.grad = grad if create_graph else grad.detach() if grad.requires_grad else grad
     elif create_graph:
         tape.grad = tape.grad + grad

@@ -16,6 +16,8 @@ import inspect
 
 from ..ir import graph
 from ..operators.factories import zeros
+from ..operators.in_place import replace
+from ..runtime import writing
 from ..runtime.recorder import here
 from ..runtime.trace import History, Value
 from ..tensors.tensor import Tensor
@@ -53,7 +55,7 @@ class _AttachInPlace(_Attach):
 ATTACH, ATTACH_IN_PLACE = _Attach(), _AttachInPlace()
 
 
-class Context:
+class FunctionCtx:
     """`ctx`: what forward keeps for backward."""
 
     def __init__(self):
@@ -165,7 +167,7 @@ class Function:
     def apply(cls, *args):
         """Run forward on `args`, and note the call for backward."""
         recorder = here.recorder
-        ctx = type(cls.__name__ + "Backward", (Context,), {})()
+        ctx = type(cls.__name__ + "Backward", (FunctionCtx,), {})()
         ctx.needs_input_grad = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
         if cls.vjp is not Function.vjp and cls.backward is not cls.vjp:
             if cls.backward is not Function.backward:
@@ -196,13 +198,19 @@ class Function:
             return result
         flags = tuple(o.dtype.kind in "fc" and not any(o is c for c in ctx._constant) for o in tensors)
         placeholder.results = [(o.shape, o.dtype) if isinstance(o, Tensor) else None for o in outputs]
+        shared = None  # the one tensor that forward wrote to, where it lies in memory that others see
         if len(tensors) == 1 and any(tensors[0] is d for d in ctx._dirty):
+            if tensors[0]._base is not None or writing.is_pending_whole(tensors[0]) or writing.aliases(recorder, tensors[0]):
+                shared = tensors[0]
+        if shared is None and len(tensors) == 1 and any(tensors[0] is d for d in ctx._dirty):
             attached = [recorder.record(ATTACH_IN_PLACE, tensors, flags, arguments=flags, into=tensors[0], hold=True)]
         else:
             attached = recorder.record(ATTACH, tensors, flags, arguments=flags, hold=True)
         history = next((t._state.history for t in attached if t._state.history is not None), None)
         if history is not None:
             recorder.trace.recorded().externals[history] = placeholder
+        if shared is not None:
+            attached = [replace(shared, attached[0], cls.__name__)]
         recorder.flush_if_long()
         if ctx._unpack is None:
             before, ctx._saved = ctx._saved, tuple(_renamed(s, tensors, attached) for s in ctx._saved)

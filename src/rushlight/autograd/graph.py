@@ -63,4 +63,5 @@ def register_multi_grad_hook(tensors, fn, *, mode="all"):
     return _Handles([tensor.register_hook(hook_of(i)) for i, tensor in enumerate(tensors)])
 
 
-__all__ = ["AccumulateGrad", "GradientEdge", "Node", "disable_saved_tensors_hooks", "get_gradient_edge", "register_multi_grad_hook", "save_on_cpu", "saved_tensors_hooks"]
+__all__ = ["AccumulateGrad", "GradientEdge", "Node", "disable_saved_tensors_hooks",
+            "get_gradient_edge", "register_multi_grad_hook", "save_on_cpu", "saved_tensors_hooks"]

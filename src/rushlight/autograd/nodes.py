@@ -3,8 +3,8 @@
     loss.grad_fn                    <SumBackward0>
     loss.grad_fn.next_functions     ((<MulBackward0>, 0),)
 
-A node stands for a call (a History in a trace); there is one for each, of a class that has PyTorch's name for such calls.  What is saved for
-backward is found under the names of the call's parameters, `_saved_self` and the like.  Leaves have an AccumulateGrad.
+A node stands for a call (a History in a trace); there is one for each, of a class that has PyTorch's name for such calls.  What is saved
+for backward is found under the names of the call's parameters, `_saved_self` and the like.  Leaves have an AccumulateGrad.
 Start with `node_at`.
 """
 from collections import OrderedDict
@@ -18,7 +18,6 @@ from .engine import source, source_of
 from .hooks import add_hook
 from .replay import EXTERNAL, FREED, check_unmodified, reads
 from .saving import tensor_of, unpack_saved
-
 
 SAVED = "_saved_"
 
@@ -55,7 +54,7 @@ class Node:
             found = dict(zip(("self", "other"), history.operands))
         read = reads(self.trace, history)
         found = {name: a for name, a in found.items() if a in read or not isinstance(a, (Value, tuple)) and a is not None}
-        return found | {"result": v for v in history.results[:1] if v in read}
+        return found | ({"result": history.results[0]} if history.results[0] in read else {})
 
     def __getattr__(self, name):
         if self.__dict__.get("history") is not None:
@@ -131,7 +130,8 @@ def _linear(m=2, n=2, *bias):
 
 _WORDS = {  # what PyTorch calls an operator's node, where that is not the operator's name
     "as_strided": "as_strided", "cast": "to_copy", "cast_to": "to_copy", "chosen": "where", "chunk": "split", "clamp": "ClampBackward1",
-    "clone_as": "clone", "complex_of_pairs": "view_as_complex", "concatenated": "cat", "contraction": "mm", "contraction_of": "view", "cosine_similarity": "SumBackward1",
+    "clone_as": "clone", "complex_of_pairs": "view_as_complex", "concatenated": "cat",
+    "contraction": "mm", "contraction_of": "view", "cosine_similarity": "SumBackward1",
     "deviation": "std", "divergence": "mean", "entropy_of_classes": "nll_loss", "entropy_of_shares": "DivBackward1",
     "filled_where": "masked_fill", "first_in_order": "topk", "fixed_power": "pow", "flatten": "view", "flipped": "flip", "gather": "index",
     "gathered": "gather", "imaginary_view": "select", "of_parts": "complex", "real_view": "select", "view_as_pairs": "view_as_real",
@@ -144,7 +144,8 @@ _WORDS = {  # what PyTorch calls an operator's node, where that is not the opera
     "reduce.sum": "sum", "repeated_by": "repeat", "reshape": "view", "reversed_dims": "permute", "rolled": "roll", "root_scaled": "mul",
     "rows": "embedding", "scatter.add": "scatter_add", "scatter.set": "scatter", "scattered": "scatter", "select_at": "select",
     "selu": "elu", "slice_dim": "slice", "slices_put": "index_add", "slices_taken": "index_select", "sorted_along": "sort",
-    "conjugated": "conj", "split_dim": "view", "split_in": "split", "square": "pow", "taken": "index", "variance": "var", "vector_norm": "linalg_vector_norm",
+    "conjugated": "conj", "split_dim": "view",
+    "split_in": "split", "square": "pow", "taken": "index", "variance": "var", "vector_norm": "linalg_vector_norm",
 }
 
 

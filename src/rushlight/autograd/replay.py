@@ -20,7 +20,7 @@ from ..operators.definition import Operator
 from ..operators.factories import zeros
 from ..operators.rules import RULES
 from ..runtime.recorder import Recorder, here
-from ..runtime.storage import Place, Storage
+from ..runtime.storage import Place, Storage, dense_order, strides_in_order
 from ..runtime.trace import Value
 from ..tensors.tape import tape_of
 from ..tensors.tensor import Tensor, plain
@@ -202,7 +202,9 @@ FREED = ("Trying to backward through the graph a second time (or directly access
 
 def rule_gradients(trace, history, grads, unpacked=()):
     """One call's gradients for its operands: its rule, recorded.  `unpacked`: what hooks made of saved tensors, by Value."""
-    callee = history.callee
+    callee, old = history.callee, history.overwrites
+    if old is not None and here.recorder.grad and old in reads(trace, history) and old not in unpacked:
+        unpacked = {**dict(unpacked), old: value_tensor(trace, old).clone()}  # of which nobody says later that it was overwritten
     tensors, numbers, integers = [], [], []
     for value, grad in zip(history.results, grads):
         tensors.append(zeros(value.layout(trace.integers)[0], dtype=value.node.dtype) if grad is None else grad)
@@ -276,11 +278,22 @@ class TraceCall:
         beyond = {number: next(operand) for number in beyond}
         again = _LaterTrace(dict(zip(kept, operand)), scalars, extents) if flushed else _SameTrace()
         at_leaf, histories = _walk_inside(trace, arrived, beyond, again)
-        numbers = [n for n, _ in at_leaf]
-        return own_values([g for _, g in at_leaf]), lambda handles: (numbers, histories, handles)
+        numbers, values = [n for n, _ in at_leaf], own_values([g for _, g in at_leaf])
+        for number, value in zip(numbers, values):
+            _lay_out_as(trace, number, value)
+        return values, lambda handles: (numbers, histories, handles)
 
 
 TRACE_CALL = TraceCall()
+
+
+def _lay_out_as(trace, number, value):
+    """Let a gradient lie as its leaf does, where that has neither gaps nor repeats."""
+    leaf = trace.leaves[number]
+    place = leaf._place if leaf is not None else None
+    order = None if place is None or len(place.shape) < 2 else dense_order(place.shape, place.strides)
+    if order is not None and order != tuple(range(len(order))):
+        value.strides = strides_in_order(value.node.shape, order)
 
 
 class _SameTrace:

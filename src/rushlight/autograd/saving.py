@@ -57,9 +57,8 @@ def packed(tensor, hook):
         version = tensor._version
         answer = hook(tensor)
         if tensor._version != version:
-            raise RuntimeError("A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook can not be "
-                               "modified by in-place operations as this can lead to unexpected side-effects. Please open an issue if you need "
-                               "to perform in-place operations on the input to a pack hook.")
+            raise RuntimeError("A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook can not "
+                               "be modified by in-place operations as this can lead to unexpected side-effects.")
     return answer
 
 
@@ -148,8 +147,8 @@ def refuse_inference(trace, values):
         for history in _of_one_call(value):
             if any(read.inference for read in reads(trace, history)):
                 raise RuntimeError("Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in "
-                                   "computation tracked by autograd. To work around this, you can make a clone to get a normal tensor and use "
-                                   "it in autograd, or use `torch.no_grad()` instead of `torch.inference_mode()`.")
+                                   "computation tracked by autograd. To work around this, you can make a clone to get a normal tensor and "
+                                   "use it in autograd, or use `torch.no_grad()` instead of `torch.inference_mode()`.")
 
 
 Recorder.pack_saved, Recorder.refuse_inference = staticmethod(pack_saved), staticmethod(refuse_inference)

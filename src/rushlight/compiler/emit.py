@@ -22,12 +22,13 @@ from contextlib import contextmanager
 
 from . import reducing, vectormath
 from .evaluation import Evaluation, is_one
-from .expressions import Affine
+from .expressions import Affine, is_int, price
 from .llvmir import Function, Value, module_text, vector_type
 from .loops import LANES, Accumulate, Carry, Close, Loop, Open, Store, Transpose, expressions_of, has_turns, inputs_of
 from .native.target import host
 from .transposing import transpose
 
+_BRIEF = 8  # instructions of a turn that is little more than reading and writing
 _LINE = 64  # bytes of a cache line; every target's whole vectors of four bytes or more fill such
 
 
@@ -138,21 +139,51 @@ class _Emitter(Evaluation):
             if isinstance(what, Store) or getattr(what, "op", None) == "load":
                 self.note_start(*((what.buffer, what.place) if isinstance(what, Store) else what.data))
         streaming = self._streaming(loop, start)
+        if self._is_brief(loop.body):
+            start = self._whole_turns(loop, start, end, streaming)
         with self._turns(loop, start, end, self.lanes):
             self.vector, self.staged, self.partial = loop.axis, {}, []
             self.left = f.binary("sub", end, self.places[loop.axis])
             self.full = f.compare("sge", self.left, self.lanes)
             self.streaming = streaming
             self._stage(loop.body)
-            for n, s in enumerate(loop.body):
-                if isinstance(s, Accumulate):
-                    self._accumulate(s)
-                else:
-                    self._read_before(s, loop.body[n + 1:])
-                    self._store(s)
+            self._do(loop.body)
             self._finish_partial(_accumulators(loop.body))
             self.vector = None
         self.values.pop()
+
+    def _do(self, body):
+        for n, s in enumerate(body):
+            if isinstance(s, Accumulate):
+                self._accumulate(s)
+            else:
+                self._read_before(s, body[n + 1:])
+                self._store(s)
+
+    def _is_brief(self, body):
+        """Whether a turn takes so few instructions that to ask whether it is a full one takes about as many: all memory that it reads and
+        writes lies side by side, and there is little arithmetic."""
+        varying = [e for e in expressions_of(body) if self.nest.vector in e.axes]
+        places = [(e.data[0], e.data[1], e.args) for e in varying if e.op == "load"]
+        places += [(s.buffer, s.place, ()) for s in body if isinstance(s, Store)]
+        return sum(price(e.op) for e in varying) <= _BRIEF and all(
+            is_int(place.coefficient(self.nest.vector), 1) and not place.dynamic and not condition for _, place, condition in places)
+
+    def _whole_turns(self, loop, start, end, streaming):
+        """The full turns of a loop, without a question in them; where the others begin."""
+        f = self.f
+        count = f.binary("sub", end, start)
+        whole = f.binary("and", f.select(f.compare("sgt", count, 0), count, 0), -self.lanes)
+        rest = f.add(start, whole)
+        with self._turns(loop, start, rest, self.lanes):
+            self.vector, self.full, self.streaming, self.staged = loop.axis, f.of(True, "i1"), streaming, {}
+            for what in [*expressions_of(loop.body), *loop.body]:
+                buffer, place = self._memory_of(what)
+                if buffer is not None:
+                    self.staged[what] = self.address(buffer, place)[0]
+            self._do(loop.body)
+            self.vector = None
+        return rest
 
     def _streaming(self, loop, start):
         """Store -> whether its vectors go past the caches: many bytes are moved, and they begin where cache lines do."""
@@ -213,7 +244,7 @@ class _Emitter(Evaluation):
         """(buffer, place) of a Store, or of a load that varies and takes place under no condition; else (None, None)."""
         if isinstance(what, Store):
             return what.buffer, what.place
-        return what.data if what.op == "load" and self.varies(what) and not what.args else (None, None)
+        return what.data if getattr(what, "op", None) == "load" and self.varies(what) and not what.args else (None, None)
 
     def _either(self, x, before, y, after):
         """x where the current block was reached from the block `before`, y where from `after`."""

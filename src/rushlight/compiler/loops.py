@@ -30,6 +30,7 @@ MANY = 8192             # elements that are worth longer code
 LONG_CHAIN = 16         # instructions of one vector
 TILE = 64               # rows and columns of a tile that is transposed, or half as many of 8 bytes
 LEAST_TRANSPOSED = 8    # the least extents for which that is worth while
+SHORT_END = 4           # the greatest extent of an axis that another one takes the place of, where it is the innermost
 LEAST_STORED = 4096     # the least elements for which a kernel of its own is
 COLUMNS = 2048          # the widest row of accumulators that is kept in scratch
 

@@ -12,8 +12,10 @@ from ..ir.graph import row_major
 from .expressions import Affine, Axis, Buffer, MustStore, Reader, SplitAxis, affine, is_int, place_in, same
 from .loops import (
     COLUMNS,
+    LANES,
     LEAST_STORED,
     LEAST_TRANSPOSED,
+    SHORT_END,
     TILE,
     Loop,
     Nest,
@@ -71,7 +73,7 @@ def map_nest(stores, buffer_of):
     nest = Nest([], statements)
     places = list(nest.places())
     axes = sorted(space.axes, key=lambda a: -extent_value(statements[0].place.coefficient(a)))  # memory order of what is written
-    axes = merge_axes(nest, axes, places)
+    axes = _without_a_short_end(merge_axes(nest, axes, places))
     nest.outer = axes[:-1]
     if axes:
         nest.vector = axes[-1]
@@ -81,6 +83,20 @@ def map_nest(stores, buffer_of):
         if not (isinstance(axes[-1].extent, int) and axes[-1].extent <= task_elements(nest)):
             window(nest, axes[-1], task_elements(nest))
     return divide_into_tasks(nest)
+
+
+def _without_a_short_end(axes):
+    """The axes with the innermost one that fills a vector behind those that cannot.
+
+        before   for i < 1000: for j < 2 by 16: y[2 i + j] = x[1000 j + i]           2 lanes of 16
+        after    for j < 2: for i < 1000 by 16: y[2 i + j] = x[1000 j + i]           all of them, written one by one
+    """
+    last = len(axes) - 1
+    while last > 0 and isinstance(axes[last].extent, int) and axes[last].extent <= SHORT_END:
+        last -= 1
+    if last < len(axes) - 1 and extent_value(axes[last].extent) >= LANES:
+        return [*axes[:last], *axes[last + 1:], axes[last]]
+    return axes
 
 
 def read_in_tiles(nest, reader, statements):

@@ -17,7 +17,7 @@ import functools
 from collections import Counter
 
 from ..ir.extents import Extent, current, extent_value, product
-from ..ir.graph import Node, cat, contraction, elementwise, expand, numel, pad, permute, reduce, reshape, topological
+from ..ir.graph import Node, cat, constant, contraction, elementwise, expand, numel, pad, permute, reduce, reshape, topological
 from .expressions import is_complex, is_int, key, same
 
 ROW_BLOCK = 65536     # elements of a run that are summed as one
@@ -188,6 +188,17 @@ def _transposed_product(node):
     if order != swap:
         return node
     return contraction(permute(b, swap), permute(a, swap))
+
+
+def _convolution(node):
+    """Windows of which there are none are no product: the loops over them would have no shape that others could be read in.
+
+        before   convolution(x, w)     (2, 3, 0, 4)
+        after    expand(0)             (2, 3, 0, 4)
+    """
+    if not any(is_int(n, 0) for n in node.shape):
+        return node
+    return expand(reshape(constant(0, node.dtype), (1,) * node.ndim), node.shape)
 
 
 def _correlation(node):
@@ -404,5 +415,5 @@ def _same(a, b):
     return key(a) == key(b)
 
 
-_RULES = {"leaf": _leaf, "correlation": _correlation, "reduce": _reduce, "as_strided": _as_strided, "assign": _assign, "add": _add,
+_RULES = {"leaf": _leaf, "convolution": _convolution, "correlation": _correlation, "reduce": _reduce, "as_strided": _as_strided, "assign": _assign, "add": _add,
           "scatter": _scatter}

@@ -17,7 +17,7 @@ from ..ir.extents import current, extent_value, product
 from ..ir.graph import own_strides, row_major, topological
 from .attention import operations
 from .expressions import Buffer, MustStore, is_complex, is_inline, is_int, is_movement, key, same
-from .lowering import is_row_reduction
+from .lowering import is_row_reduction, lies_in_rows
 from .making import MustCopy, parts_together
 from .patterns import Request
 from .rewrites import COLUMN_BLOCK, rewrite, simplifier
@@ -155,7 +155,12 @@ class _Scheduler:
         for number, o in enumerate(self.outputs):
             target = self._once(number, Buffer, "target", number, o.node.dtype, o.node.shape, o.strides, o.storage)
             if o.storage is None:
-                if o.node in self.buffers or o.node.primitive == "leaf" or self._cannot_be_read(o.node, target):
+                made = self._seen_as(o.node)
+                if made is not None and lies_in_rows(target):
+                    self.stored.discard(o.node)
+                    layout = made.shape, row_major(made.shape)
+                    self.buffers[made] = self._once((number, "made"), Buffer, "target", number, made.dtype, *layout)
+                elif o.node in self.buffers or o.node.primitive == "leaf" or self._cannot_be_read(o.node, target):
                     self.final.append((o.node, target))
                 else:
                     self.buffers[o.node] = target
@@ -177,6 +182,19 @@ class _Scheduler:
                     self.buffers[node] = self._arena_buffer(node)
             elif node.primitive == "leaf":
                 self.buffers[node] = leaf_of[node]
+
+    def _seen_as(self, node):
+        """What is made by a kernel in which nothing else is computed, and of which a node is a reshape; None where it is none.
+
+            before   k0: t = scatter(...)     k1: out = t, in other dimensions
+            after    k0: out = scatter(...)
+        """
+        made = node
+        while made.primitive == "reshape":
+            made = made.inputs[0]
+        if made is node or made in self.buffers or node in self.buffers or node in self.forced:
+            return None
+        return made if made.primitive.split(".")[0] in ("assign", "scatter", "scan", "argsort") else None
 
     def _may_be_direct(self, output):
         return (self.writers[output.storage] == 1 and output.node.primitive != "leaf" and output.node not in self.buffers

@@ -28,6 +28,7 @@ class Transform:
         if cache_size not in (0, 1):
             raise ValueError("cache_size must be 0 or 1")
         self._cache_size, self._cached_x_y, self._inv = cache_size, (None, None), None
+        super().__init__()  # of another base of the subclass, such as Module
 
     def __getstate__(self):
         return {**self.__dict__, "_inv": None}

@@ -56,7 +56,8 @@ class _NormBase(Module):
         version = local_metadata.get("version")
         key = prefix + "num_batches_tracked"
         if (version is None or version < 2) and self.track_running_stats and key not in state_dict:  # saved before there was such a number
-            state_dict[key] = torch.tensor(0, dtype=torch.long)
+            own = self.num_batches_tracked
+            state_dict[key] = torch.tensor(0, dtype=torch.long) if own is None or own.is_meta else own
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
 
 

@@ -11,7 +11,8 @@ Here: registering by assignment, walking the tree, changing every tensor of it (
 calling and hooks (hooks.py), saving and loading (state.py).  Start with `Module.__setattr__`.
 
 What is registered stands in `_parameters`, `_buffers` and `_modules`, and these also mirror it into the instance's own
-`__dict__`: then reading `self.weight` in a forward is a plain attribute access, which is what makes small layers cheap.
+`__dict__`: then reading `self.weight` in a forward is a plain attribute access, which is what makes small layers cheap.  A module with a
+`__getattr__` of its own has no such copies: as in PyTorch, it is asked for what is registered.
 """
 import weakref
 from collections import OrderedDict
@@ -32,7 +33,7 @@ _HOOK_DICTIONARIES = (
 
 
 class Registry(dict):
-    """Registered values by name, in order; each one is also an attribute of its owner."""
+    """Registered values by name, in order; each one is also an attribute of its owner, unless that has a `__getattr__`."""
 
     __slots__ = ("owner",)
 
@@ -42,7 +43,9 @@ class Registry(dict):
 
     def __setitem__(self, name, value):
         super().__setitem__(name, value)
-        self.owner().__dict__[name] = value
+        owner = self.owner()
+        if not isinstance(owner, RegisteredAttributes):
+            owner.__dict__[name] = value
 
     def __delitem__(self, name):
         super().__delitem__(name)
@@ -80,7 +83,8 @@ class Registry(dict):
 
 
 class RegisteredAttributes:
-    """A base for modules that define `__getattr__`, so that theirs can ask `super().__getattr__(name)` as in PyTorch.
+    """A base for modules that define `__getattr__`, so that theirs can ask `super().__getattr__(name)` as in PyTorch, and for modules of which
+    a method calls `self.__getattr__(name)`.
 
     Module itself has none: a class that has one pays for it at every attribute that is there, too.
     """
@@ -135,7 +139,9 @@ class Module(HookedCalls, StateDicts):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        if "__getattr__" in cls.__dict__ and not issubclass(cls, RegisteredAttributes):
+        if not issubclass(cls, RegisteredAttributes) and any(
+                name == "__getattr__" or "__getattr__" in getattr(getattr(value, "__code__", None), "co_names", ())
+                for name, value in cls.__dict__.items()):
             cls.__bases__ += (RegisteredAttributes,)
 
     def forward(self, *input):

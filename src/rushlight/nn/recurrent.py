@@ -71,6 +71,14 @@ class RNNBase(Module):
         for weight in self.parameters():
             init.uniform_(weight, -bound, bound)
 
+    @property
+    def _flat_weights_names(self):
+        return [name for names in self._all_names for name in names]
+
+    @property
+    def _flat_weights(self):
+        return [getattr(self, name, None) for name in self._flat_weights_names]
+
     def flatten_parameters(self):
         """Nothing to do: weights need not lie side by side here."""
 
@@ -264,6 +272,9 @@ class RNNCellBase(Module):
         if states is None:
             zeros = torch.zeros(x.shape[0], self.hidden_size, dtype=x.dtype, device=x.device)
             return x, (zeros, zeros)
+        for s in states:
+            if input.dim() == 2 and s.shape[0] != x.shape[0]:
+                raise RuntimeError(f"Input batch size {x.shape[0]} doesn't match hidden0 batch size {s.shape[0]}")
         return x, tuple(states) if input.dim() == 2 else tuple(s.unsqueeze(0) for s in states)
 
     def _weights(self):

@@ -2,6 +2,7 @@
 
     definition.py   what a definition is: `@operator`; how a call is recorded, and how it runs inside another operator's body
     calling.py      the functions users call, written at their first call
+    arguments.py    static arguments: which ones are taken, and how they stand in a key
     in_place.py     in-place forms and `out=`: a result written into a tensor that is there
     building.py     what bodies are written with: primitives on tensors, promotion, broadcasting
     rules.py        the gradient of every primitive, from which operators' gradients follow

@@ -3,7 +3,7 @@
     softmax(x, 1)     e = exp(x - max), e * (1 / sum(e)): one row kernel; its gradient reads only the result
     F.relu(x, True)   in place: `with_inplace` gives every activation PyTorch's `inplace` argument
 
-Gradients that can be had from the result alone are written so, since then the input need not be kept.
+Gradients read the result where PyTorch's do (then the input need not be kept), else the input: a program may write over the other one.
 """
 import functools
 import math
@@ -86,7 +86,7 @@ def relu6(input: Tensor) -> Tensor:
 
 @relu6.gradient
 def relu6_gradient(grad, result, input):
-    return _shut(grad, _outside(result, 0, 6))
+    return _shut(grad, _outside(input, 0, 6))
 
 
 def _clipped(x, low, high):
@@ -109,7 +109,7 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tens
 
 @hardtanh.gradient
 def hardtanh_gradient(grad, result, input, min_val, max_val):
-    return _shut(grad, _outside(result, min_val, max_val))
+    return _shut(grad, _outside(input, min_val, max_val))
 
 
 @operator(pointwise=True, methods=False, namespace=False)
@@ -121,7 +121,7 @@ def hardsigmoid(input: Tensor) -> Tensor:
 
 @hardsigmoid.gradient
 def hardsigmoid_gradient(grad, result, input):
-    inside = elementwise("and", binary("gt", result, 0), binary("lt", result, 1))  # of no NaN
+    inside = elementwise("and", binary("gt", input, -3), binary("lt", input, 3))  # of no NaN
     return choose(inside, grad / 6, constant(0, grad.dtype))
 
 
@@ -158,12 +158,10 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
 
 @leaky_relu.gradient
 def leaky_relu_gradient(grad, result, input, negative_slope):
-    """Reads only the result where its sign tells the input's."""
-    side = result if negative_slope > 0 else input
-    return choose(binary("gt", side, 0), grad, grad * negative_slope)
+    return choose(binary("gt", input, 0), grad, grad * negative_slope)
 
 
-@operator(inplace=False, out=False)
+@operator(inplace=False, out=False, keeps_format=True)
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """input where it is positive, else weight * input, with one weight or one a channel (dimension 1)."""
     floating("prelu", input)
@@ -251,10 +249,7 @@ def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
 
 @elu.gradient
 def elu_gradient(grad, result, input, alpha):
-    """Reads only the result where its sign tells the input's."""
-    if alpha < 0:
-        return choose(binary("le", input, 0), grad * (binary("minimum", input, 0).exp() * alpha), grad)
-    return choose(binary("le", result, 0), grad * (result + alpha), grad)
+    return choose(binary("le", input, 0), grad * (binary("minimum", input, 0).exp() * alpha), grad)
 
 
 def _exponential_below(x, alpha, scale, rate):
@@ -275,7 +270,8 @@ def selu(input: Tensor) -> Tensor:
 
 @selu.gradient
 def selu_gradient(grad, result, input):
-    return choose(binary("le", result, 0), grad * (result + SELU_ALPHA * SELU_SCALE), grad * SELU_SCALE)
+    below = binary("minimum", input, 0).exp() * (SELU_ALPHA * SELU_SCALE)
+    return choose(binary("le", input, 0), grad * below, grad * SELU_SCALE)
 
 
 @operator(pointwise=True, methods=False)
@@ -398,7 +394,7 @@ def tanhshrink(input: Tensor) -> Tensor:
     return input - tanh(input)
 
 
-@operator(methods=False, namespace=False)
+@operator(methods=False, namespace=False, keeps_format=True)
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     """The first half along `dim` times the sigmoid of the second."""
     floating("glu", input)

@@ -6,6 +6,8 @@
 An operator's parameters are annotated (operators/definition.py); `taker` says how one that is part of the structure is taken.
 After https://github.com/pytorch/pytorch/blob/main/torch/csrc/utils/python_arg_parser.cpp, FunctionParameter::check.
 """
+import functools
+import operator
 import typing
 
 import numpy as np
@@ -78,4 +80,4 @@ TAKERS = {int: (whole, "int"), bool: (truth, "bool"), float: (real_number, "floa
 def taker(annotation):
     """(the function that takes such an argument, which gives None where it is of another type; what it should have been), or None."""
     parts = tuple(part for part in typing.get_args(annotation) if part is not type(None))
-    return TAKERS.get(typing.Union[parts] if parts else annotation)
+    return TAKERS.get(functools.reduce(operator.or_, parts) if parts else annotation)

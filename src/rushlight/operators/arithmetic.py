@@ -389,7 +389,7 @@ def logaddexp(input: Tensor, other: Tensor) -> Tensor:
 
 @logaddexp.gradient
 def logaddexp_gradient(grad, result, input, other):
-    return reduce_to(_share(grad, result, input).conj(), input), reduce_to(_share(grad, result, other).conj(), other)
+    return _share(grad, input, other, "exp"), _share(grad, other, input, "exp")
 
 
 @operator(pointwise=True, inplace=False)
@@ -400,13 +400,13 @@ def logaddexp2(input: Tensor, other: Tensor) -> Tensor:
 
 @logaddexp2.gradient
 def logaddexp2_gradient(grad, result, input, other):
-    return reduce_to(grad * binary("sub", input, result).exp2(), input), reduce_to(grad * binary("sub", other, result).exp2(), other)
+    return _share(grad, input, other, "exp2"), _share(grad, other, input, "exp2")
 
 
-def _share(grad, result, x):
-    """The softmax weight of an operand: 0 beside an infinite result that is not its own."""
-    gap = choose(binary("eq", x, result), constant(0, result.dtype), binary("sub", x, result))
-    return grad * gap.exp()
+def _share(grad, x, other, power):
+    """The gradient of an operand, which gets its softmax weight beside the other one."""
+    ratio = unary(power, binary("sub", other, x))
+    return reduce_to(grad / (ratio + 1).conj(), x)
 
 
 def _log_of_sum(a, b, power_name, log_name):

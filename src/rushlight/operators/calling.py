@@ -15,6 +15,7 @@ Start with `function_of` and `_fast`.  After the first call the text that was wr
 """
 import linecache
 import types
+import warnings
 
 import numpy as np
 
@@ -36,24 +37,52 @@ def function_of(op, out):
 
 
 def _function_source(op, out):
-    parameters = list(op.signature.parameters.values())
+    parameters = _with_older(op)
     if out:
         import inspect
         parameters.append(inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None))
     head, defaults = _head(parameters)
     arguments = ", ".join(op.signature.parameters)
-    lines = [f"def {op.name}({head}):", *_words(parameters)]
+    lines = [f"def {op.name}({head}):", *_words(parameters), *_older(op)]
     if out:
         if "dtype" in op.signature.parameters and op.converts:
-            lines += ["    if dtype is None and isinstance(out, Tensor):", "        dtype = out.dtype  # it is what the sum adds up in, too"]
-        lines += ["    if out is not None:", f"        return write_out(op, out, call({arguments}), {next(iter(op.signature.parameters), None)}"
-                  + "".join(f", {name}" for name, kind in [*zip(op.signature.parameters, op.kinds)][1:] if kind in (TENSOR, TENSOR_OR_NUMBER))
-                  + ")"]
+            lines += ["    if dtype is None and isinstance(out, Tensor):", "        dtype = out.dtype  # a sum is made in it, too"]
+        operands = [name for name, kind in zip(op.signature.parameters, op.kinds) if kind in (TENSOR, TENSOR_OR_NUMBER)]
+        lines += ["    if out is not None:", f"        return write_out({', '.join(['op', 'out', f'call({arguments})', *operands])})"]
     lines += _check(op, op.signature.parameters)
     if op.is_fast:
         lines += _fast(op, f"return call({arguments})")
     lines += [f"    return call({arguments})"]
     return lines, {"op": op, "callee": op, "call": op.call_slowly, "write_out": write_out, "check": op.check, **defaults}
+
+
+_told = []  # not empty once somebody was told
+OLDER = {"add": "alpha", "sub": "alpha", "addcmul": "value", "addcdiv": "value"}  # once the second argument, before the tensors
+
+
+def _with_older(op):
+    """The parameters of an operator; with one more where old programs give a factor before the tensors: `x.add_(-lr, grad)`."""
+    parameters = list(op.signature.parameters.values())
+    if op.name in OLDER:
+        import inspect
+        parameters.insert(op.positional, inspect.Parameter("older", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None))
+    return parameters
+
+
+def _older(op):
+    """Source that brings such a call into today's form."""
+    if op.name not in OLDER:
+        return []
+    tensors = list(op.signature.parameters)[1:op.positional]
+    return ["    if older is not None:", f"        warn_older({op.name!r})",
+            f"        {OLDER[op.name]}, {', '.join(tensors)} = {', '.join(tensors)}, older"]
+
+
+def warn_older(name):
+    if _told:
+        return
+    _told.append(name)
+    warnings.warn(f"This overload of {name} is deprecated: give the factor as `{OLDER[name]}=`, after the tensors.", stacklevel=3)
 
 
 def _check(op, names):
@@ -131,12 +160,12 @@ def attach_in_place(op, name):
 
 
 def _in_place_source(op, name):
-    parameters = list(op.signature.parameters.values())
+    parameters = _with_older(op)
     head, defaults = _head(parameters)
     arguments = ", ".join(op.signature.parameters)
     target = parameters[0].name
     in_place = InPlace.of(op)
-    lines = [f"def {name}_({head}):", *_words(parameters), *_check(op, op.signature.parameters)]
+    lines = [f"def {name}_({head}):", *_words(parameters), *_older(op), *_check(op, op.signature.parameters)]
     if op.is_fast:
         lines += _states(op, f"return write_in_place(op, {target}, ({arguments},))", first=f"_me = id({target})")
         lines += [f"    _place = {target}._place"]
@@ -296,7 +325,7 @@ def _lazily(name, source):
         text = "\n".join(lines) + "\n"
         file = f"<rushlight operator {name}>"
         linecache.cache[file] = (len(text), None, text.splitlines(True), file)
-        scope = {"here": here, "new": object.__new__, "Tensor": Tensor, "ABSENT": ABSENT, "extents_of": extents_of,
+        scope = {"here": here, "new": object.__new__, "Tensor": Tensor, "ABSENT": ABSENT, "extents_of": extents_of, "warn_older": warn_older,
                  "this": function, "again": again, "MISSING": MISSING, **scope}
         exec(compile(text, file, "exec"), scope)
         made = scope.pop(name)

@@ -110,26 +110,33 @@ def diagflat(input: Tensor, offset: int = 0) -> Tensor:
     return diag_embed(reshape(input, (graph.product(input.shape),)), offset, 0, 1)
 
 
-def _triangle_indices(name, row, col, offset, choose, dtype, settings):
+def _triangle_indices(name, row, col, dtype, settings, ends):
+    """The places from first[i] up to end[i] of each row i; `ends(i)` gives both, of all rows."""
     dtype = dtype_wanted(dtype, dtypes.int64)
     if row < 0 or col < 0:
         raise RuntimeError(f"{name}: row and col must be non-negative, got {row} and {col}")
     if dtype not in (dtypes.int32, dtypes.int64):
         raise RuntimeError(f'"{name}" not implemented for {dtype.name}')
-    places = np.argwhere(choose(np.ones((row, col), bool), offset)).T
-    return finish(of_array(np.ascontiguousarray(places), dtype), **settings)
+    rows = np.arange(row)
+    first, end = (np.broadcast_to(np.clip(x, 0, col), row) for x in ends(rows))
+    counts = np.maximum(end - first, 0)
+    behind = np.cumsum(counts)
+    places = np.empty((2, counts.sum()), dtype.numpy)
+    places[0] = np.repeat(rows, counts)
+    places[1] = np.arange(places.shape[1]) - np.repeat(behind - counts - first, counts)
+    return finish(of_array(places, dtype), **settings)
 
 
 @exported
 def tril_indices(row, col, offset=0, *, dtype=None, **settings):
     """The places of the lower triangle: a row of row numbers, a row of column numbers."""
-    return _triangle_indices("tril_indices", row, col, offset, np.tril, dtype, settings)
+    return _triangle_indices("tril_indices", row, col, dtype, settings, lambda i: (0, i + offset + 1))
 
 
 @exported
 def triu_indices(row, col, offset=0, *, dtype=None, **settings):
     """The places of the upper triangle: a row of row numbers, a row of column numbers."""
-    return _triangle_indices("triu_indices", row, col, offset, np.triu, dtype, settings)
+    return _triangle_indices("triu_indices", row, col, dtype, settings, lambda i: (i + offset, col))
 
 
 @exported

@@ -25,7 +25,7 @@ from ..tensors.legacy import dtype_of_type, name_of_type
 from ..tensors.tape import tape_of
 from ..tensors.tensor import Tensor, plain
 from .building import apply, as_operand, cast, expand_to, repeated, strides_like
-from .definition import attach, check_writable, exported, operator, refuse_leaf, refuse_partial_overlap, replace
+from .definition import attach, check_writable, exported, operator, refuse_inference, refuse_leaf, refuse_partial_overlap, replace
 from .index_checks import check_fits
 from .shaping import integers, view_of
 
@@ -37,6 +37,14 @@ def clone_as(input: Tensor, memory_format: object) -> Tensor:
     if memory_format is preserve_format:
         return strides_like(out, input)
     out._state.strides = strides_in_order(input.shape, dimension_order(memory_format, input.ndim))
+    return out
+
+
+@operator(out=False, namespace=False, methods=False)
+def laid_out(input: Tensor, order: tuple) -> Tensor:
+    """A copy whose dimensions lie in `order`, from the outermost to the innermost."""
+    out = apply(lambda n: n, (input,))
+    out._state.strides = strides_in_order(input.shape, order)
     return out
 
 
@@ -196,6 +204,7 @@ _fill_dense = Tensor.fill_
 
 def fill_(self, value):
     """Write one number everywhere, also where elements share memory."""
+    refuse_inference(self)
     if type(value) in (int, float) and parts.begin_with(self, value):
         return self
     if 0 not in self.stride():
@@ -236,6 +245,7 @@ def resize_(self, *sizes, memory_format=contiguous_format):
         raise RuntimeError(f"resize_: a shape has no negative extents: {list(shape)}")
     if tuple(self.shape) == shape and memory_format in (contiguous_format, preserve_format):
         return self
+    refuse_inference(self)
     place = self._stored()
     strides = strides_in_order(shape, dimension_order(contiguous_format if memory_format is preserve_format else memory_format, len(shape)))
     new = Place(place.storage, shape, strides, place.offset, place.dtype)

@@ -116,13 +116,13 @@ def _with_bias(out, bias):
     return out if bias is None else binary("add", out, shaped(bias, bias.shape[0], *(1,) * (out.ndim - 2)), out.dtype)
 
 
-@operator(methods=False, namespace=False, out=False)
+@operator(methods=False, namespace=False, out=False, keeps_format=True)
 def convolved(input: Tensor, weight: Tensor, bias: Tensor | None, grid: Grid, groups: int) -> Tensor:
     """The convolution of (N, C, *size)."""
     return _with_bias(gathered(input, weight, grid.counts(input.shape[2:]), grid, groups), bias)
 
 
-@operator(methods=False, namespace=False, out=False)
+@operator(methods=False, namespace=False, out=False, keeps_format=True)
 def transposed(input: Tensor, weight: Tensor, bias: Tensor | None, output_padding: tuple, grid: Grid, groups: int) -> Tensor:
     """The transposed convolution of (N, O, *counts)."""
     size = tuple((n - 1) * s - low - high + d * (k - 1) + extra + 1

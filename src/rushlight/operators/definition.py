@@ -64,14 +64,16 @@ _PYTHON_NUMBER = {bool: bool, int: int, float: float, complex: complex}
 
 class Operator:
     """A definition.  `body` is the function as written; `kinds` says how each parameter is taken; `view` that its result is a
-    view of its first operand; `pointwise` that its result is laid out as its operands are; `differentiable` whether gradients flow
-    through it; `converts` whether `out=` may be of another dtype than the result; `gradient` its own rule, or None where that follows from its body; `check` what looks at data before each call, or
-    None, and `checked_with` the parameters that have to be given for that."""
+    view of its first operand; `pointwise` that its result is laid out as its operands are, `keeps_format` that it is where its first
+    operand lies with its channels innermost; `differentiable` whether gradients flow
+    through it; `converts` whether `out=` may be of another dtype than the result; `gradient` its own rule, or None where that follows
+    from its body; `check` what looks at data before each call, or None, and `checked_with` the parameters that have to be given for
+    that."""
 
-    def __init__(self, body, view, pointwise, differentiable, converts):
+    def __init__(self, body, view, pointwise, differentiable, converts, keeps_format):
         OURS.add(body.__module__.partition(".")[0])
         self.body, self.view, self.pointwise, self.differentiable = body, view, pointwise, differentiable
-        self.converts, self.name = converts, body.__name__
+        self.converts, self.keeps_format, self.name = converts, keeps_format, body.__name__
         self.gradient = None
         self.check, self.checked_with = None, ()
 
@@ -128,9 +130,9 @@ class Operator:
         if recorder.hidden is not None:
             return self._taken_over(args, into)
         tensors, numbers, integers, recipe = [], [], [], []
-        for kind, a, optional, name, taker in zip(self.kinds, args, self.optional, self.signature.parameters, self.takers):
+        for kind, a, optional, name, way in zip(self.kinds, args, self.optional, self.signature.parameters, self.takers):
             if kind is STATIC:
-                recipe.append(static(a if taker is None or a is None and optional else self._taken(a, taker, name)))
+                recipe.append(static(a if way is None or a is None and optional else self._taken(a, way, name)))
             elif a is None and optional:
                 recipe.append(None)
             elif kind is TENSOR or kind is TENSOR_OR_NUMBER or kind is NUMBER:
@@ -293,6 +295,11 @@ class Operator:
             laid_out = [a._state for kind, a in zip(self.kinds, args) if kind is not NUMBER and isinstance(a, Tensor)]
             for v in values:
                 v.strides = pointwise_strides(v.node.shape, laid_out)
+        elif self.keeps_format:
+            order = channels_last_order(next(a._state for a in args if isinstance(a, Tensor)))
+            for v in values if order is not None else ():
+                if len(v.node.shape) == len(order):
+                    v.strides = strides_in_order(v.node.shape, order)
         if single:
             return values, None
         kind = type(result)
@@ -431,6 +438,15 @@ def pointwise_strides(shape, operands):
     return strides_in_order(shape, tuple(order[::-1]))
 
 
+def channels_last_order(value):
+    """The dimensions of images from the outermost to the innermost where their channels are the innermost; else None."""
+    shape = value.node.shape
+    order = {4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}.get(len(shape))
+    if order is None or _equal(value.strides, graph.row_major(shape)):
+        return None
+    return order if _equal(value.strides, strides_in_order(shape, order)) else None
+
+
 def is_dense(shape, strides):
     """Whether elements fill memory without gap or overlap, in whatever order; the strides of dimensions of extent 0 and 1 do not matter."""
     used = [(extent_value(n), extent_value(s)) for n, s in zip(shape, strides) if not (isinstance(n, int) and n <= 1)]
@@ -459,7 +475,7 @@ def _is_row_major(shape, strides):
 # The functions users call
 
 def operator(body=None, *, methods=None, inplace=None, out=True, view=False, pointwise=False, differentiable=True, converts=None,
-             namespace=True, names=()):
+             keeps_format=False, namespace=True, names=()):
     """Make an operator of a function.
 
     methods         the name of the Tensor method (None: the operator's own; False: none)
@@ -469,13 +485,15 @@ def operator(body=None, *, methods=None, inplace=None, out=True, view=False, poi
     pointwise       the result is laid out as the operands are
     differentiable  whether gradients flow through it
     converts        whether a result is cast to the dtype of `out=` (default: where the operator is pointwise), else that has to be its own
+    keeps_format    the result's channels are innermost where the input's are (images in torch.channels_last)
     namespace       whether `torch` has it
     names           further names for the same operator
     """
     if body is None:
         return functools.partial(operator, methods=methods, inplace=inplace, out=out, view=view, pointwise=pointwise,
-                                 differentiable=differentiable, converts=converts, namespace=namespace, names=names)
-    op = Operator(body, view, pointwise, differentiable, pointwise if converts is None else converts)
+                                 differentiable=differentiable, converts=converts, keeps_format=keeps_format, namespace=namespace,
+                                 names=names)
+    op = Operator(body, view, pointwise, differentiable, pointwise if converts is None else converts, keeps_format)
     function = function_of(op, out and not view)
     function.operator, op.function = op, function
     function.namespace, function.names = namespace, names
@@ -558,6 +576,7 @@ from .in_place import (  # noqa: F401
     check_writable,
     fit,
     refuse_any_overlap,
+    refuse_inference,
     refuse_leaf,
     refuse_overlap,
     refuse_partial_overlap,

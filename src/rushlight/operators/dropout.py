@@ -45,7 +45,7 @@ def dropout(input, p=0.5, training=True, inplace=False):
     """Zeros at random places with probability p; the others grow by 1 / (1 - p)
     (https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.dropout.html)."""
     _check("dropout", p)
-    if not training or p == 0:
+    if not training or p == 0 or 0 in input.shape:
         return input
     return _finish(masked, input, inplace, _drawn(input, p), 0.0 if p == 1 else 1 / (1 - p))
 

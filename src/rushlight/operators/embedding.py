@@ -2,8 +2,11 @@
 
     embedding(indices, weight)[i] = weight[indices[i]]        embedding_bag: the sums, means or maxima of bags of such rows
 """
+import numpy as np
+
 from ..ir import dtypes, graph
 from ..runtime.recorder import here
+from ..tensors.creation import from_numpy
 from ..tensors.tensor import Tensor
 from .building import apply, cast, choose, constant, elementwise, expand_to, repeated
 from .definition import operator
@@ -99,35 +102,41 @@ def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2, scale
         raise ValueError("embedding_bag: max mode does not support scaling the gradient by the frequency")
     if per_sample_weights is not None and mode != "sum":
         raise NotImplementedError(f"embedding_bag: per_sample_weights is only supported for mode='sum' (got mode='{mode}').")
+    if padding_idx is not None and padding_idx < 0:
+        padding_idx += weight.shape[0]
+    places = None  # that make bags of (indices,): (bags, the longest's length)
     if input.ndim == 2:
         if offsets is not None:
             raise ValueError("embedding_bag: if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed "
                              "length sequences.")
-        starts = [i * input.shape[1] for i in range(input.shape[0] + 1)]
-        input = input.reshape(-1)
-        per_sample_weights = None if per_sample_weights is None else per_sample_weights.reshape(-1)
+        sizes = np.full(input.shape[0], input.shape[1])
     else:
-        starts = _starts(input, offsets, include_last_offset)
-    if padding_idx is not None and padding_idx < 0:
-        padding_idx += weight.shape[0]
+        starts = np.array(_starts(input, offsets, include_last_offset), np.int64)
+        sizes, steps = np.diff(starts), np.arange(max(np.diff(starts), default=0))
+        places = from_numpy(np.where(steps < sizes[:, None], starts[:-1, None] + steps, 0))
     picked = embedding(input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq)
     if per_sample_weights is not None:
-        picked = picked * per_sample_weights.unsqueeze(1)
-    sizes = [b - a for a, b in zip(starts, starts[1:])]
-    longest = max(sizes, default=0)
-    if not longest or not sizes:
+        picked = picked * per_sample_weights.unsqueeze(-1)
+    if not sizes.any():
         return picked.sum() * 0 + weight.new_zeros((len(sizes), weight.shape[1]))
-    like = input.detach()
-    places = like.new_tensor([[a + i if i < n else 0 for i in range(longest)] for a, n in zip(starts, sizes)], dtype=dtypes.int64)
-    there = like.new_tensor([[i < n for i in range(longest)] for n in sizes], dtype=dtypes.bool_)
+    bags, there = (picked, None) if places is None else (picked[places], None if sizes.min() == sizes.max() else
+                                                         from_numpy(np.arange(sizes.max()) < sizes[:, None]))
     if padding_idx is not None:
-        there = there & (like[places] != padding_idx)
-    bags, shown = picked[places], there.unsqueeze(2)
+        counted = (input if places is None else input.detach()[places]) != padding_idx
+        there = counted if there is None else there & counted
+    return _of_bags(bags, there, mode)
+
+
+def _of_bags(bags, there, mode):
+    """The sum, mean or maximum of each of (bags, length, features), of the elements that are `there` (None: all are)."""
     if mode != "max":
-        total = bags.masked_fill(~shown, 0).sum(1)
-        return total if mode == "sum" else total / there.sum(1, keepdim=True).clamp(min=1).to(total.dtype)
-    best = bags.detach().masked_fill(~shown, float("-inf")).argmax(1, keepdim=True)
-    return bags.gather(1, best).squeeze(1).masked_fill(~there.any(1, keepdim=True), 0)
+        total = (bags if there is None else bags.masked_fill(~there.unsqueeze(2), 0)).sum(1)
+        if mode == "sum":
+            return total
+        return total / (bags.shape[1] if there is None else there.sum(1, keepdim=True).clamp(min=1).to(total.dtype))
+    shown = bags.detach() if there is None else bags.detach().masked_fill(~there.unsqueeze(2), float("-inf"))
+    best = bags.gather(1, shown.argmax(1, keepdim=True)).squeeze(1)
+    return best if there is None else best.masked_fill(~there.any(1, keepdim=True), 0)
 
 
 def _starts(input, offsets, include_last_offset):

@@ -123,9 +123,7 @@ def refuse_leaf(target):
     its gradient, or that are some of several that one call made."""
     if not isinstance(target, Tensor):
         return
-    if not here.recorder.inference and target._is_inference():
-        raise RuntimeError("Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a normal tensor "
-                           "before doing inplace update. See https://github.com/pytorch/rfcs/pull/17 for more details.")
+    refuse_inference(target)
     if not here.recorder.grad:
         return
     if not target.requires_grad:
@@ -144,14 +142,24 @@ def refuse_leaf(target):
         _refuse_one_of_several(view)
 
 
+def refuse_inference(target):
+    """What was made in inference mode is not written to outside it."""
+    if not here.recorder.inference and target._is_inference():
+        raise RuntimeError("Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a normal "
+                           "tensor before doing inplace update. See https://github.com/pytorch/rfcs/pull/17 for more details.")
+
+
 _MANY_VIEWS = {"unbind": "Unbind", "chunk": "Split", "split_in": "Split", "split_at": "SplitWithSizes"}
 
 
 def _refuse_one_of_several(view):
     value = view._state if view._state is not None or view._tape is None or view._tape.history is None else view._tape.history[1]
-    call = value.history.call if value is not None and value.history is not None else None
-    name = _MANY_VIEWS.get(call[0].name) if call is not None and isinstance(call[0], Operator) else None
-    if name is not None:
+    while value is not None:  # it, and what it is a view of, but for the aliases that `unsafe_split` makes
+        call = value.history.call if value.history is not None else None
+        name = _MANY_VIEWS.get(call[0].name) if call is not None and isinstance(call[0], Operator) else None
+        if name is None:
+            value = None if call is not None and getattr(call[0], "name", "") == "alias" else value.root
+            continue
         number = value.history.results.index(value)
         raise RuntimeError(f"Output {number} of {name}Backward0 is a view and is being modified inplace. This view is the output of a "
                            "function that returns multiple views. Such functions do not allow the output views to be modified inplace. You "
@@ -240,7 +248,7 @@ def replace(target, result, name):
 
 
 def write_out(op, out, result, *operands):
-    """`out=`: resize it where it must be, write the result, return it.  What `operands` are read must not lie partly where it is written."""
+    """`out=`: resize it where it must be, write the result, return it.  It must not lie partly in one of the `operands`."""
     if not isinstance(result, Tensor):
         if not isinstance(out, (tuple, list)) or len(out) != len(result):
             raise TypeError(f"{op.name}(): argument 'out' must be a tuple of {len(result)} Tensors")
@@ -259,6 +267,7 @@ def write_out(op, out, result, *operands):
                            f"{word_of(out.dtype)}")
     if result.dtype is not out.dtype and not op.converts:
         raise RuntimeError(f"{op.name}(): Expected out tensor to have dtype {result.dtype}, but got {out.dtype} instead")
+    refuse_inference(out)
     refuse_overlap(out)
     if op.pointwise or op.name in ORDERED:
         refuse_partial_overlap(out, operands)

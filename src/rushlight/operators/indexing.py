@@ -23,7 +23,17 @@ from ..tensors.creation import as_tensor, of_array, tensor
 from ..tensors.tensor import Tensor
 from .building import apply, as_operand, broadcast_shape, cast, constant, elementwise, expand_to
 from .conversion import copied, fill
-from .definition import Tensors, attach, in_two_forms, operator, refuse_any_overlap, refuse_leaf, refuse_overlap, refuse_partial_overlap, replace
+from .definition import (
+    Tensors,
+    attach,
+    in_two_forms,
+    operator,
+    refuse_any_overlap,
+    refuse_leaf,
+    refuse_overlap,
+    refuse_partial_overlap,
+    replace,
+)
 from .index_checks import check_range
 from .shaping import permute, reshape, select_at, slice_dim, unsqueeze
 
@@ -270,7 +280,7 @@ def _index_tensors(x, left):
         else:
             indices += [of_array(places) for places in np.nonzero(item._array())]
     for d, item in enumerate(indices):
-        if item is not None:
+        if item is not None and 0 not in tuple(x.shape)[:d] + tuple(x.shape)[d + 1:]:  # else nothing is read
             check_range("index", item, x.shape[d], d)
     while indices and indices[-1] is None:
         indices.pop()
@@ -304,11 +314,12 @@ def set_item(self, index, value):
     if not masks:
         write_into(view, value)
     elif len(masks) == 1 and masks[0].dtype in MASKS and _is_number(value) and left[0] is masks[0]:
+        value = value.reshape(()) if isinstance(value, Tensor) else value
         replace(view, chosen_where.operator.call(view, masks[0].bool(), value), "__setitem__")
     else:
         if not isinstance(value, Tensor):
             value = tensor(value, dtype=self.dtype)
-        if value.dtype is not self.dtype and value.ndim:
+        if value.dtype is not self.dtype:
             raise RuntimeError(f"Index put requires the source and destination dtypes match, got {self.dtype.name.capitalize()} for the "
                                f"destination and {value.dtype.name.capitalize()} for the source.")
         places = _index_tensors(view, left)
@@ -318,7 +329,7 @@ def set_item(self, index, value):
 
 
 def _is_number(value):
-    return not isinstance(value, Tensor) or not value.ndim
+    return not isinstance(value, Tensor) or value.numel() == 1
 
 
 def _value(value, dtype):
@@ -329,6 +340,8 @@ def _value(value, dtype):
         value = value.item() if isinstance(value, np.generic) else value
         if isinstance(value, complex) and dtype.kind != "c":
             raise TypeError(f"can't convert complex to {dtype.name}")
+        if dtype.kind == "b":
+            return bool(value)
         return int(value) if dtype.is_integral and isinstance(value, float) else value
     if isinstance(value, (list, tuple)):
         return tensor(value).to(dtype)
@@ -395,6 +408,8 @@ def _full_indices(input, indices, name):
 @in_two_forms(put_at)
 def index_put(input, indices, values, accumulate=False):
     """The input with `values` at input[indices]; with `accumulate` added to what is there."""
+    if values.numel() == 1 and not accumulate and len(indices) == 1 and isinstance(indices[0], Tensor) and indices[0].dtype in MASKS:
+        values = values.to(input.dtype)
     if values.dtype is not input.dtype:
         raise RuntimeError(f"Index put requires the source and destination dtypes match, got {input.dtype.name.capitalize()} for the "
                            f"destination and {values.dtype.name.capitalize()} for the source.")

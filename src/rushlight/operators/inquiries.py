@@ -6,8 +6,8 @@ import numpy as np
 
 from ..ir import dtypes
 from ..tensors import creation
-from ..tensors.bridge import UntypedStorage
 from ..tensors.device import strided
+from ..tensors.storages import TypedStorage, UntypedStorage
 from ..tensors.tensor import Tensor
 from . import building
 from .definition import EXPORTED, attach, exported
@@ -20,7 +20,7 @@ def is_tensor(obj):
 
 def is_storage(obj):
     """Whether it is a tensor's storage."""
-    return isinstance(obj, UntypedStorage)
+    return isinstance(obj, (TypedStorage, UntypedStorage))
 
 
 EXPORTED.update(is_tensor=is_tensor, is_storage=is_storage)  # nobody takes these over: they are how one asks whether it is a tensor

@@ -360,7 +360,7 @@ def flipud(input):
     return flipped.operator.call(input, (0,))
 
 
-@operator(methods=False, namespace=False, out=False)
+@operator(methods=False, namespace=False, out=False, keeps_format=True)
 def rolled(input: Tensor, shifts: Extents, dims: tuple) -> Tensor:
     """Along each dimension, places moved on; what leaves at the end comes in at the start."""
     if not shifts:
@@ -379,7 +379,7 @@ def rolled(input: Tensor, shifts: Extents, dims: tuple) -> Tensor:
         n = input.shape[d]
         if n == 0:
             continue
-        start = (-shift) % n
+        start = -shift if -n < shift <= 0 else n - shift if 0 < shift < n else (-shift) % n  # a remainder is nothing that shapes could say shorter
         out = joined([part(out, d, start, n - start), part(out, d, 0, start)], d, "roll")
     return apply(lambda n: n, (out,))
 

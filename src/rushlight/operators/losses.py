@@ -11,6 +11,7 @@ import math
 import warnings
 
 from ..ir import dtypes, graph
+from ..ir.extents import is_int, product
 from ..tensors.tensor import Tensor
 from .activation import log_softmax, sigmoid
 from .building import apply, binary, broadcast, cast, choose, constant, elementwise, expand_to, reduce_to, total, unary
@@ -18,7 +19,7 @@ from .definition import operator
 from .elementwise import exp, log
 from .index_checks import within
 from .products import linear
-from .reductions import count, mean, reduced, spread, sum, summed
+from .reductions import mean, reduced, spread, sum, summed
 
 REDUCTIONS = ("none", "mean", "sum")
 
@@ -295,7 +296,8 @@ def entropy_of_shares(input: Tensor, target: Tensor, weight: Tensor | None, redu
     losses = logs * target if weight is None else logs * target * _class_weights(input, weight, axis)
     losses = -sum(losses, axis)
     if reduction == "mean":
-        return sum(losses) / constant(count(input, tuple(range(input.ndim))) // n)  # as many as there are predictions
+        predictions = math.nan if is_int(n, 0) else product(input.shape[:axis] + input.shape[axis + 1:])
+        return sum(losses) / constant(predictions)
     return reduced_loss(losses, reduction)
 
 

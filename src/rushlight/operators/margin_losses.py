@@ -154,7 +154,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-08) 
     return sum((a / lengths[0]) * (b / lengths[1]), dim)
 
 
-@operator(methods=False, namespace=False, converts=True)
+@operator(methods=False, namespace=False, converts=True, keeps_format=True)
 def normalize(input: Tensor, p: float = 2.0, dim: int | tuple = 1, eps: float = 1e-12) -> Tensor:
     """input over its p-norm along `dim`, which counts as at least eps."""
     return input / clamp_min(vector_norm(input, p, dim, True), eps)

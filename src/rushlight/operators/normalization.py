@@ -160,7 +160,7 @@ def _channels(x, weight):
     return None if weight is None else apply(graph.reshape, (weight,), (weight.shape[0], *(1,) * (x.ndim - 2)))
 
 
-@operator(methods=False, out=False)
+@operator(methods=False, out=False, keeps_format=True)
 def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: Number = 1e-05) -> Tensor:
     """Mean 0 and variance 1 within each sample's groups of channels, then one weight and bias a channel."""
     if input.ndim < 2:
@@ -171,6 +171,8 @@ def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bia
                            f"{_shape(input)} and num_groups={num_groups}")
     _check_affine("group_norm", "weight", weight, (c,))
     _check_affine("group_norm", "bias", bias, (c,))
+    if product((n, c // num_groups, *input.shape[2:])) == 1:
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {_shape(input)}")
     rows = apply(graph.reshape, (input,), (n, num_groups, product(input.shape[1:]) // num_groups))
     y = apply(graph.reshape, (standardized(rows, (2,), eps),), tuple(input.shape))
     return cast(_affine(y, _channels(input, weight), _channels(input, bias)), input.dtype)
@@ -192,7 +194,7 @@ def batch_statistics(input: Tensor) -> tuple:
     return apply(graph.reshape, (mean,), (input.shape[1],)), binary("div", squares, n - 1, squares.dtype)
 
 
-@operator(methods=False, namespace=False, out=False)
+@operator(methods=False, namespace=False, out=False, keeps_format=True)
 def normalized_by_batch(input: Tensor, weight: Tensor | None, bias: Tensor | None, eps: Number) -> Tensor:
     """Each channel brought to mean 0 and variance 1, then weight * y + bias."""
     y = _standard(_wide(input), _batch_axes(input), eps)[0]
@@ -210,7 +212,7 @@ def normalized_by_batch_gradient(grad, result, input, weight, bias, eps):
     return (*grads, *([] if bias is None else [cast(total(grad, axes), bias.dtype)]))
 
 
-@operator(methods=False, namespace=False, out=False)
+@operator(methods=False, namespace=False, out=False, keeps_format=True)
 def normalized_by(input: Tensor, mean: Tensor, variance: Tensor, weight: Tensor | None, bias: Tensor | None, eps: Number) -> Tensor:
     """Each channel by given statistics."""
     scale = unary("rsqrt", binary("add", _channels(input, variance), eps, variance.dtype))

@@ -41,7 +41,7 @@ def _check_pairs(pad, x):
                            f"{len(pad)} and input of dimension {x.ndim}")
 
 
-@operator(methods=False, out=False)
+@operator(methods=False, out=False, keeps_format=True)
 def constant_pad_nd(input: Tensor, pad: Extents, value: int | float | complex = 0) -> Tensor:
     """`value` put around the elements; negative widths cut off."""
     _check_pairs(pad, input)
@@ -63,7 +63,7 @@ def _both_ends(x, dim, low, high, mode):
     return apply(lambda *nodes: graph.cat(nodes, dim), tuple(parts))
 
 
-@operator(methods=False, namespace=False, out=False)
+@operator(methods=False, namespace=False, out=False, keeps_format=True)
 def padded(input: Tensor, pad: Extents, mode: str) -> Tensor:
     """The elements with their own mirror image, edge or other end put around them."""
     _check_pairs(pad, input)

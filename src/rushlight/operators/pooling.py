@@ -17,6 +17,7 @@ from .definition import Extents, exported, operator
 from .index_checks import extremes
 from .patches import Grid, lengthened, overlaid, per_dimension, surrounded
 from .products import shaped
+from .sorting import along
 
 
 def _lowest(dtype):
@@ -103,7 +104,7 @@ def _greatest(x, grid, counts):
     return value, place
 
 
-@operator(methods=False, namespace=False, out=False)
+@operator(methods=False, namespace=False, out=False, keeps_format=True)
 def greatest_of_windows(input: Tensor, grid: Grid, ceil_mode: bool) -> tuple:
     """(values, places) of the maximum of each window of (..., *size)."""
     dims = len(grid.kernel)
@@ -290,7 +291,7 @@ def _divided(x, size, counts, grid, count_include_pad, ceil_mode, divisor):
     return binary("div", x, cast(_places(size, counts, grid, count_include_pad), x.dtype), x.dtype)
 
 
-@operator(methods=False, namespace=False, out=False)
+@operator(methods=False, namespace=False, out=False, keeps_format=True)
 def mean_of_windows(input: Tensor, grid: Grid, ceil_mode: bool, count_include_pad: bool, divisor: int | None) -> Tensor:
     """The mean of each window of (..., *size)."""
     dims = len(grid.kernel)
@@ -384,7 +385,7 @@ def _spread_over(x, axis, parts):
     return moved, expand_to(shaped(place, *wide), moved.shape), expand_to(shaped(there, *wide), moved.shape), length
 
 
-@operator(methods=False, namespace=False, out=False)
+@operator(methods=False, namespace=False, out=False, keeps_format=True)
 def mean_of_parts(input: Tensor, parts: tuple) -> Tensor:
     """The means of the parts of the last dimensions; None leaves a dimension as it is."""
     x = cast(input, dtypes.float32) if input.dtype.itemsize == 2 else input
@@ -405,31 +406,34 @@ def mean_of_parts(input: Tensor, parts: tuple) -> Tensor:
     return cast(x, input.dtype)
 
 
-@operator(methods=False, namespace=False, out=False)
+@operator(methods=False, namespace=False, out=False, keeps_format=True)
 def greatest_of_parts(input: Tensor, parts: tuple) -> tuple:
     """(values, places) of the maxima of the parts of the last dimensions."""
     dims = len(parts)
     lead, size = input.shape[:input.ndim - dims], input.shape[input.ndim - dims:]
     value, place = in_planes(input, dims), None
     for axis in range(dims, 0, -1):
-        row = constant(product(size[axis:]), dtypes.int64)
         spread, at, there, _ = _spread_over(value, axis, parts[axis - 1])
-        at = elementwise("mul", at, expand_to(row, at.shape))
-        if place is not None:
-            at = elementwise("add", at, _spread_over(place, axis, parts[axis - 1])[0])
         spread = choose(there, spread, constant(_lowest(value.dtype), value.dtype))
-        best, chosen = (_only(taken(t, axis + 1, 0, 1, 1), axis + 1) for t in (spread, at))
-        for tap in range(1, spread.shape[axis + 1]):
-            candidate, there_at = (_only(taken(t, axis + 1, tap, 1, 1), axis + 1) for t in (spread, at))
-            take = better(candidate, best)
-            best, chosen = elementwise("where", take, candidate, best), elementwise("where", take, there_at, chosen)
-        value, place = best, chosen
+        chosen = _place_of_greatest(spread, axis + 1)
+
+        def here(t, chosen=chosen, axis=axis):
+            return shaped(along(t, axis + 1, chosen), *t.shape[:axis + 1], *t.shape[axis + 2:])
+        at = binary("mul", here(at), constant(product(size[axis:]), dtypes.int64))
+        place = at if place is None else elementwise("add", at, here(_spread_over(place, axis, parts[axis - 1])[0]))
+        value = here(spread)
     return shaped(value, *lead, *parts), shaped(place, *lead, *parts)
 
 
-def _only(x, axis):
-    """A dimension of extent 1 taken away."""
-    return shaped(x, *x.shape[:axis], *x.shape[axis + 1:])
+def _place_of_greatest(x, axis):
+    """Where the greatest is along a dimension, of which 1 is left: the first, but of NaN the last."""
+    kept = tuple(1 if i == axis else n for i, n in enumerate(x.shape))
+    place = shaped(apply(lambda node: graph.reduce("argmax", node, (axis,)), (x,)), *kept)
+    if x.dtype.kind != "f":
+        return place
+    nans = choose(elementwise("isnan", x), beside(line_of(x.shape[axis]), x, axis), constant(-1, dtypes.int64))
+    nan = shaped(apply(lambda node: graph.reduce("max", node, (axis,)), (nans,)), *kept)
+    return elementwise("maximum", nan, place)  # where there is a NaN, argmax gives the first
 
 
 @greatest_of_parts.gradient

@@ -451,7 +451,14 @@ def trace(input: Tensor) -> Tensor:
     """The sum of a matrix's diagonal."""
     if input.ndim != 2:
         raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input.ndim}")
+    rows, columns = input.shape
+    flat = apply(graph.reshape, (input,), (product(input.shape),))
+    return sum(apply(graph.as_strided, (flat,), (rows if rows <= columns else columns,), (columns + 1,), 0))
+
+
+@trace.gradient
+def trace_gradient(grad, result, input):
     rows, columns = (apply(lambda n=n: graph.iota(n), ()) for n in input.shape)
-    diagonal = elementwise("eq", expand_to(apply(graph.reshape, (rows,), (input.shape[0], 1)), input.shape),
-                           expand_to(columns, input.shape))
-    return sum(choose(diagonal, input, constant(0, input.dtype)))
+    rows = expand_to(apply(graph.reshape, (rows,), (input.shape[0], 1)), input.shape)
+    diagonal = elementwise("eq", rows, expand_to(columns, input.shape))
+    return choose(diagonal, expand_to(grad, input.shape), constant(0, grad.dtype))

@@ -37,7 +37,7 @@ def over_memory(input, dtype, shape, strides, offset):
     """A tensor over the input's memory; strides and offset count elements of `dtype`."""
     place = input._stored()
     made = plain(Place(place.storage, tuple(shape), tuple(strides), offset, dtype))
-    made._pin = _Pin(place.storage)
+    made._pin, made._base = _Pin(place.storage), input if input._base is None else input._base
     place.storage.join(input)
     place.storage.join(made)
     return made

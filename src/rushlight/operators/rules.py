@@ -300,7 +300,8 @@ def _(grad, result, x, attributes):
 
 @rule("erfinv")
 def _(grad, result, x, attributes):
-    return grad * (math.sqrt(math.pi) / 2) * (result * result).exp()
+    again = elementwise("erfinv", x)  # the result may be written over
+    return grad * (math.sqrt(math.pi) / 2) * (again * again).exp()
 
 
 @rule("lgamma")

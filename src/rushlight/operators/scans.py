@@ -156,7 +156,7 @@ def logcumsumexp_gradient(grad, result, input, dim):
 
 # Neighbours ----------------------------------------------------------------------------------------------------------
 
-@operator(converts=True)
+@operator(converts=True, keeps_format=True)
 def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None) -> Tensor:
     """The differences of neighbours along a dimension, n times over.
 

@@ -263,6 +263,9 @@ def expand(input: Tensor, size: Extents) -> Tensor:
         else:
             raise RuntimeError(f"The expanded size of the tensor ({int(n)}) must match the existing size ({int(m)}) at non-singleton "
                                f"dimension {i}.  Target sizes: {list(map(int, size))}.  Tensor sizes: {list(map(int, input.shape))}")
+    for i in reversed(range(new if input.ndim else 0)):  # a new dimension of extent 1 is no repetition
+        if is_int(shape[i], 1):
+            strides[i] = shape[i + 1] * strides[i + 1]
     if new:
         input = view_of(input, graph.reshape, (1,) * new + tuple(input.shape), strides=(0,) * new + tuple(input.stride()))
     return view_of(input, graph.expand, tuple(shape), strides=strides)

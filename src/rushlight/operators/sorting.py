@@ -51,7 +51,7 @@ def _no_complex(name, x):
         raise RuntimeError(f"{name}: Sort currently does not support complex dtypes on CPU")
 
 
-@operator(methods=False, namespace=False)
+@operator(methods=False, namespace=False, keeps_format=True)
 def sorted_along(input: Tensor, dim: int, descending: bool) -> tuple:
     _no_complex("sort", input)
     d = wrap_dim(dim, input.ndim, "sort")

@@ -7,7 +7,8 @@ Start with `split`.
 """
 from ..tensors.tensor import Tensor
 from .building import wrap_dim
-from .definition import Extent, Extents, exported, operator
+from .conversion import alias
+from .definition import Extent, Extents, attach, exported, operator
 from .shaping import integers, part, select_at, slice_dim
 
 
@@ -47,7 +48,7 @@ def split_at(input: Tensor, split_sizes: Extents, dim: int) -> tuple:
     return tuple(part(input, d, start, n) for start, n in parts)
 
 
-@exported(method=True)
+@exported
 def split(tensor, split_size_or_sections, dim=0):
     """The parts of a tensor along a dimension: each of one size (the last may be smaller), or of the sizes listed.
 
@@ -57,6 +58,14 @@ def split(tensor, split_size_or_sections, dim=0):
     if isinstance(split_size_or_sections, (tuple, list)):
         return split_at.operator.call(tensor, integers((split_size_or_sections,), "split", "split_sizes"), dim)
     return split_in.operator.call(tensor, split_size_or_sections, dim)
+
+
+def _split(self, split_size, dim=0):
+    """As torch.split, which calls the sizes `split_size_or_sections`."""
+    return split(self, split_size, dim)
+
+
+attach("split", _split)
 
 
 @exported(method=True)
@@ -83,7 +92,7 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple:
 def _one_by_one(name, function):
     """`function` with each of its results as a view of its own, which may be written to while gradients are recorded."""
     def unsafe(input, *args, **kwargs):
-        return tuple(part.view_as(part) for part in function(input, *args, **kwargs))
+        return tuple(alias.operator.call(part) for part in function(input, *args, **kwargs))
     unsafe.__name__, unsafe.__doc__ = name, f"As `{function.__name__}`, with results that may be written to."
     exported(unsafe, method=True)
 

@@ -81,7 +81,7 @@ def _working(x):
     return dtypes.float64 if x.dtype is dtypes.float64 else dtypes.float32
 
 
-@operator(methods=False, namespace=False, out=False)
+@operator(methods=False, namespace=False, out=False, keeps_format=True)
 def resampled(input: Tensor, size: Extents, mode: str, align: bool, factors: tuple) -> Tensor:
     """(N, C, *spatial) with other spatial extents; a factor that is not None says the scale instead of the extents."""
     dtype = _working(input)
@@ -106,7 +106,7 @@ FILTERS = {"bilinear": (1, lambda x: binary("maximum", 1 - x, 0)), "bicubic": (2
            "lanczos": (3, lambda x: choose(binary("lt", x, 3), _sinc(x) * _sinc(x / 3), constant(0, x.dtype)))}
 
 
-@operator(methods=False, namespace=False, out=False)
+@operator(methods=False, namespace=False, out=False, keeps_format=True)
 def smoothly_resampled(input: Tensor, size: Extents, mode: str, align: bool, factors: tuple) -> Tensor:
     """As `resampled`, with a filter as wide as an output's share of the input when that is more than one place."""
     dtype = _working(input)
@@ -362,7 +362,7 @@ def affine_grid_generator(theta, size, align_corners):
 
 # Rearrangements ------------------------------------------------------------------------------------------------------
 
-@operator(methods=False)
+@operator(methods=False, keeps_format=True)
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """(*, C r r, H, W) -> (*, C, H r, W r)"""
     r = upscale_factor
@@ -379,7 +379,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     return shaped(apply(graph.permute, (x,), (*range(k + 1), k + 3, k + 1, k + 4, k + 2)), *lead, c // (r * r), h * r, w * r)
 
 
-@operator(methods=False)
+@operator(methods=False, keeps_format=True)
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """(*, C, H r, W r) -> (*, C r r, H, W)"""
     r = downscale_factor
@@ -396,7 +396,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     return shaped(apply(graph.permute, (x,), (*range(k + 1), k + 2, k + 4, k + 1, k + 3)), *lead, c * r * r, h // r, w // r)
 
 
-@operator(methods=False, names=("native_channel_shuffle",))
+@operator(methods=False, names=("native_channel_shuffle",), keeps_format=True)
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     """Channels (dimension 1) dealt out among `groups` groups."""
     if input.ndim < 3:

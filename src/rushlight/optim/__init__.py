@@ -5,8 +5,10 @@
     lbfgs.py               the one that looks at the loss several times a step
     lr_scheduler.py        learning rates that change as training goes on;  lr_base.py, lr_cycles.py, lr_combining.py
     swa_utils.py           averages of a model over its training
+    functional.py          the rules as functions of lists: adam.adam(params, grads, ...)
     stateless.py           a step on other parameters than the optimizer's own
 """
+from .._paths import open_below
 from . import lr_scheduler, swa_utils
 from .adadelta import Adadelta
 from .adafactor import Adafactor
@@ -28,3 +30,5 @@ from .stateless import swap_in_optimizer_params_and_state
 
 __all__ = ["ASGD", "LBFGS", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Muon", "NAdam", "Optimizer", "RAdam",
            "RMSprop", "Rprop", "SparseAdam", "lr_scheduler", "swa_utils", "swap_in_optimizer_params_and_state"]
+
+__getattr__ = open_below(__name__)

@@ -1,6 +1,7 @@
 """Adadelta: steps in the units of the parameter, from the mean squares of gradients and of the steps so far."""
 import rushlight as torch
 
+from .functional import functional_form
 from .optimizer import UpdateRule, add_scaled, counted, decay_of, number, number_tensor
 
 
@@ -37,3 +38,7 @@ class Adadelta(UpdateRule):
             steps.mul_(rho).addcmul_(delta, delta, value=1 - rho)
             add_scaled(parameter, delta, -lr)
         return update
+
+
+adadelta = functional_form(Adadelta, "adadelta", "grads square_avgs=square_avg acc_deltas=acc_delta state_steps=step",
+                           "lr rho eps weight_decay maximize")

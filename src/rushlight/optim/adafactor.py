@@ -1,6 +1,7 @@
 """Adafactor: instead of a mean square for each element, one for each row and one for each column."""
 import rushlight as torch
 
+from .functional import functional_form
 from .optimizer import UpdateRule, counted, number, number_tensor, rate_of
 
 
@@ -72,3 +73,7 @@ class Adafactor(UpdateRule):
 def root_mean_square(tensor):
     """Of all elements, as one float64 number that is not looked at."""
     return tensor.norm(2).to(torch.float64) / tensor.numel() ** 0.5
+
+
+adafactor = functional_form(Adafactor, "adafactor", "grads row_vars=row_var col_vars=col_var variances=variance state_steps=step",
+                            "d lr beta2_decay weight_decay eps1 eps2 maximize")

@@ -1,6 +1,7 @@
 """Adagrad: steps become smaller where gradients have been large."""
 import rushlight as torch
 
+from .functional import functional_form
 from .optimizer import UpdateRule, add_quotient, counted, decay_of, number, number_tensor
 
 
@@ -39,3 +40,6 @@ class Adagrad(UpdateRule):
             total.addcmul_(gradient, gradient, value=1)
             add_quotient(parameter, gradient, total.sqrt() + eps, -(lr / (1 + (t - 1) * lr_decay)))
         return update
+
+
+adagrad = functional_form(Adagrad, "adagrad", "grads state_sums=sum state_steps=step", "lr weight_decay lr_decay eps maximize")

@@ -1,6 +1,7 @@
 """Adam: every parameter has a step size of its own, from running averages of its gradient and of its square."""
 import rushlight as torch
 
+from .functional import functional_form
 from .optimizer import UpdateRule, add_quotient, counted, decay_of, number, number_tensor
 
 
@@ -56,3 +57,7 @@ class Adam(UpdateRule):
             denominator = square.sqrt() / (1 - beta2**t) ** 0.5 + eps
             add_quotient(parameter, average, denominator, -(lr / (1 - beta1**t)))
         return update
+
+
+adam = functional_form(Adam, "adam", "grads exp_avgs=exp_avg exp_avg_sqs=exp_avg_sq max_exp_avg_sqs=max_exp_avg_sq state_steps=step",
+                       "amsgrad beta1 beta2 lr weight_decay eps maximize", optional=("decoupled_weight_decay",))

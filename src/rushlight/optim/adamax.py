@@ -1,6 +1,7 @@
 """Adam by the largest gradient instead of the mean square."""
 import rushlight as torch
 
+from .functional import functional_form
 from .optimizer import UpdateRule, add_quotient, counted, decay_of, number, number_tensor
 
 
@@ -32,3 +33,7 @@ class Adamax(UpdateRule):
             largest.copy_(torch.maximum(largest * beta2, gradient.abs() + eps))
             add_quotient(parameter, average, largest, -(lr / (1 - beta1**t)))
         return update
+
+
+adamax = functional_form(Adamax, "adamax", "grads exp_avgs=exp_avg exp_infs=exp_inf state_steps=step",
+                         "eps beta1 beta2 lr weight_decay", optional=("maximize",))

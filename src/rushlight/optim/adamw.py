@@ -1,5 +1,6 @@
 """Adam whose weight decay is no part of the gradient."""
 from .adam import Adam
+from .functional import functional_form
 
 
 class AdamW(Adam):
@@ -17,3 +18,7 @@ class AdamW(Adam):
         super().__setstate__(state)
         for group in self.param_groups:
             group["decoupled_weight_decay"] = True
+
+
+adamw = functional_form(AdamW, "adamw", "grads exp_avgs=exp_avg exp_avg_sqs=exp_avg_sq max_exp_avg_sqs=max_exp_avg_sq state_steps=step",
+                        "amsgrad beta1 beta2 lr weight_decay eps maximize", decoupled_weight_decay=True)

@@ -1,6 +1,7 @@
 """Averaged gradient descent: beside the parameters, their mean over the later steps."""
 import rushlight as torch
 
+from .functional import functional_form
 from .optimizer import UpdateRule, counted, decay_of, number, number_tensor, rewritten
 
 
@@ -41,3 +42,7 @@ class ASGD(UpdateRule):
             rewritten(state["eta"], lr / (1 + lambd * lr * t) ** alpha)
             rewritten(state["mu"], 1 / max(1, t - t0))
         return update
+
+
+asgd = functional_form(ASGD, "asgd", "grads axs=ax mus=mu etas=eta state_steps=step",
+                       "lambd lr t0 alpha weight_decay", optional=("maximize",))

@@ -3,6 +3,7 @@ import math
 
 import rushlight as torch
 
+from .functional import functional_form
 from .optimizer import UpdateRule, number, rate_of
 
 
@@ -77,3 +78,7 @@ def orthogonal(matrix, coefficients, steps, eps):
         g = x @ x.T
         x = torch.addmm(x, torch.addmm(g, g, g, beta=b, alpha=c), x, beta=a)
     return x.T if is_tall else x
+
+
+muon = functional_form(Muon, "muon", "grads muon_momentum_bufs=momentum_buffer",
+                       "lr weight_decay momentum nesterov ns_coefficients ns_steps eps adjust_lr_fn")

@@ -1,6 +1,7 @@
 """Adam with Nesterov's momentum: it looks one step ahead along the average."""
 import rushlight as torch
 
+from .functional import functional_form
 from .optimizer import UpdateRule, add_quotient, counted, decay_of, number, number_tensor, rewritten
 
 
@@ -44,3 +45,7 @@ class NAdam(UpdateRule):
             add_quotient(parameter, gradient, denominator, -lr * (1.0 - mu(t)) / (1.0 - product))
             add_quotient(parameter, average, denominator, -lr * mu(t + 1) / (1.0 - product * mu(t + 1)))
         return update
+
+
+nadam = functional_form(NAdam, "nadam", "grads exp_avgs=exp_avg exp_avg_sqs=exp_avg_sq mu_products=mu_product state_steps=step",
+                        "beta1 beta2 lr weight_decay momentum_decay eps", optional=("decoupled_weight_decay", "maximize"))

@@ -1,6 +1,7 @@
 """Adam that waits with its own step sizes until the mean square can be relied on."""
 import rushlight as torch
 
+from .functional import functional_form
 from .optimizer import UpdateRule, counted, decay_of, number, number_tensor
 
 
@@ -41,3 +42,7 @@ class RAdam(UpdateRule):
                 step = step * (correction**0.5 / (square.sqrt() + eps)) * rectification
             parameter.sub_(step)
         return update
+
+
+radam = functional_form(RAdam, "radam", "grads exp_avgs=exp_avg exp_avg_sqs=exp_avg_sq state_steps=step",
+                        "beta1 beta2 lr weight_decay eps", optional=("decoupled_weight_decay", "maximize"))

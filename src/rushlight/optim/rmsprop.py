@@ -1,6 +1,7 @@
 """RMSprop: gradients divided by the root of their mean square."""
 import rushlight as torch
 
+from .functional import functional_form
 from .optimizer import UpdateRule, add_quotient, add_scaled, counted, decay_of, number, number_tensor
 
 
@@ -50,3 +51,7 @@ class RMSprop(UpdateRule):
             else:
                 add_quotient(parameter, gradient, root, -lr)
         return update
+
+
+rmsprop = functional_form(RMSprop, "rmsprop", "grads square_avgs=square_avg grad_avgs=grad_avg momentum_buffer_list=momentum_buffer state_steps=step",
+                          "lr alpha eps weight_decay momentum centered", optional=("maximize",))

@@ -1,6 +1,7 @@
 """Rprop: only the gradient's sign counts, and how often it has changed."""
 import rushlight as torch
 
+from .functional import functional_form
 from .optimizer import UpdateRule, counted, number, number_tensor
 
 
@@ -41,3 +42,7 @@ class Rprop(UpdateRule):
             parameter.addcmul_(gradient.sign(), step_size, value=-1)
             previous.copy_(gradient)
         return update
+
+
+rprop = functional_form(Rprop, "rprop", "grads prevs=prev step_sizes=step_size state_steps=step",
+                        "step_size_min step_size_max etaminus etaplus", optional=("maximize",))

@@ -1,4 +1,5 @@
 """Stochastic gradient descent, with momentum."""
+from .functional import functional_form
 from .optimizer import UpdateRule, add_scaled, decay_of, number
 
 
@@ -43,3 +44,6 @@ class SGD(UpdateRule):
                 gradient = gradient.add(buffer, alpha=momentum) if nesterov else buffer
             add_scaled(parameter, gradient, -lr)
         return update
+
+
+sgd = functional_form(SGD, "sgd", "d_p_list momentum_buffer_list=momentum_buffer", "weight_decay momentum lr dampening nesterov maximize")

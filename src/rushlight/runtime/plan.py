@@ -58,8 +58,8 @@ class Plan:
     rings       per result with memory of its own, the blocks it had last (memory.Ring); None until the plan runs for a second time
     """
 
-    __slots__ = ("program", "cold", "is_large", "is_plain", "guards", "holds", "outputs", "fresh", "in_place", "views", "saved", "repeats", "shared",
-                 "unfreed", "reached", "read_leaves", "kept_leaves", "keeps_record", "_evaluate", "_layouts", "rings")
+    __slots__ = ("program", "cold", "is_large", "is_plain", "guards", "holds", "outputs", "fresh", "in_place", "views", "saved", "repeats",
+                 "shared", "unfreed", "reached", "read_leaves", "kept_leaves", "keeps_record", "_evaluate", "_layouts", "rings")
 
     def layouts(self, integers):
         """((shape, strides, elements) of every output, (shape, strides, offset) of every view) for these run-time integers."""

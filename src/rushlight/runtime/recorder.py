@@ -531,7 +531,8 @@ class Recorder:
             if self.busy:
                 return self.flush(is_cut)
             for storage in self.trace.flats:
-                if storage.value.needs_grad:  # its tensors take their share of its history along
+                value = storage.value  # None where a signal handler flushed in between
+                if value is not None and value.needs_grad:  # its tensors take their share of its history along
                     for t in storage.tensors():
                         if t._state is None:
                             self.enter(t)

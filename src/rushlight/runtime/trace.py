@@ -34,8 +34,8 @@ class Value:
     number      Values are numbered as they are made, so that backward can go from the newest to the oldest
     """
 
-    __slots__ = ("node", "_strides", "offset", "root", "view_of", "needs_grad", "history", "leaf", "family", "writes", "weak", "cut", "inference",
-                 "owner", "number", "_layout", "__weakref__")
+    __slots__ = ("node", "_strides", "offset", "root", "view_of", "needs_grad", "history", "leaf", "family", "writes", "weak", "cut",
+                 "inference", "owner", "number", "_layout", "__weakref__")
     count = 0
 
     def __init__(self, node, strides=None, needs_grad=False, history=None, leaf=None, weak=False, root=None, offset=0):

@@ -11,7 +11,12 @@
 
 How a tensor is taken apart and put together stands with the tensors (tensors/pickling.py).  Start with loading.py.
 """
+from collections.abc import Callable
+
+from ..tensors.device import device as _device
 from . import safetensors
 from .loading import default_restore_location, load
 from .saving import save
 from .trust import add_safe_globals, clear_safe_globals, get_safe_globals, get_unsafe_globals_in_checkpoint, safe_globals
+
+MAP_LOCATION = Callable | _device | str | dict | None  # what `load(map_location=...)` takes, for annotations

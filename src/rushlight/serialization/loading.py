@@ -14,9 +14,9 @@ import numpy as np
 
 from ..runtime.memory import Block
 from ..runtime.storage import Storage
-from ..tensors.bridge import UntypedStorage
 from ..tensors.device import CPU, device, usable
 from ..tensors.pickling import TypedStorage, storage_of
+from ..tensors.storages import UntypedStorage
 from . import names, trust
 from .archive import Archive
 from .files import is_path, name_of

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from ..ir.dtypes import DType
 from ..runtime.storage import Storage
-from ..tensors.bridge import UntypedStorage
 from ..tensors.pickling import TypedStorage
+from ..tensors.storages import UntypedStorage
 from . import names
 from .archive import ArchiveWriter
 from .files import is_path, whole_file

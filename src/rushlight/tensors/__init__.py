@@ -4,7 +4,8 @@
     size.py       Size, the shape that users see
     tape.py       what a tensor carries for autograd: grad, hooks, history
     creation.py   tensors from Python numbers, lists and NumPy arrays; exports to NumPy
-    bridge.py     Tensor's methods for NumPy, DLPack, printing, storages
+    bridge.py     Tensor's methods for NumPy, DLPack, printing
+    storages.py   UntypedStorage, TypedStorage, torch.FloatStorage ...
     pickling.py   pickle, copy, deepcopy
     device.py     device, layout, memory_format
     legacy.py     torch.FloatTensor and its like

@@ -10,7 +10,6 @@ import numpy as np
 from ..runtime.memory import Block
 from ..runtime.recorder import here
 from . import creation, printing
-from .device import CPU
 from .dispatch import asks
 from .tensor import Tensor
 
@@ -121,54 +120,6 @@ def __format__(self, spec):
     return object.__format__(self, spec)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Storages, as users see them
-
-class UntypedStorage:
-    """The bytes that a tensor (and its views) lie in."""
-
-    def __init__(self, storage):
-        self._storage = storage
-
-    def data_ptr(self):
-        return self._storage.block.address
-
-    def nbytes(self):
-        return self._storage.size
-
-    size = nbytes
-    device = CPU
-
-    def __len__(self):
-        return self._storage.size
-
-    def __getitem__(self, index):
-        found = self._storage.block.bytes[index]
-        return found.tolist()
-
-    def __setitem__(self, index, value):
-        here.recorder.flush()
-        self._storage.block.bytes[index] = value
-        self._storage.version += 1
-
-    def tolist(self):
-        return self._storage.block.bytes.tolist()
-
-    def resize_(self, nbytes):
-        """So many bytes; what fits stays."""
-        grow(self._storage, nbytes, exactly=True)
-        return self
-
-    def __eq__(self, other):
-        return isinstance(other, UntypedStorage) and self._storage is other._storage
-
-    def __hash__(self):
-        return id(self._storage)
-
-    def __reduce__(self):
-        return UntypedStorage, (self._storage,)
-
-
 def grow(storage, size, exactly=False):
     """Room for `size` bytes, for every tensor that lies in the storage."""
     if size > storage.size or (exactly and size != storage.size):
@@ -179,13 +130,8 @@ def grow(storage, size, exactly=False):
         storage.block, storage.size, storage.imported = block, size, None
 
 
-def untyped_storage(self):
-    """The bytes that the tensor lies in."""
-    return UntypedStorage(self._stored().storage)
-
-
 for _function in (asarray, from_dlpack):
     asks(_function)
-for _function in (numpy, __array__, __array_wrap__, __dlpack__, __dlpack_device__, __repr__, __format__, untyped_storage):
+for _function in (numpy, __array__, __array_wrap__, __dlpack__, __dlpack_device__, __repr__, __format__):
     setattr(Tensor, _function.__name__, _function)
 Tensor.__array_priority__ = 1000

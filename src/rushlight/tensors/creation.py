@@ -239,6 +239,10 @@ def legacy(data, dtype=None):
         if first.dtype is not dtype:
             raise TypeError(f"expected a tensor of {dtype}, but got one of {first.dtype}")
         return plain(first._stored())
+    if hasattr(first, "_untyped_storage"):
+        if first.dtype is not dtype:
+            raise TypeError(f"expected a storage of {dtype}, but got one of {first.dtype}")
+        return plain(storages.Place(first.storage, (first.numel(),), (1,), 0, dtype))
     if isinstance(first, (list, np.ndarray)) or isinstance(first, tuple) and not isinstance(first, Size):
         return tensor(first, dtype=dtype)
     size = first if isinstance(first, Size) else data or (0,)

@@ -18,24 +18,9 @@ import numpy as np
 from ..ir import dtypes
 from ..runtime.memory import Block
 from ..runtime.storage import Place, Storage
+from .storages import TypedStorage
 from .tape import tape_of
 from .tensor import Tensor, plain
-
-
-class TypedStorage:
-    """A storage as the tensors of one dtype see it."""
-
-    __slots__ = ("storage", "dtype")
-
-    def __init__(self, storage, dtype):
-        self.storage, self.dtype = storage, dtype
-
-    def numel(self):
-        """How many elements of the dtype fit."""
-        return self.storage.size // self.dtype.itemsize
-
-    def __reduce__(self):
-        return TypedStorage, (self.storage, self.dtype)
 
 
 def storage_of(data, dtype):

@@ -9,6 +9,7 @@
 A tensor is pending (only `_state`), or stored (`_place`), or stored and entered (both).  Looking at it (`item`, `numpy`, printing)
 flushes the recorder.  Methods that compute are attached by the floors above, from the operators' definitions.
 """
+import warnings
 from struct import pack_into, unpack_from
 
 import numpy as np
@@ -286,7 +287,12 @@ class Tensor:
     @property
     def grad(self):
         """The gradient accumulated by `backward`, or None."""
-        return None if self._tape is None else self._tape.grad
+        found = None if self._tape is None else self._tape.grad
+        if found is None and not self.is_leaf and (self._tape is None or not self._tape.retains):
+            warnings.warn("The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be "
+                          "populated during autograd.backward(). If you indeed want it to be, use .retain_grad() on the non-leaf Tensor; "
+                          "else make sure you access the leaf Tensor instead.", stacklevel=2)
+        return found
 
     @grad.setter
     def grad(self, value):
@@ -305,6 +311,8 @@ class Tensor:
     def grad(self):
         if self._tape is not None:
             self._tape.grad = None
+
+    _grad = grad
 
     def _made_by(self, trace, value):
         """The assignments after a flush that say that it was made by `value` of `trace`."""
