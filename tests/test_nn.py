@@ -422,3 +422,15 @@ def test_dropout_of_channels_warns_where_there_are_none():
     for function, shape in ((functional.dropout2d, (3, 4)), (functional.dropout2d, (3, 4, 5)), (functional.dropout3d, (3, 4))):
         with pytest.warns(UserWarning, match=function.__name__):
             function(torch.ones(shape))
+
+
+@pytest.mark.parametrize("width", [13, 14])
+def test_what_a_kernel_keeps_of_several_rows_is_not_written_over(width):
+    """Rows of 14 x 15 are walked one by one: the last vector of the last one reaches beyond them all."""
+    torch.manual_seed(49)
+    net = nn.Sequential(nn.Conv2d(5, 4, 1, padding=1), nn.BatchNorm2d(4), nn.Mish(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 7))
+    net.double()
+    x = torch.randn(3, 5, 12, width, dtype=torch.float64)
+    nn.functional.cross_entropy(net(x), torch.tensor([1, 4, 2])).backward()
+    nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+    assert net[0].bias.grad.abs().max().item() < 1e-14, "what is added to a channel, its mean takes away"

@@ -90,7 +90,7 @@ class _Row:
             self.kept = (affine(cut[0]), *self.kept)
         extents = [shape[d] for d in reduced]
         self.run = place_in(row_major(extents), [space.index[d] for d in reduced])
-        self.length = (product(extents) + (2 * LANES - 1)) // (2 * LANES) * (2 * LANES)  # the last turn writes whole vectors
+        self.length = (product(extents) + 2 * (2 * LANES - 1)) // (2 * LANES) * (2 * LANES)  # its last vector may begin at its last element
         self.stages, self.scratch, self.clear, self.write = {}, [], [], []
 
     def filled(self, reductions, stores, columns):
