@@ -449,3 +449,22 @@ def test_what_is_sent_back_to_rows_read_in_turn_is_written_once():
         expected[:, t] = back * (states[t] + 2 * values[:, t])
         back = back * values[:, t]
     np.testing.assert_allclose(torch.autograd.grad(h.sum(), x)[0].numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_what_many_read_at_other_places_is_written_down_first():
+    """A game of life: each turn reads the one before it at nine places, which reads the one before it at nine places ..."""
+    import rushlight as torch
+    board = (torch.arange(96 * 96).view(96, 96) % 7 < 3).int()
+    expected = board.numpy().copy()
+    for _ in range(6):
+        neighbours = sum(torch.roll(board, (i, j), (0, 1)) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0))
+        board = ((neighbours == 3) | ((board == 1) & (neighbours == 2))).int()
+        neighbours = sum(np.roll(expected, (i, j), (0, 1)) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0))
+        expected = ((neighbours == 3) | ((expected == 1) & (neighbours == 2))).astype(np.int32)
+    assert (board.numpy() == expected).all()
+    x = graph.leaf(0, (512, 512), float32)
+    y = graph.elementwise("tanh", graph.elementwise("add", x, x))
+    shifted = [graph.slice(y, (i, 0), (510, 512)) for i in range(3)]
+    total = graph.elementwise("add", graph.elementwise("add", *shifted[:2]), shifted[2])
+    halves = graph.elementwise("add", graph.slice(y, (0, 0), (256, 512)), graph.slice(y, (256, 0), (256, 512)))
+    assert [len(schedule([Output(r)]).steps) for r in (total, halves)] == [2, 1]

@@ -90,7 +90,8 @@ class _Row:
             self.kept = (affine(cut[0]), *self.kept)
         extents = [shape[d] for d in reduced]
         self.run = place_in(row_major(extents), [space.index[d] for d in reduced])
-        self.length = (product(extents) + 2 * (2 * LANES - 1)) // (2 * LANES) * (2 * LANES)  # its last vector may begin at its last element
+        beyond = (2 * LANES - 1) * min(2, sum(not is_int(n, 1) for n in extents))  # of several rows, the last one begins anywhere
+        self.length = (product(extents) + beyond) // (2 * LANES) * (2 * LANES)  # its last turn writes whole vectors
         self.stages, self.scratch, self.clear, self.write = {}, [], [], []
 
     def filled(self, reductions, stores, columns):

@@ -4,15 +4,17 @@
     y = (a * 2) @ b                   ->   stored: y (a * 2 is computed as it is read, where it is large and b is narrow)
     y = stack((a, b), -1) * c         ->   stored: the stack (its parts are written between each other)
     x = f(f(f( ... a)))               ->   stored: every so many f, or the kernel would have no end
+    y = f(a); y[1:] + y[:-1] + ...    ->   stored: y, where it is read at several places and f takes longer than memory
     scatter(x, f(f( ... index)), v)   ->   stored: what is scattered, and the places, where they take much arithmetic
     z = fft(x) * y                    ->   stored: what is complex, and what is read by it (NumPy computes it)
     t = lgamma(x), used by 3 kernels  ->   stored: t (`dear_values`: known when the kernels are)
 
 Start with `Storing`.
 """
-from ..ir.extents import product
+from ..ir.extents import extent_value, product
 from ..ir.graph import ELEMENTWISE
 from .expressions import is_complex, is_inline, is_int, is_movement, key, price
+from .native.target import host
 
 CONVOLUTIONS = ("convolution", "correlation", "correlations")  # the primitives of convolution.py
 LARGEST_VALUE = 400     # instructions of one vector, about, that a value may take from what is stored
@@ -22,13 +24,17 @@ LEAST_PROLOGUE = 65536  # elements that are worth it
 LARGEST_SCATTERED = 8   # instructions for a number that is scattered, or for its place: they are done for one number at a time
 DEAR = 15               # instructions of one vector, from where on a primitive counts as dear
 DEAR_VALUE = 60         # what it costs, in instructions of one vector, to write a value down and read it again
+NEAR_VALUE = 8          # and where it stays in the cache
+LEAST_SAVED = 65536     # instructions of numbers that pay for one more kernel
 MANY_PARTS = 5          # of a cat, that are rather computed side by side once
 _LEAVES = frozenset(["leaf", "constant", "scalar", "extent", "iota"])
 _BY_STRIDES = frozenset(["permute", "reshape", "expand", "slice"])
+_IN_PLACE = frozenset(["reshape", "expand"])  # movement that two readers of a value may share
 
 
 class Storing:
-    """`stored` are the nodes that lie in memory, `prologues` pairs (contraction, operand that is computed as it is read).
+    """`stored` are the nodes that lie in memory, `prologues` pairs (contraction, operand that is computed as it is read); those in
+    `read_elsewhere` are not computed again by who reads them at other places.
 
     Sets of nodes are ints with a bit for each: `made_of[n]` are those that are computed where n is read."""
 
@@ -97,7 +103,8 @@ class Storing:
         """Store values in the middle of what would become too large a kernel."""
         self.bits = bit = {}
         self.made_of = made_of = {}
-        self.dear = 0
+        self.here, self.moved, self.work, self.read_elsewhere = {}, {}, {}, set()
+        self.dear, readings = 0, self._count_readings() if self.fuse else None
         for node in self.order:
             bit[node] = 1 << len(bit) if node.primitive not in _LEAVES and not is_movement(node) else 0
             if price(node.primitive) >= DEAR:
@@ -105,16 +112,63 @@ class Storing:
 
             if node.primitive.startswith("scatter."):
                 self.stored.update(i for i in node.inputs[1:] if self.size(made_of[i]) > LARGEST_SCATTERED)
+            self._count(node)
+            if self.work[node] > LARGEST_VALUE and is_inline(node):
+                self.stored.update(i for i in node.inputs if self.work[i] > LARGEST_VALUE // 4 and i.primitive != "leaf")
+                self._count(node)
+            if self.fuse and self._is_read_at_many_places(node, readings):
+                self.stored.add(node)
+                self.read_elsewhere.add(node)
 
-            def gathered(node=node):
-                bits = bit[node]
-                for i in node.inputs:
-                    bits |= 0 if i in self.stored else made_of[i]
-                return bits
-            made_of[node] = gathered()
-            if self.size(made_of[node]) > LARGEST_VALUE and is_inline(node):
-                self.stored.update(i for i in node.inputs if self.size(made_of[i]) > LARGEST_VALUE // 4 and i.primitive != "leaf")
-                made_of[node] = gathered()
+    def _count(self, node):
+        """Note what is computed where a node is read: `made_of`, of these `here` those at the same place, which are computed once however
+        many paths lead to them; `moved`, the nodes that read others elsewhere; and the `work` of all, in instructions of one vector.
+
+            y = f(x); y[1:] + y[:-1]     here: the sum; moved: two slices; work: the sum, and f twice
+        """
+        within, here, moved = self.bits[node], self.bits[node], set()
+        inputs = [i for i in node.inputs if i not in self.stored]
+        for i in inputs:
+            within |= self.made_of[i]
+        if moves(node):
+            moved.add(node)
+            elsewhere = sum(self.work[i] for i in inputs)
+        else:
+            for i in inputs:
+                here |= self.here[i]
+                moved |= self.moved[i]
+            elsewhere = sum(self.work[m] for m in moved)
+        self.made_of[node], self.here[node], self.moved[node] = within, here, moved
+        self.work[node] = self.size(here) + elsewhere
+
+    def _count_readings(self):
+        """How often an element of each node is wanted, at whatever places: by those who do not move it, together, and by each who does.
+
+            y[1:] + y[:-1] + y      y: three times, but for its ends
+            cat(y[:2], y[2:])       y: once
+        """
+        readings = {}
+        for node in reversed(self.order):
+            elements, stays, moved = extent_value(product(node.shape)), node in self.stored, 0
+            for user in self.users.get(node, ()):
+                often = 1 if user in self.stored else readings[user]
+                if user.primitive in _IN_PLACE:
+                    stays, moved = True, moved + often - 1
+                elif is_movement(user) or user.primitive == "gather" and user.inputs[0] is node:
+                    moved += often * (1 if user.primitive in ("cat", "pad") else extent_value(product(user.shape)) / max(elements, 1))
+                else:
+                    stays = True
+            readings[node] = moved + stays
+        return readings
+
+    def _is_read_at_many_places(self, node, readings):
+        """Whether a value is computed so many times over, for readers that each want it elsewhere, that it is better written down."""
+        again = readings[node] - 1
+        if again <= 0 or is_movement(node) or not is_inline(node) or node.primitive in _LEAVES:
+            return False
+        elements = extent_value(product(node.shape))
+        memory = NEAR_VALUE if elements * node.dtype.itemsize <= host().l2_bytes // 2 else DEAR_VALUE
+        return (again * self.work[node] - memory) * elements >= LEAST_SAVED
 
     def size(self, made_of):
         """About how many instructions the nodes of these bits take."""
@@ -148,6 +202,11 @@ class Storing:
                     chosen.append(node)
                     made_by[node] = makers & -makers  # the first of them, from now on
         return chosen
+
+
+def moves(node):
+    """Whether a node reads its operand at other places than its own."""
+    return is_movement(node) and node.primitive not in _IN_PLACE or node.primitive == "gather"
 
 
 def is_inner(part, is_stored):

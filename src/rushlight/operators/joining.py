@@ -379,7 +379,7 @@ def rolled(input: Tensor, shifts: Extents, dims: tuple) -> Tensor:
         n = input.shape[d]
         if n == 0:
             continue
-        start = -shift if -n < shift <= 0 else n - shift if 0 < shift < n else (-shift) % n  # a remainder is nothing that shapes could say shorter
+        start = -shift if -n < shift <= 0 else n - shift if 0 < shift < n else (-shift) % n
         out = joined([part(out, d, start, n - start), part(out, d, 0, start)], d, "roll")
     return apply(lambda n: n, (out,))
 
