@@ -528,3 +528,38 @@ def test_every_family_is_emitted_for_other_processors(other, counted):
     assert len(counted) >= len(FAMILIES)
     for text in counted:
         assert jit.emit_object(text, other)
+
+
+@pytest.mark.parametrize("shape", [(1,), (), (3,), (2, 5)])
+def test_memory_is_read_before_it_is_written_over_by_the_same_kernel(shape):
+    """Two such updates in a row: of the second, the new content of `a` comes first."""
+    import rushlight as torch
+    def operands():
+        return [torch.full(shape, float(n)) for n in range(2, 5)]
+    first, second = operands(), operands()
+    for t in (*first, *second):
+        t.sum().item()
+    for a, g, e in (first, second):
+        a.mul_(0.5)
+    for a, g, e in (first, second):
+        a.add_(g)
+    for a, g, e in (first, second):
+        e.addcmul_(a, a)
+    for a, g, e in (first, second):
+        a.copy_(g)
+    for a, g, e in (first, second):
+        a.neg_()
+    for a, g, e in (first, second):
+        assert (a == -3).all() and (g == 3).all() and (e == 4 + 16).all()
+
+
+def test_memory_is_read_before_it_is_written_over_beside_a_product():
+    import rushlight as torch
+    x, w = torch.ones(6, 4), torch.ones(4, 5)
+    old, kept = torch.full((6, 5), 2.0), torch.full((6, 5), 3.0)
+    for t in (x, w, old, kept):
+        t.sum().item()
+    y = x @ w
+    kept.add_(old * y)
+    old.copy_(y)
+    assert (old == 4).all() and (kept == 11).all()

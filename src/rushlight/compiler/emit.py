@@ -85,7 +85,7 @@ class _Emitter(Evaluation):
     # Statements
 
     def _body(self, body):
-        for s in body:
+        for n, s in enumerate(body):
             if isinstance(s, Loop):
                 self._loop(s)
             elif isinstance(s, Open):
@@ -99,6 +99,7 @@ class _Emitter(Evaluation):
             elif isinstance(s, Carry):
                 self.registers[s.accumulator] = [self.value(s.expression)]
             else:
+                self.read_before(s, [later for later in body[n + 1:] if isinstance(later, (Store, Accumulate, Carry))])
                 self._store(s)
 
     def _loop(self, loop):
@@ -157,7 +158,7 @@ class _Emitter(Evaluation):
             if isinstance(s, Accumulate):
                 self._accumulate(s)
             else:
-                self._read_before(s, body[n + 1:])
+                self.read_before(s, body[n + 1:])
                 self._store(s)
 
     def _is_brief(self, body):
@@ -194,13 +195,6 @@ class _Emitter(Evaluation):
                 first = f.convert("ptrtoint", self.address(s.buffer, s.place)[0], "i64")
                 streaming[s] = f.binary("and", many, f.compare("eq", f.binary("and", first, _LINE - 1), 0))
         return streaming
-
-    def _read_before(self, store, later):
-        """Read what later statements need of memory that this one writes over."""
-        for s in later if store.buffer.storage is not None else ():
-            for e in expressions_of([s]):
-                if e.op == "load" and e.data[0].storage == store.buffer.storage:
-                    self.value(e)
 
     def _stage(self, body):
         """Find out where each load and store of whole vectors takes place: in memory, or on the stack if the turn is partial.

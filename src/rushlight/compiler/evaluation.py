@@ -13,7 +13,7 @@ from ..ir import dtypes
 from . import vectormath
 from .expressions import is_int, key
 from .llvmir import Value, element_type, vector_type
-from .loops import inputs_of
+from .loops import expressions_of, inputs_of
 from .native.target import host
 from .reducing import steps
 
@@ -95,6 +95,13 @@ class Evaluation:
             stack.pop()
             self.values[-1][top] = self._compute(top)
         return self.known(e)
+
+    def read_before(self, store, later):
+        """Read what later statements need of memory that this one writes over."""
+        for s in later if store.buffer.storage is not None else ():
+            for e in expressions_of([s]):
+                if e.op == "load" and e.data[0].storage == store.buffer.storage:
+                    self.value(e)
 
     def in_lanes(self, e):
         """The Value of an expression in every lane."""

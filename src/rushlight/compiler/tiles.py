@@ -33,7 +33,8 @@ class Tiles(Evaluation):
         """Do the statements at `places` (axis -> index) and the `lanes` - 1 places after it along the axis `vector`; where there
         is a `mask`, only those it names.  `results` gives the Values of accumulators."""
         self.begin(places, vector, lanes, mask, results)
-        for s in statements:
+        for n, s in enumerate(statements):
+            self.read_before(s, statements[n + 1:])
             self._store(s)
 
     def begin(self, places, vector, lanes, mask=None, results=()):
