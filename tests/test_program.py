@@ -539,15 +539,16 @@ def test_memory_is_read_before_it_is_written_over_by_the_same_kernel(shape):
     first, second = operands(), operands()
     for t in (*first, *second):
         t.sum().item()
-    for a, g, e in (first, second):
+    both = list(zip(first, second))
+    for a in both[0]:
         a.mul_(0.5)
-    for a, g, e in (first, second):
+    for a, g in zip(*both[:2]):
         a.add_(g)
-    for a, g, e in (first, second):
+    for a, e in zip(both[0], both[2]):
         e.addcmul_(a, a)
-    for a, g, e in (first, second):
+    for a, g in zip(*both[:2]):
         a.copy_(g)
-    for a, g, e in (first, second):
+    for a in both[0]:
         a.neg_()
     for a, g, e in (first, second):
         assert (a == -3).all() and (g == 3).all() and (e == 4 + 16).all()
