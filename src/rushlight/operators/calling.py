@@ -19,8 +19,9 @@ import warnings
 
 import numpy as np
 
-from ..runtime.recorder import FAST_ARGUMENTS, here
+from ..runtime.recorder import here
 from ..runtime.trace import classify
+from ..runtime.trie import FAST_ARGUMENTS
 from ..tensors.creation import as_tensor
 from ..tensors.size import Size
 from ..tensors.tensor import Tensor

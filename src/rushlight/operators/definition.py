@@ -31,9 +31,10 @@ import numpy as np
 
 from ..ir import graph
 from ..ir.extents import extent_value, is_int
-from ..runtime.recorder import FAST_ARGUMENTS, OURS, here
+from ..runtime.recorder import OURS, here
 from ..runtime.storage import dense_order, strides_in_order
 from ..runtime.trace import History, Value, classify
+from ..runtime.trie import FAST_ARGUMENTS
 from ..tensors import dispatch
 from ..tensors.creation import tensor
 from ..tensors.tensor import Tensor

@@ -12,6 +12,8 @@ stands.  When whole sequences of pieces come again, they are recorded whole agai
 
 Start with `Pieces.flushed`, which decides whether to cut, then `ends`, which decides where.
 """
+from .trie import Step
+
 LONGEST = 64     # calls of a piece
 SHORTEST = 12    # calls that a piece should have to be worth a flush
 LOOKED_AT = 3    # calls by which a mark is known
@@ -32,15 +34,14 @@ class Pieces:
     sequence  the pieces since the last of them that was not cut off, as a hash, and how many; `seen`: such hashes
     """
 
-    def __init__(self, root):
+    def __init__(self):
         self.on = self.wanted = self.outdated = False
-        self.other, self.marks = root, set()
         self.strange, self.known, self.patience = 0, 0, PATIENCE[0]
-        self.sequence, self.seen = (0, 0), set()
+        self.forget()
 
-    def forget(self, root):
+    def forget(self):
         """The tries were dropped."""
-        self.other, self.marks, self.sequence, self.seen = root, set(), (0, 0), set()
+        self.other, self.marks, self.sequence, self.seen = Step(None, None), set(), (0, 0), set()
 
     def next_root(self, root):
         """The root from which the next trace goes, where the one before it went from `root`."""
@@ -48,7 +49,7 @@ class Pieces:
             self.on = self.wanted
             root, self.other = self.other, root
         if self.on and self.outdated:  # what was recorded before is cut elsewhere
-            self.outdated, root = False, type(root)(None, None)
+            self.outdated, self.seen, root = False, set(), Step(None, None)
         return root
 
     def flushed(self, step, counts, plan, was_made, was_cut):
@@ -76,7 +77,7 @@ class Pieces:
 
     def ends(self, step):
         """Whether a piece ends with this step, which is new."""
-        calls = _calls(step)
+        calls = [s for s in step.path() if s.is_call] if step.is_call else ()
         if len(calls) < SHORTEST:
             return False
         if _mark(calls, len(calls)) in self.marks:
@@ -104,21 +105,6 @@ class Pieces:
         if often:
             self.marks.add(min(often, key=cost))
             self.outdated = True
-
-
-def _calls(step):
-    """The steps that are calls on the way to a step, itself the last; none where it is none."""
-    calls = []
-    if _is_call(step):
-        while step.key is not None:
-            if _is_call(step):
-                calls.append(step)
-            step = step.previous
-    return calls[::-1]
-
-
-def _is_call(step):
-    return not isinstance(step.key[0], str)
 
 
 def _mark(calls, end):

@@ -2,7 +2,7 @@
 
     y = x + b; z = y.relu()                           root
                                                        | leaf float32 (n, n)
-    Step: an edge of the trie and where it leads       | leaf float32 (n,)
+    Step: an edge and where it leads (runtime/trie.py) | leaf float32 (n,)
     Value: what a step made (runtime/trace.py)         | add(v0, v1)      -> v2   guards: v[1] == v[2]
                                                        | relu(v2)         -> v3
 
@@ -26,61 +26,19 @@ from itertools import starmap
 from sys import getrefcount
 
 from ..ir import dtypes, graph
-from ..ir.extents import Assumptions, check
+from ..ir.extents import Assumptions
 from . import plan, writing
 from .pieces import Pieces
 from .storage import making
 from .trace import History, Trace, Value, classify, symbols
+from .trie import FAST_ARGUMENTS, INSIDE, LEAF, Step
 
 new = object.__new__
 LONGEST_TRACE = 1_000 if plan.backend() == "compiled" else 1  # calls; more are flushed, so that pending work is bounded
 LARGEST_HOLD = 1 << 30  # bytes of the tensors that a trace has entered, and so keeps alive; past that it is flushed
 LARGEST_TRIE = 20_000  # steps; a trie that has grown larger is dropped and grows again
 PROGRAM_WEIGHT = 20    # a compiled program takes about as much memory as so many steps
-
-
-class Step:
-    """A place in the trie: the call that leads here from `previous`, what it made, what came next before.
-
-    `guess` is the step taken last from here: the functions that users call compare it with the call in hand
-    (callee, and a0 ... a5: an operand's Value, a number's type, a static argument) before anything else.
-    `ends`: the trace is flushed after it.
-    """
-
-    __slots__ = ("key", "previous", "next", "guess", "values", "structure", "guards", "holds", "plans", "depth", "ends",
-                 "callee", "value", "a0", "a1", "a2", "a3", "a4", "a5")
-
-    def __init__(self, key, previous, values=(), structure=None, guards=()):
-        self.key, self.previous, self.values, self.structure = key, previous, values, structure
-        self.guards, self.holds = guards, check(guards)
-        self.next, self.guess, self.plans, self.callee = {}, NOTHING, {}, None
-        self.depth = 0 if previous is None else previous.depth + 1
-        self.ends = self.depth >= LONGEST_TRACE
-
-    def leaf_values(self):
-        """The Values as which leaves were entered on the way here, by leaf number."""
-        return [v for step in self.path() if step.key and step.key[0] in ("leaf", "view") for v in step.values if step.enters_leaf]
-
-    @property
-    def enters_leaf(self):
-        return self.key[0] == "leaf" or self.key[4]
-
-    def path(self):
-        """The steps from the root to here."""
-        steps, step = [], self
-        while step is not None:
-            steps.append(step)
-            step = step.previous
-        return steps[::-1]
-
-
-NOTHING = None              # for the one Step that is made before there is a NOTHING to guess
-NOTHING = Step(None, None)  # the guess where there is none
-INSIDE = Step(None, None)   # where a recorder stands while it is inside an operator's body or a flush
-INSIDE.guess = NOTHING.guess = NOTHING
-INNER = object()            # the base of the tensors that operators' bodies work on
-LEAF = object()             # the callee of a step that enters a tensor
-FAST_ARGUMENTS = ("a0", "a1", "a2", "a3", "a4", "a5")
+INNER = object()       # the base of the tensors that operators' bodies work on
 
 
 class Recorder:
@@ -110,7 +68,7 @@ class Recorder:
         self.assumed.step = self.root
         self.saved_hooks = []  # pairs of functions for what is saved for backward
         self.steps = self.programs = 0  # in the tries
-        self.pieces = Pieces(Step(None, None))
+        self.pieces = Pieces()
         self.thread = threading.get_ident()
 
     @property
@@ -313,7 +271,7 @@ class Recorder:
                     waiting += v.history.operands
                     waiting += v.history.results
         step = Step(key, at, values, structure, guards)
-        step.ends = step.ends or self.pieces.on and self.pieces.ends(step)
+        step.ends = step.depth >= LONGEST_TRACE or self.pieces.on and self.pieces.ends(step)
         at.next.setdefault(key, []).append(step)
         self.steps += 1
         return step
@@ -559,7 +517,7 @@ class Recorder:
                 if self.at is start and not self.trace.leaves and not self.trace.handles:  # nobody recorded meanwhile
                     self.at = at
                     self.root = root
-                    self.pieces.forget(Step(None, None))
+                    self.pieces.forget()
                     self.steps = self.programs = 0
 
 
