@@ -11,7 +11,7 @@ from .utils import broadcast_all, lazy_property
 _bce, _logsigmoid, _one_hot = (getattr(torch.nn.functional, name) for name in ("binary_cross_entropy_with_logits", "logsigmoid", "one_hot"))
 
 
-class _OfOdds(ByProbability):
+class OfOdds(ByProbability):
     """Given by the probability of one of two outcomes."""
 
     arg_constraints = {"probs": constraints.unit_interval, "logits": constraints.real}
@@ -25,7 +25,7 @@ class _OfOdds(ByProbability):
         super().__init__(self._param.size(), validate_args=validate_args)
 
 
-class Bernoulli(_OfOdds, ExponentialFamily):
+class Bernoulli(OfOdds, ExponentialFamily):
     """1 with probability `probs`, else 0.  https://docs.pytorch.org/docs/stable/distributions.html#bernoulli"""
 
     support, has_enumerate_support, _mean_carrier_measure = constraints.boolean, True, 0
@@ -58,7 +58,7 @@ class Bernoulli(_OfOdds, ExponentialFamily):
         return values.expand((-1, *self._batch_shape)) if expand else values
 
 
-class Geometric(_OfOdds):
+class Geometric(OfOdds):
     """How many trials fail before the first success.  https://docs.pytorch.org/docs/stable/distributions.html#geometric"""
 
     support = constraints.nonnegative_integer

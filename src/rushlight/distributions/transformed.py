@@ -9,10 +9,10 @@ import math
 import rushlight as torch
 
 from . import constraints
-from .base import ByProbability, Distribution
+from .base import Distribution
 from .combined import Independent
 from .continuous import Cauchy, Exponential, Normal, Uniform
-from .discrete import Categorical
+from .discrete import Categorical, OfOdds
 from .gamma import Gamma
 from .transforms import (
     AbsTransform,
@@ -319,20 +319,14 @@ class InverseGamma(TransformedDistribution):
 
 # Categories, relaxed so that gradients pass (https://arxiv.org/abs/1611.00712) -----------------------------------------
 
-class LogitRelaxedBernoulli(ByProbability):
+class LogitRelaxedBernoulli(OfOdds):
     """The log odds of a RelaxedBernoulli."""
 
-    arg_constraints = {"probs": constraints.unit_interval, "logits": constraints.real}
     support, has_rsample, _kept = constraints.real, True, ("temperature",)
 
     def __init__(self, temperature, probs=None, logits=None, validate_args=None):
         self.temperature = temperature
-        self._take(probs, logits)
-        if probs is not None:
-            self.probs, = broadcast_all(probs)
-        else:
-            self.logits, = broadcast_all(logits)
-        super().__init__(self._param.size(), validate_args=validate_args)
+        super().__init__(probs, logits, validate_args)
 
     def rsample(self, sample_shape=()):
         shape = self._extended_shape(sample_shape)
