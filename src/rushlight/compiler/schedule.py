@@ -107,7 +107,7 @@ class _Scheduler:
         self.buffers = {}   # node -> Buffer
         self.arena = past.arena
         self.reads = {}     # node -> the stored nodes that computing it reads
-        self.moved = {}     # node -> those of them that it reads at other places than its own
+        self.reads_elsewhere = {}  # node -> those of them that it reads at other places than its own
         self.home = {}      # stored node -> Group
         self.groups, self.bit, self.calls = [], {}, {}  # calls: a call of several results -> the group that makes it
         self.readers = {}   # stored node -> the groups that read it
@@ -238,8 +238,8 @@ class _Scheduler:
             is_leaf = node.primitive == "leaf"
             self.reads[node] = frozenset() if is_leaf else frozenset().union(
                 *(frozenset([i]) if i in self.buffers else self.reads[i] for i in node.inputs))
-            self.moved[node] = self.reads[node] if moves(node) else frozenset().union(
-                *(self.moved[i] for i in node.inputs if i not in self.buffers))
+            self.reads_elsewhere[node] = self.reads[node] if moves(node) else frozenset().union(
+                *(self.reads_elsewhere[i] for i in node.inputs if i not in self.buffers))
             if node in self.buffers and self.buffers[node].kind != "leaf":
                 made.append(node)
         for node in made:
@@ -331,7 +331,7 @@ class _Scheduler:
     def _may_join(self, node, kind, shape, reduced, group, needs):
         if self.storing.size(self.storing.made_of[node] | group.made_of) > LARGEST_KERNEL:
             return False
-        if any(self.home.get(n) is group for n in self.moved[node] & self.storing.read_elsewhere):
+        if any(self.home.get(n) is group for n in self.reads_elsewhere[node] & self.storing.read_elsewhere):
             return False
         if group.nodes[0] in self.forced or not self._fits(kind, shape, reduced, group):
             return False
