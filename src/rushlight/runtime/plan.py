@@ -211,7 +211,7 @@ class _Job:
     def __init__(self, plan, flush):
         self.plan, self.places, self.kept, self.blocks, self.over, self.turn, self.error = plan, [], [], {}, True, None, None
         self.call = None
-        run = self._new_targets(plan, flush.trace) if plan.is_plain else self._targets(plan, flush.trace)
+        run = self._targets(plan, flush.trace)
         if flush.done:  # finished in between: what was read of its trace is not whole
             return
         self.call = plan.program.native_call(*run) if hasattr(plan.program, "native_call") else None
@@ -223,35 +223,6 @@ class _Job:
 
     def _targets(self, plan, trace):
         """Make the memory.  Returns what the program is run with."""
-        integers = tuple(trace.integers)
-        layouts, _ = plan.layouts(integers)
-        leaves, places, kept, targets = trace.leaves, self.places, self.kept, []
-        rings = plan.rings or [None] * (len(plan.fresh) + len(plan.saved))
-        for number, ring in enumerate(rings[:len(plan.fresh)]):
-            place = _new_place(ring, layouts[number], plan.outputs[number])
-            place.storage.version = plan.fresh[number][2]
-            places.append(place)
-            targets.append(place.storage.block.address)
-        number = len(plan.fresh)
-        for i in plan.in_place:
-            targets.append(leaves[i]._place.address)
-            number += 1
-        for storage in trace.flats:
-            block = storage.block
-            if block is None:
-                block = self.blocks[storage] = Block(layouts[number][2] * storage.dtype.itemsize)
-            targets.append(block.address)
-            number += 1
-        for ring, repeats in zip(rings[len(plan.fresh):], plan.repeats):
-            place = _new_place(ring, layouts[number], plan.outputs[number])
-            kept.append(place if repeats is None else Place(place.storage, *repeats(integers), 0, place.dtype))
-            targets.append(place.storage.block.address)
-            number += 1
-
-        return _pointers(leaves), targets, trace.scalars, integers
-
-    def _new_targets(self, plan, trace):
-        """The same for a plan that is plain."""
         integers, places, targets = tuple(trace.integers), self.places, []
         layouts, _ = plan.layouts(integers)
         for ring, layout, kind, (_, _, writes) in zip(plan.rings or repeat(None), layouts, plan.outputs, plan.fresh):
@@ -259,7 +230,28 @@ class _Job:
             place.storage.version = writes
             places.append(place)
             targets.append(place.storage.block.address)
-        return _pointers(trace.leaves), targets, trace.scalars, integers
+        if not plan.is_plain:
+            self._add_targets(plan, trace, layouts, targets)
+        pointers = []
+        for t in trace.leaves:
+            place = t._place
+            block = place.storage.block
+            pointers.append(0 if block is None else block.address + place.offset * place.dtype.itemsize if place.offset else block.address)
+        return pointers, targets, trace.scalars, integers
+
+    def _add_targets(self, plan, trace, layouts, targets):
+        """Where else results go: into leaves, into whole storages, and into what is kept for backward."""
+        for i in plan.in_place:
+            targets.append(trace.leaves[i]._place.address)
+        for storage in trace.flats:
+            block = storage.block
+            if block is None:
+                block = self.blocks[storage] = Block(layouts[len(targets)][2] * storage.dtype.itemsize)
+            targets.append(block.address)
+        for ring, repeats in zip(plan.rings[len(plan.fresh):] if plan.rings else repeat(None), plan.repeats):
+            place = _new_place(ring, layouts[len(targets)], plan.outputs[len(targets)])
+            self.kept.append(place if repeats is None else Place(place.storage, *repeats(tuple(trace.integers)), 0, place.dtype))
+            targets.append(place.storage.block.address)
 
     def _run(self, call):
         collecting = gc.isenabled()
@@ -279,16 +271,6 @@ class _Job:
             self.turn.acquire(True, 0.05)
         if self.error is not None:
             raise self.error
-
-
-def _pointers(leaves):
-    """Where they lie; 0 for one of which only the shape is known."""
-    pointers = []
-    for t in leaves:
-        place = t._place
-        block = place.storage.block
-        pointers.append(0 if block is None else block.address + place.offset * place.dtype.itemsize if place.offset else block.address)
-    return pointers
 
 
 def make(recorder, trace, step, counts):
